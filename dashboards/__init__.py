@@ -1,0 +1,1 @@
+"""Shows: what the command line and the pages say of a study, read from the store alone."""

@@ -1,0 +1,102 @@
+"""The result of a study: dense model, baselines, front, verdict. The fields of `slimfront front STUDY --json`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dashboards.row import BaselineRow, Row, make_row
+from dashboards.status import shown_state
+from dashboards.study import DENSE_NUMBER, StudyData
+from objectives.hypervolume import normalised
+from objectives.targets import rank_key
+from storage.home import Home
+from storage.records.measurement import Rung
+
+
+@dataclass(frozen=True)
+class DenseRow:
+    """The dense model: its batch-norm-folded fp32 ONNX file. None before the analysis."""
+
+    accuracy: float | None  # percent, on the confirmation images
+    size_bytes: int | None
+    latency_ms: float | None
+    macs: int | None
+
+
+@dataclass(frozen=True)
+class FrontView:
+    """Everything that the front's table and its JSON show."""
+
+    study: str
+    state: str
+    target: dict[str, str | float]
+    target_met: bool
+    dense: DenseRow
+    baselines: tuple[BaselineRow, ...]  # in the order of their numbers
+    front: tuple[Row, ...]  # the most accurate first
+    candidates: int  # evaluated, baselines not counted
+    hypervolume: float
+    hardware: str | None
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document."""
+        return asdict(self)
+
+
+def front_view(data: StudyData, home: Home) -> FrontView:
+    """The view of a study at this moment, whatever its state."""
+    rows = tuple(row for item in data.front if (row := make_row(data, item.number)) is not None)
+    dense = data.dense
+    return FrontView(
+        study=data.study.name,
+        state=shown_state(data.study, home),
+        target=data.target.to_dict(),
+        target_met=any(row.meets_target for row in rows),
+        dense=DenseRow(None, None, None, None)
+        if dense is None
+        else DenseRow(dense.accuracy, dense.size_bytes, dense.latency_ms, dense.macs),
+        baselines=_baselines(data),
+        front=rows,
+        candidates=data.searched,
+        hypervolume=_hypervolume(data, rows),
+        hardware=None if data.analysis is None else data.analysis.hardware,
+        seconds=data.study.seconds,
+    )
+
+
+def nearest(data: StudyData, rows: Sequence[Row], count: int) -> list[Row]:
+    """The `count` rows that come nearest to the target, the best first."""
+    dense = data.dense
+    if dense is None:
+        return []
+    keyed = [
+        ((*rank_key(data.target, figures, dense), float(row.candidate)), row)
+        for row in rows
+        if (figures := row.figures()) is not None
+    ]
+    return [row for _, row in sorted(keyed, key=lambda pair: pair[0])[:count]]
+
+
+def _baselines(data: StudyData) -> tuple[BaselineRow, ...]:
+    found = []
+    for number, trial in sorted(data.trials.items()):
+        row = make_row(data, number) if trial.baseline is not None else None
+        if row is not None and trial.baseline is not None:
+            found.append(BaselineRow(**asdict(row), name=trial.baseline))
+    return tuple(found)
+
+
+def _hypervolume(data: StudyData, rows: Sequence[Row]) -> float:
+    """Of the confirmed rows; of the quick ones, against the dense model's quick accuracy, while there are no others."""
+    confirmed = [row for row in rows if row.rung == Rung.CONFIRMED]
+    if confirmed and data.dense is not None:
+        chosen, reference = confirmed, data.dense.accuracy
+    else:
+        quick = data.result(DENSE_NUMBER, Rung.QUICK)
+        chosen, reference = list(rows), 0.0 if quick is None else quick.value("accuracy")
+    if not chosen:
+        return 0.0
+    return normalised([row.accuracy for row in chosen], reference, [row.size_ratio for row in chosen])

@@ -1,0 +1,123 @@
+"""How far a study is. The fields of `slimfront status STUDY --json`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from types import MappingProxyType
+from typing import Any
+
+from dashboards.study import StudyData
+from objectives.hardware import available_cores
+from objectives.pareto import FRONT_ROWS
+from storage.errors import FixInputError, StoreLockedError
+from storage.files import file_lock
+from storage.home import Home
+from storage.records.measurement import Result, Rung
+from storage.records.study import Study, StudyState
+
+# The rung that is being worked on at each stage of the controller.
+STAGE_RUNGS: Mapping[str, Rung] = MappingProxyType(
+    {
+        "new": Rung.ALLOCATED,
+        "library": Rung.ALLOCATED,
+        "quick": Rung.QUICK,
+        "confirmed": Rung.CONFIRMED,
+        "latency": Rung.CONFIRMED,
+        "done": Rung.CONFIRMED,
+    }
+)
+SECONDS_PER_MINUTE = 60
+
+
+@dataclass(frozen=True)
+class StatusView:
+    """Everything that `status` shows."""
+
+    study: str
+    state: str
+    rung: str
+    candidates: int  # evaluated, baselines not counted
+    of: int | None  # None where the study was given minutes
+    seconds: float  # of all attempts
+    eta_seconds: float | None  # None where it is not known
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document."""
+        return asdict(self)
+
+
+def status_view(data: StudyData, home: Home) -> StatusView:
+    """How far the study is at this moment."""
+    state = shown_state(data.study, home)
+    return StatusView(
+        study=data.study.name,
+        state=state,
+        rung=shown_rung(data.study),
+        candidates=data.searched,
+        of=data.config.search.candidates,
+        seconds=data.study.seconds,
+        eta_seconds=_eta(data, state),
+    )
+
+
+def shown_rung(study: Study) -> str:
+    """The rung that the study is working on, or was when it stopped."""
+    return STAGE_RUNGS.get(study.stage, Rung.ALLOCATED).value
+
+
+def shown_state(study: Study, home: Home) -> str:
+    """The study's state; "interrupted" for one that is running by the store while no process holds its lock."""
+    if study.state is StudyState.RUNNING and not is_held(study.name, home):
+        return StudyState.INTERRUPTED.value
+    return study.state.value
+
+
+def is_held(name: str, home: Home) -> bool:
+    """Whether a process of this machine is running the study."""
+    path = home.locks / f"{name}.lock"
+    if not path.exists():
+        return False
+    try:
+        with file_lock(path, wait=False):
+            return False
+    except StoreLockedError:
+        return True
+    except FixInputError:  # another user's lock: not ours to try
+        return True
+
+
+def _eta(data: StudyData, state: str) -> float | None:
+    """Seconds until the study ends, from what its candidates have cost so far; the timing at the end is not in it."""
+    if state == StudyState.SUCCEEDED:
+        return 0.0
+    if state != StudyState.RUNNING:
+        return None
+    rung = shown_rung(data.study)
+    quick = data.results.get(Rung.QUICK, {})
+    if rung == Rung.ALLOCATED or not quick:
+        return None
+    return _search_eta(data, quick) + _confirmation_eta(data)
+
+
+def _search_eta(data: StudyData, quick: Mapping[int, Result]) -> float:
+    if shown_rung(data.study) != Rung.QUICK:
+        return 0.0
+    search = data.config.search
+    if search.candidates is None:
+        return max(0.0, SECONDS_PER_MINUTE * (search.minutes or 0.0) - data.study.seconds)
+    return max(0, search.candidates - data.searched) * _mean_seconds(quick.values())
+
+
+def _confirmation_eta(data: StudyData) -> float:
+    confirmed = data.results.get(Rung.CONFIRMED, {})
+    if not confirmed:
+        return 0.0
+    baselines = sum(1 for trial in data.trials.values() if trial.baseline is not None)
+    remaining = max(0, baselines + min(FRONT_ROWS, data.searched) - len(confirmed))
+    return remaining * _mean_seconds(confirmed.values()) / available_cores()
+
+
+def _mean_seconds(results: Collection[Result]) -> float:
+    return fmean(item.seconds for item in results)

@@ -1,0 +1,78 @@
+"""Everything that the store knows of one study, read once and in an order that a running controller cannot upset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from storage.records.candidate import Trial
+from storage.records.config import StudyConfig
+from storage.records.dense import DenseFacts
+from storage.records.measurement import Result, Rung
+from storage.records.space import SearchSpace
+from storage.records.study import Analysis, FrontRow, Study
+from storage.records.target import Target
+from storage.store import StudyStore
+
+DENSE_NUMBER = 1  # trials begin with the baselines, and these with the dense model
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """One study as the views see it."""
+
+    study: Study
+    front: tuple[FrontRow, ...]
+    results: Mapping[Rung, Mapping[int, Result]]  # by rung and trial number
+    trials: Mapping[int, Trial]
+    analysis: Analysis | None  # None until the model has been analysed
+
+    @cached_property
+    def config(self) -> StudyConfig:
+        """What was asked for."""
+        return StudyConfig.from_json(self.study.config_json)
+
+    @property
+    def target(self) -> Target:
+        """What the study aims at."""
+        return self.config.target
+
+    @cached_property
+    def dense(self) -> DenseFacts | None:
+        """The dense model, its latency filled in once it has been timed; None before the analysis."""
+        if self.analysis is None:
+            return None
+        facts = DenseFacts.from_json(self.analysis.dense_json)
+        timed = self.result(DENSE_NUMBER, Rung.TIMED)
+        return facts if timed is None else replace(facts, latency_ms=timed.value("latency"))
+
+    @cached_property
+    def space(self) -> SearchSpace | None:
+        """The search space; None before the analysis."""
+        return None if self.analysis is None else SearchSpace.from_json(self.analysis.space_json)
+
+    @property
+    def searched(self) -> int:
+        """How many candidates have been evaluated, baselines not counted."""
+        quick = self.results.get(Rung.QUICK, {})
+        return sum(1 for number in quick if number in self.trials and self.trials[number].baseline is None)
+
+    def result(self, number: int, rung: Rung) -> Result | None:
+        """What `rung` gave for a trial; None if it has not been there."""
+        return self.results.get(rung, {}).get(number)
+
+
+def read_study(store: StudyStore, name: str) -> StudyData:
+    """Reads a study, running or not. NotFoundError if there is none of that name.
+
+    The front comes before the results and these before the trials, because what a front names has its result, and
+    what has a result its trial, and none of them ever goes.
+    """
+    study = store.study(name)
+    front = store.front(name)
+    results: dict[Rung, dict[int, Result]] = {}
+    for item in store.results(name):
+        results.setdefault(item.rung, {})[item.number] = item
+    trials = {trial.number: trial for trial in store.trials(name)}
+    return StudyData(study, front, results, trials, store.analysis(name))

@@ -1,0 +1,1 @@
+"""Makes candidates: graph analysis, level library, quantisation, export."""

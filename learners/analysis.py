@@ -1,0 +1,93 @@
+"""What is known of a model before any of its weights is changed: graph, layers, ONNX form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import onnx
+import torch
+
+from learners.export.dense import export_dense
+from learners.export.qdq import layer_nodes
+from learners.export.region import LayerNode
+from learners.graph.fold import fold
+from learners.graph.graph import Graph
+from learners.graph.layers import Layer, find_layers
+from learners.graph.run import Program
+from learners.graph.trace import trace
+from storage.errors import FixInputError
+from storage.records.space import Protected
+
+OTHER_BATCH = 3  # not the size of the traced example: shows a batch axis that the trace has fixed
+TOLERANCE = 1e-3  # of the largest output; folding in double precision stays a thousand times below
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A traced and folded model. Tensors are float32 on the CPU."""
+
+    graph: Graph
+    tensors: dict[str, torch.Tensor]
+    layers: tuple[Layer, ...]
+    protected: tuple[Protected, ...]
+    dense: onnx.ModelProto
+    nodes: dict[str, LayerNode]  # where the layers stand in `dense`
+    input_shape: tuple[int, ...]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all layers for one sample."""
+        return sum(layer.macs for layer in self.layers)
+
+
+def analyse(model: torch.nn.Module, input_shape: tuple[int, ...], keep: Sequence[str], seed: int) -> Analysis:
+    """Traces, folds and exports `model`, and checks that nothing has changed its outputs.
+
+    Raises FixInputError for a model that cannot be traced, has no ONNX form or no layer to compress.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    sample = torch.randn(OTHER_BATCH, *input_shape, generator=generator)
+    graph, tensors = trace(model, input_shape)
+    graph, tensors = fold(graph, tensors)
+    shapes = _shapes(graph, tensors, sample[:1])
+    _check(model, graph, tensors, sample)
+    layers, protected = find_layers(graph, tensors, shapes, keep)
+    dense = export_dense(graph, tensors, layers, input_shape)
+    nodes = layer_nodes(dense, layers)
+    lost = tuple(
+        Protected(layer.name, "ONNX has no single operation for it") for layer in layers if layer.name not in nodes
+    )
+    kept = tuple(layer for layer in layers if layer.name in nodes)
+    if not kept:
+        reasons = "; ".join(f"{item.name}: {item.reason}" for item in (*protected, *lost)[:3])
+        raise FixInputError(f"the model has no layer to compress ({reasons or 'no convolution and no linear layer'})")
+    return Analysis(graph, tensors, kept, (*protected, *lost), dense, nodes, input_shape)
+
+
+def _shapes(graph: Graph, tensors: dict[str, torch.Tensor], sample: torch.Tensor) -> dict[str, tuple[int, ...]]:
+    shapes = {graph.input: tuple(sample.shape)}
+    with torch.no_grad():
+        Program(graph)(tensors, sample, lambda node, value: shapes.__setitem__(node.name, tuple(value.shape)))
+    return shapes
+
+
+def _check(model: torch.nn.Module, graph: Graph, tensors: dict[str, torch.Tensor], sample: torch.Tensor) -> None:
+    with torch.no_grad():
+        wanted = model(sample)
+        try:
+            found = Program(graph)(tensors, sample)
+        except RuntimeError as error:
+            raise FixInputError(
+                f"the model runs only with the batch size it was traced with ({str(error).splitlines()[0]}): "
+                "use x.size(0) in its forward where it writes a constant"
+            ) from error
+    if found.shape != wanted.shape:
+        raise FixInputError(
+            f"the model turns a batch of {OTHER_BATCH} into {list(wanted.shape)}: its first axis must stay the batch"
+        )
+    difference = float((found - wanted).abs().max())
+    if not difference <= TOLERANCE * max(1.0, float(wanted.abs().max())):
+        raise FixInputError(
+            f"the traced model differs from the original by {difference:.2g}: does its forward draw random numbers?"
+        )

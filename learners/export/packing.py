@@ -1,0 +1,107 @@
+"""Puts a candidate together: the packed model, from which every other file is derived."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+from onnx import TensorProto, numpy_helper
+
+from learners.analysis import Analysis
+from learners.base import LevelWeights
+from learners.export.activations import Range
+from learners.export.qdq import Quantised, external, quantise
+from objectives.runtimes.packed import initializers
+from storage.slim import InputContract, PackedLayer, PackedModel, PackedTensor, layer_bytes
+
+INLINE_BYTES = 64  # constants up to this size, shapes and bounds, stay in the template
+FLOAT_BITS = 32
+
+
+def level_bytes(bits: int, rows: int, weights: int) -> int:
+    """What a layer adds to `model.slim` at a width, exactly; every layer has a bias."""
+    if bits == FLOAT_BITS:
+        return 4 * (weights + rows)
+    return layer_bytes(bits, rows, weights, bias=True)
+
+
+def pack_candidate(
+    analysis: Analysis,
+    levels: Mapping[str, LevelWeights],
+    ranges: Mapping[str, Range],
+    contract: InputContract,
+) -> PackedModel:
+    """The packed model that takes `levels[name]` for every layer of `analysis`."""
+    low = [layer.name for layer in analysis.layers if levels[layer.name].codes is not None]
+    quantised = quantise(analysis.dense, analysis.nodes, low, ranges)
+    layers = tuple(
+        _packed_layer(levels[item.node.name], item.node.name, item.node.form, item.activation)
+        for item in quantised.layers
+    )
+    tensors = _other_tensors(analysis, quantised, set(low))
+    template = _take_out(quantised.template, {item.name for item in tensors if item.use != "torch"})
+    return PackedModel(
+        contract=contract,
+        graph=analysis.graph.compact().to_json(),
+        template=template,
+        activations=quantised.activations,
+        layers=layers,
+        tensors=tensors,
+    )
+
+
+def assemble_onnx(model: PackedModel) -> bytes:
+    """The packed model as one ordinary ONNX file: its template with all tensors in it."""
+    proto = onnx.load_from_string(model.template)
+    arrays = initializers(model)
+    filled = [
+        numpy_helper.from_array(arrays[item.name], item.name) if item.data_location == TensorProto.EXTERNAL else item
+        for item in proto.graph.initializer
+    ]
+    del proto.graph.initializer[:]
+    proto.graph.initializer.extend(filled)
+    data: bytes = proto.SerializeToString(deterministic=True)
+    return data
+
+
+def _packed_layer(level: LevelWeights, name: str, form: str, activation: int) -> PackedLayer:
+    assert level.codes is not None
+    assert level.scale is not None
+    assert level.zero is not None
+    bias = None if level.bias is None else level.bias.numpy().astype(np.float16)
+    return PackedLayer(
+        name, form, level.bits, level.codes.numpy(), level.scale.numpy(), level.zero.numpy(), bias, activation
+    )
+
+
+def _other_tensors(analysis: Analysis, quantised: Quantised, low: set[str]) -> tuple[PackedTensor, ...]:
+    """What is stored as it is: tensors of the graph that no packed layer holds, and large constants of the template."""
+    covered = {name for layer in analysis.layers if layer.name in low for name in (layer.weight, layer.bias)}
+    transposed = {node.weight for node in analysis.nodes.values() if node.form == "matmul"}
+    inline = {item.name: item for item in quantised.template.graph.initializer}
+    found = []
+    for name in analysis.graph.parameters():
+        if name in covered:
+            continue
+        use = "torch" if name not in inline else "transposed" if name in transposed else "both"
+        found.append(PackedTensor(name, analysis.tensors[name].numpy(), use))
+    known = {item.name for item in found}
+    for name, tensor in inline.items():
+        if name not in known and tensor.data_location != TensorProto.EXTERNAL:
+            array = numpy_helper.to_array(tensor)
+            if array.nbytes > INLINE_BYTES:
+                found.append(PackedTensor(name, array, "onnx"))
+    return tuple(found)
+
+
+def _take_out(template: onnx.ModelProto, names: set[str]) -> bytes:
+    """The serialised template with the initializers called `names` declared as external."""
+    kept: Sequence[onnx.TensorProto] = [
+        external(item.name, item.data_type, list(item.dims)) if item.name in names else item
+        for item in template.graph.initializer
+    ]
+    del template.graph.initializer[:]
+    template.graph.initializer.extend(kept)
+    data: bytes = template.SerializeToString(deterministic=True)
+    return data

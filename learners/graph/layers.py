@@ -1,0 +1,125 @@
+"""Finds the layers of a graph that learners can work on, and names those that they cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import torch
+
+from learners.graph.graph import Graph, Node
+from storage.errors import FixInputError
+from storage.records.space import Protected
+
+CONVOLUTION = "aten.conv2d.default"
+LINEAR = "aten.linear.default"
+UNHANDLED = "only 2-D convolutions and linear layers are handled"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution or linear layer. Its weight is seen as `groups` matrices [rows, columns]."""
+
+    name: str  # the module's name in the user's model, such as "layer1.0.conv1"
+    kind: str  # "convolution", "grouped convolution", "depthwise convolution", "linear"
+    node: str  # name of its value in the graph
+    source: str  # name of the value that it reads
+    weight: str  # names in the tensors of the graph
+    bias: str | None
+    shape: tuple[int, ...]  # of the weight: [out, in / groups, height, width] or [out, in]
+    groups: int
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    macs: int  # of one sample
+
+    @property
+    def rows(self) -> int:
+        """Output channels of one group."""
+        return self.shape[0] // self.groups
+
+    @property
+    def columns(self) -> int:
+        """Inputs that one output channel reads."""
+        return prod(self.shape[1:])
+
+    @property
+    def matrix_shape(self) -> tuple[int, int, int]:
+        """(groups, rows, columns)."""
+        return self.groups, self.rows, self.columns
+
+
+def find_layers(
+    graph: Graph,
+    tensors: Mapping[str, torch.Tensor],
+    shapes: Mapping[str, tuple[int, ...]],
+    keep: Sequence[str] = (),
+) -> tuple[tuple[Layer, ...], tuple[Protected, ...]]:
+    """The layers in the order of the graph, and what is left alone with the reason.
+
+    `shapes` gives the shape of every value for one sample. `keep` names layers never to be touched; FixInputError
+    if there is no layer of such a name.
+    """
+    consumers = graph.consumers()
+    layers: list[Layer] = []
+    protected: list[Protected] = []
+    seen: set[str] = set()
+    for node in graph.nodes:
+        for weight in dict.fromkeys(node.references()):
+            if weight not in tensors or tensors[weight].dim() < 2 or weight in seen:
+                continue
+            seen.add(weight)
+            name = weight.removesuffix(".weight")
+            reason = _unhandled(node, weight, tensors[weight], len(consumers[weight]))
+            if reason is None and name not in keep:
+                layers.append(_layer(node, name, tensors, shapes))
+            else:
+                protected.append(Protected(name, reason or "named in [search] keep"))
+    names = {layer.name for layer in layers} | {item.name for item in protected}
+    unknown = next((name for name in keep if name not in names), None)
+    if unknown is not None:
+        raise FixInputError(f'[search] keep = "{unknown}" is no layer of the model; layers: {", ".join(sorted(names))}')
+    return tuple(layers), tuple(protected)
+
+
+def _unhandled(node: Node, weight: str, tensor: torch.Tensor, uses: int) -> str | None:
+    if node.op not in (CONVOLUTION, LINEAR):
+        return f"read by {node.op.split('.')[1]}: {UNHANDLED}"
+    if node.reads(1) != weight:
+        return f"an input of {node.op.split('.')[1]} that is no weight"
+    if uses > 1:
+        return f"its weight is used {uses} times"
+    if not tensor.is_floating_point():
+        return f"its weight is {tensor.dtype}"
+    return None
+
+
+def _layer(node: Node, name: str, tensors: Mapping[str, torch.Tensor], shapes: Mapping[str, tuple[int, ...]]) -> Layer:
+    weight, source = node.reads(1), node.reads(0)
+    assert weight is not None
+    assert source is not None
+    shape = tuple(tensors[weight].shape)
+    bias = node.reads(2)
+    output = shapes[node.name]
+    if node.op == LINEAR:
+        macs = prod(shape) * prod(output[1:-1])
+        return Layer(name, "linear", node.name, source, weight, bias, shape, 1, (1, 1), (0, 0), (1, 1), macs)
+    groups = node.args[6] if len(node.args) > 6 else 1
+    assert isinstance(groups, int)
+    kind = "convolution" if groups == 1 else "grouped convolution"
+    if groups > 1 and shape[1] == 1:
+        kind = "depthwise convolution"
+    stride, padding, dilation = (_pair(node, position, default) for position, default in ((3, 1), (4, 0), (5, 1)))
+    macs = prod(shape) * prod(output[2:])
+    return Layer(name, kind, node.name, source, weight, bias, shape, groups, stride, padding, dilation, macs)
+
+
+def _pair(node: Node, position: int, default: int) -> tuple[int, int]:
+    value = node.args[position] if len(node.args) > position else default
+    numbers = value if isinstance(value, tuple) else (value,)
+    assert all(isinstance(number, int) for number in numbers)
+    first, last = numbers[0], numbers[-1]
+    assert isinstance(first, int)
+    assert isinstance(last, int)
+    return first, last

@@ -1,0 +1,139 @@
+"""Traces a module into a graph with torch.export, which follows any Python that the example input takes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch.export import Dim, ExportedProgram
+from torch.fx import Node as FxNode
+
+from learners.graph.graph import Argument, Graph, Node, Ref, TorchType
+from learners.graph.operations import PYTHON_OPERATIONS
+from storage.errors import FixInputError
+
+EXAMPLE_BATCH = 2  # torch.export takes a batch of one for a constant
+
+
+def trace(model: torch.nn.Module, input_shape: tuple[int, ...]) -> tuple[Graph, dict[str, torch.Tensor]]:
+    """The model as a graph, and its parameters, buffers and constants by name.
+
+    `input_shape` is one sample's, such as (3, 32, 32); the batch axis stays free. Values that nothing needs are gone.
+    Raises FixInputError, naming the user's line, for a model that cannot be traced. A model that fixes its batch size
+    is traced all the same; `learners.analysis` runs it with another one.
+    """
+    example = torch.zeros(EXAMPLE_BATCH, *input_shape, dtype=torch.float32)
+    try:
+        # On failure torch prints the graph so far; the error names the line, which is what helps.
+        with torch.no_grad(), quiet_torch(), contextlib.redirect_stdout(io.StringIO()):
+            program = torch.export.export(model, (example,), dynamic_shapes=({0: Dim.AUTO},))
+            program = program.run_decompositions({})  # no decomposition: only in-place operations become pure
+    except Exception as error:
+        raise FixInputError(f"the model cannot be traced: {_cause(error)}") from error
+    graph = _convert(program)
+    tensors: dict[str, torch.Tensor] = {**program.state_dict, **_constants(program)}
+    return graph, {name: tensors[name].detach().clone() for name in graph.parameters()}
+
+
+@contextlib.contextmanager
+def quiet_torch() -> Iterator[None]:
+    """Silences the notices and deprecation warnings that torch's own exporter gives about itself."""
+    names = ("torch.onnx", "torch.export", "torch.fx", "torch._dynamo", "onnxscript", "onnx_ir")
+    levels = {name: logging.getLogger(name).level for name in names}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in names:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)
+
+
+def _constants(program: ExportedProgram) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in program.constants.items() if isinstance(value, torch.Tensor)}
+
+
+def _convert(program: ExportedProgram) -> Graph:
+    signature = program.graph_signature
+    lifted = {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }
+    if len(signature.user_inputs) != 1 or len(signature.user_outputs) != 1:
+        raise FixInputError(
+            f"the model has {len(signature.user_inputs)} inputs and {len(signature.user_outputs)} outputs: "
+            "wrap it into a module with one of each"
+        )
+    nodes = []
+    for node in program.graph.nodes:
+        if node.op != "call_function":
+            continue
+        name = _operation(node)
+        if name is None:  # a check of shapes that the trace has recorded
+            continue
+        args = tuple(_argument(item, lifted) for item in node.args)
+        kwargs = tuple((key, _argument(item, lifted)) for key, item in node.kwargs.items())
+        nodes.append(Node(node.name, name, args, kwargs))
+    return _prune(Graph(str(signature.user_inputs[0]), tuple(nodes), str(signature.user_outputs[0])))
+
+
+def _operation(node: FxNode) -> str | None:
+    target = node.target
+    if isinstance(target, torch._ops.OpOverload):
+        if target.namespace != "aten":
+            raise FixInputError(f"the model calls {target}, which is no ATen operation: replace it in the forward")
+        if target._schema.is_mutable:
+            raise FixInputError(f"the model changes a tensor in place with {target}: write it without")
+        name = str(target)
+        return None if name.startswith(("aten._assert", "aten.sym_constrain")) else name
+    name = f"operator.{getattr(target, '__name__', target)}"
+    if name in PYTHON_OPERATIONS:
+        return name
+    if not node.users:
+        return None
+    raise FixInputError(f"the model calls {target}, which a graph cannot hold: replace it in the forward")
+
+
+def _argument(value: object, lifted: dict[str, str]) -> Argument:
+    if isinstance(value, FxNode):
+        return Ref(lifted.get(value.name, value.name))
+    if isinstance(value, list | tuple):
+        return tuple(_argument(item, lifted) for item in value)
+    if isinstance(value, torch.dtype | torch.layout | torch.memory_format | torch.device):
+        return TorchType(str(value))
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise FixInputError(f"the trace holds a {type(value).__name__}, which a graph cannot: simplify the forward")
+
+
+def _prune(graph: Graph) -> Graph:
+    needed = {graph.output}
+    kept: list[Node] = []
+    for node in reversed(graph.nodes):
+        if node.name in needed:
+            kept.append(node)
+            needed.update(node.references())
+    return Graph(graph.input, tuple(reversed(kept)), graph.output)
+
+
+def _cause(error: Exception) -> str:
+    """The user's line and the first sentence of what went wrong."""
+    here = {str(Path(part).resolve()) for part in (torch.__file__, __file__)}
+    library = str(Path(torch.__file__).resolve().parent)
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = str(Path(frame.filename).resolve())
+        standard = path.startswith((sys.base_prefix + "/lib", sys.prefix + "/lib")) or frame.filename.startswith("<")
+        if path not in here and not path.startswith(library) and not standard:
+            return f"{Path(path).name}, line {frame.lineno} ({frame.line}): {reason}"
+    return reason

@@ -1,0 +1,1 @@
+"""The level library: every layer's weights at every level, built once for a workload and then only read."""

@@ -1,0 +1,1 @@
+"""Quantised weights: the grid they lie on and how they are fitted to it."""

@@ -1,0 +1,104 @@
+"""The quantisation learner: weights at 8, 6, 4, 3 and 2 bits, or left in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from learners.base import LevelWeights
+from learners.gram import Gram
+from learners.graph.layers import Layer
+from learners.quant.gptq import gptq
+from learners.quant.grid import Grid, fit_grid
+from learners.quant.refine import coordinate_descent, output_error, refit_scale
+
+WIDTHS = (8, 6, 4, 3, 2)
+ORIGINAL = "fp32"
+ROUNDS = 2  # of refitting the scales and running GPTQ on them again; a third one gains less than 1 % of the error
+SWEEPS = 2  # of coordinate descent after each refit
+SMALLEST_VARIANCE = 1e-12
+
+GPTQ_METHOD = "gptq + coordinate descent"
+ROUND_METHOD = "round to nearest"
+UNCHANGED = "unchanged"
+
+
+class QuantLearner:
+    """Scales of least squared error, GPTQ, refitted scales, coordinate descent, bias correction; all widths at once."""
+
+    name = "quant"
+    recipe = "quant-1"
+
+    def levels(self, layer: Layer) -> Sequence[str]:  # noqa: ARG002 - every layer has the same
+        """fp32 and one level a width."""
+        return (ORIGINAL, *(f"w{bits}" for bits in WIDTHS))
+
+    def adapt(
+        self, layer: Layer, weight: torch.Tensor, bias: torch.Tensor | None, gram: Gram
+    ) -> Sequence[LevelWeights]:
+        """See `Learner.adapt`. Where the covariance cannot be factorised, the weights are rounded to the nearest."""
+        matrix = weight.reshape(layer.matrix_shape)
+        covariance = gram.covariance.to(weight.device)
+        importance = covariance.diagonal(dim1=1, dim2=2).clamp(min=SMALLEST_VARIANCE).to(weight.dtype)
+        grid = Grid.stack([fit_grid(matrix, importance, bits) for bits in WIDTHS])
+        stacked = matrix.repeat(1, len(WIDTHS), 1)
+        grid, codes, method = _fit(stacked, covariance, grid)
+        return (
+            LevelWeights(ORIGINAL, 32, None, None, None, bias, 0.0, UNCHANGED),
+            *_levels(layer, matrix, bias, gram, grid, codes, method),
+        )
+
+
+def _fit(weight: torch.Tensor, covariance: torch.Tensor, grid: Grid) -> tuple[Grid, torch.Tensor, str]:
+    """The best grid and codes found for each row, and how."""
+    nearest = grid.encode(weight)
+    try:
+        fitted, codes = grid, gptq(weight, covariance, grid)
+        for _ in range(ROUNDS):
+            fitted = refit_scale(weight, covariance, fitted, codes)
+            codes = gptq(weight, covariance, fitted)
+        for _ in range(ROUNDS):
+            codes = coordinate_descent(weight, covariance, fitted, codes, SWEEPS)
+            fitted = refit_scale(weight, covariance, fitted, codes)
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        return grid, nearest, ROUND_METHOD
+    rounded = output_error(weight, covariance, grid.decode(nearest))
+    keep = output_error(weight, covariance, fitted.decode(codes)) <= rounded
+    best = Grid(grid.largest, torch.where(keep, fitted.scale, grid.scale), torch.where(keep, fitted.zero, grid.zero))
+    return best, torch.where(keep, codes, nearest), GPTQ_METHOD
+
+
+def _levels(
+    layer: Layer,
+    matrix: torch.Tensor,
+    bias: torch.Tensor | None,
+    gram: Gram,
+    grid: Grid,
+    codes: torch.Tensor,
+    method: str,
+) -> list[LevelWeights]:
+    """Takes the stacked rows apart again, corrects the biases and measures the errors."""
+    covariance = gram.covariance.to(matrix.device)
+    power = float(output_error(torch.zeros_like(matrix), covariance, matrix).sum())
+    found = []
+    for index, bits in enumerate(WIDTHS):
+        start, stop = index * layer.rows, (index + 1) * layer.rows
+        part, rows = grid.rows(start, stop), codes[:, start:stop]
+        approximation = part.decode(rows)
+        error = float(output_error(matrix, covariance, approximation).sum()) / max(power, SMALLEST_VARIANCE)
+        shift = ((matrix - approximation).double() @ gram.mean.to(matrix.device)[:, :, None]).reshape(-1)
+        corrected = shift if bias is None else bias.double() + shift
+        found.append(
+            LevelWeights(
+                level=f"w{bits}",
+                bits=bits,
+                codes=rows.reshape(layer.shape).to(torch.uint8),
+                scale=part.scale.reshape(-1).half(),
+                zero=part.zero.reshape(-1).to(torch.uint8),
+                bias=corrected.half().float(),
+                error=error,
+                method=method,
+            )
+        )
+    return found

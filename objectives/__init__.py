@@ -1,0 +1,1 @@
+"""Judges: workload, runtimes, accuracy, latency, targets, baselines and the Pareto front."""

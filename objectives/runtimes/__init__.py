@@ -1,0 +1,1 @@
+"""Runtimes: what an exported model runs on (`table.RUNTIMES`)."""

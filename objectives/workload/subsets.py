@@ -1,0 +1,53 @@
+"""Seeded, shuffled, stratified subsets: images often lie sorted by class, and samples are small."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Subset:
+    """Chosen images, ready for the model."""
+
+    images: NDArray[np.float32]  # [n, *input], normalised
+    labels: NDArray[np.int64] | None  # [n]; None where there are none
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def stratified_order(total: int, labels: NDArray[np.int64] | None, seed: int, stream: int = 0) -> NDArray[np.int64]:
+    """A permutation of range(total) every slice of which holds the classes about in their proportions.
+
+    Each class is shuffled and spread evenly over the order, so that any slice is stratified. Without labels
+    it is a plain shuffle. The same (seed, stream) gives the same order on any machine: it comes from the raw
+    doubles of PCG64 by a stable sort, not from a library's shuffle, which may change.
+    """
+    keys = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, stream]))).random(total)
+    if labels is None:
+        return np.argsort(keys, kind="stable").astype(np.int64)
+    if len(labels) != total:
+        raise ValueError(f"{len(labels)} labels for {total} images")
+    position = np.empty(total)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        shuffled = members[np.argsort(keys[members], kind="stable")]
+        position[shuffled] = (np.arange(len(members)) + 0.5) / len(members)
+    return np.lexsort((keys, position)).astype(np.int64)
+
+
+def choose(total: int, labels: NDArray[np.int64] | None, count: int, seed: int, stream: int = 0) -> NDArray[np.int64]:
+    """Indices of min(`count`, `total`) different images, shuffled and stratified over `labels`."""
+    return stratified_order(total, labels, seed, stream)[:count]
+
+
+def divide(
+    total: int, labels: NDArray[np.int64] | None, quick: int, seed: int, stream: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices for the quick score, min(`quick`, half of them), and all others for the confirmation."""
+    order = stratified_order(total, labels, seed, stream)
+    count = min(quick, total // 2)
+    return order[:count], order[count:]

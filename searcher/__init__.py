@@ -1,0 +1,1 @@
+"""Proposes: samplers and the controller that runs a study."""

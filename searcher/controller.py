@@ -1,0 +1,86 @@
+"""Runs one study from where it stands to its end. Whatever kills it, running it again goes on from there."""
+
+from __future__ import annotations
+
+from searcher.progress import Progress
+from searcher.stages.confirm import confirm
+from searcher.stages.context import Clock, StudyContext
+from searcher.stages.prepare import Prepared, analyse_dense, open_library, prepare
+from searcher.stages.quick import search
+from searcher.stages.timing import time_front
+from storage.errors import FixInputError, SlimfrontError
+from storage.files import file_lock
+from storage.home import Home
+from storage.records.config import StudyConfig
+from storage.records.dense import DenseFacts
+from storage.records.study import Study, StudyState
+from storage.store import StudyStore
+
+LIBRARY_STAGE = "library"
+DONE = "done"
+
+
+class Controller:
+    """Owns one study while it runs. The caller has created the study's row."""
+
+    def __init__(self, store: StudyStore, home: Home, progress: Progress) -> None:
+        self._store = store
+        self._home = home
+        self._progress = progress
+
+    def run(self, name: str, prepared: Prepared | None = None) -> Study:
+        """Brings the study to its end and returns it; at once if it is there already.
+
+        `prepared` saves reading the input again when the caller has just done so. Raises StoreLockedError if another
+        process runs the study; KeyboardInterrupt passes through and leaves the study interrupted and resumable.
+        """
+        with file_lock(self._home.locks / f"{name}.lock", wait=False, holds=f"study {name}"):
+            study = self._store.study(name)
+            if study.state is StudyState.SUCCEEDED:
+                return study
+            clock = Clock(study.seconds)
+            self._store.update_study(name, state=StudyState.RUNNING, attempt=study.attempt + 1, error=None)
+            try:
+                self._run(study, prepared, clock)
+            except KeyboardInterrupt:
+                self._store.update_study(name, state=StudyState.INTERRUPTED, seconds=clock.seconds)
+                raise
+            except SlimfrontError as error:
+                self._store.update_study(name, state=StudyState.FAILED, seconds=clock.seconds, error=str(error))
+                raise
+            return self._store.update_study(name, state=StudyState.SUCCEEDED, stage=DONE, seconds=clock.seconds)
+
+    def _run(self, study: Study, prepared: Prepared | None, clock: Clock) -> None:
+        name = study.name
+        if prepared is None:
+            prepared = prepare(StudyConfig.from_json(study.config_json), self._progress)
+        for note in prepared.workload.notes:
+            self._progress.event(note)
+        self._store.update_study(name, stage=LIBRARY_STAGE, seconds=clock.seconds)
+        library = open_library(
+            prepared, self._home, lambda note, done, of: self._progress.update(LIBRARY_STAGE, done, of, note)
+        )
+        analysis, outputs = analyse_dense(prepared, library)
+        stored = self._store.analysis(name)
+        if stored is None:
+            self._store.save_analysis(name, analysis)
+        elif (stored.library, stored.workload) != (analysis.library, analysis.workload):
+            raise FixInputError(
+                f"the model or the data of study {name} has changed since it began: put it back, or start a new study"
+            )
+        else:
+            analysis = stored
+        context = StudyContext(
+            name=name,
+            config=prepared.config,
+            store=self._store,
+            home=self._home,
+            workload=prepared.workload,
+            library=library,
+            dense=DenseFacts.from_json(analysis.dense_json),
+            progress=self._progress,
+            clock=clock,
+        )
+        search(context)
+        confirm(context, outputs)
+        time_front(context)

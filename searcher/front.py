@@ -1,0 +1,57 @@
+"""Which results make up the front of a study: by accuracy and size, which repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from objectives.pareto import FRONT_ROWS, non_dominated, thin
+from storage.records.measurement import Result, Rung
+from storage.records.study import FrontRow
+
+QUICK_OBJECTIVE = "soft_accuracy"  # ranks candidates of one size better than accuracy does (design section 4)
+
+
+def quick_front(results: Sequence[Result]) -> list[Result]:
+    """The non-dominated results of rung 1 by soft accuracy and predicted size, the most accurate first."""
+    return _front(results, QUICK_OBJECTIVE)
+
+
+def confirmed_front(results: Sequence[Result]) -> list[Result]:
+    """The non-dominated results of rung 2 by accuracy and file size, the most accurate first."""
+    return _front(results, "accuracy")
+
+
+def rows(front: Sequence[Result]) -> tuple[FrontRow, ...]:
+    """The front as the store keeps it, thinned to its most rows."""
+    if len(front) > FRONT_ROWS:
+        objective = "accuracy" if front[0].rung is Rung.CONFIRMED else QUICK_OBJECTIVE
+        front = [front[index] for index in thin(_points(front, objective), FRONT_ROWS)]
+    return tuple(FrontRow(position, item.number, item.rung) for position, item in enumerate(front))
+
+
+def spread(front: Sequence[Result], count: int, keep: Sequence[int]) -> list[Result]:
+    """At most `count` results of a quick front that cover it; `keep` holds trial numbers that go first."""
+    wanted = [index for index, item in enumerate(front) if item.number in set(keep)]
+    return [front[index] for index in thin(_points(front, QUICK_OBJECTIVE), count, wanted)]
+
+
+def _front(results: Sequence[Result], objective: str) -> list[Result]:
+    if not results:
+        return []
+    ordered = sorted(results, key=lambda item: item.number)
+    mask = non_dominated(_points(ordered, objective))
+    chosen = [item for item, kept in zip(ordered, mask, strict=True) if kept]
+    return sorted(chosen, key=lambda item: (-item.value(objective), item.number))
+
+
+def _points(results: Sequence[Result], objective: str) -> npt.NDArray[np.float64]:
+    """[n, 2]: the objective, and minus log2 of the size."""
+    return np.array([(item.value(objective), -np.log2(item.value("size"))) for item in results])
+
+
+def by_number(results: Sequence[Result]) -> Mapping[int, Result]:
+    """Results of one rung by trial number."""
+    return {item.number: item for item in results}

@@ -1,0 +1,48 @@
+"""What every sampler does: proposes candidates in batches and is told how they did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from storage.records.candidate import Candidate
+from storage.records.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A candidate with what rung 1 has found of it; None where its evaluation failed."""
+
+    candidate: Candidate
+    score: float | None  # soft accuracy in percent, higher is better
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class SamplerContext:
+    """All that a sampler may know: the same context and the same history give the same proposals."""
+
+    space: SearchSpace
+    library: str  # id of the weights that candidates start from
+    seed: int
+    focus_bytes: tuple[int, ...]  # sizes that the targets name, worth an exact plan
+
+
+class Sampler(Protocol):
+    """Proposes candidates.
+
+    The controller makes one sampler for a study (again after a resume), and then calls `ask` and `tell` in turn: `tell`
+    with everything that was asked, in the order of the asks. Proposals depend on (context, history) alone. Every
+    candidate belongs to the space; no candidate is proposed twice.
+    """
+
+    def __init__(self, context: SamplerContext) -> None: ...
+
+    def ask(self, count: int) -> Sequence[Candidate]:
+        """At most `count` new candidates; fewer, or none, when there is nothing left to propose."""
+        ...
+
+    def tell(self, scored: Sequence[Scored]) -> None:
+        """What became of the candidates of the last `ask`."""
+        ...

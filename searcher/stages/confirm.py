@@ -1,0 +1,196 @@
+"""Stage "confirmed": the front's candidates become files, which are scored on images that no search has used."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from learners.export.packing import assemble_onnx, pack_candidate
+from objectives.accuracy import evaluate
+from objectives.baselines import ort_int8
+from objectives.hardware import available_cores
+from objectives.paired import pack_scores, paired_drop
+from objectives.runtimes.packed import PackedSession
+from objectives.runtimes.table import runtime
+from objectives.targets import Figures, shortfall
+from searcher.baselines import DENSE, ORT_INT8
+from searcher.front import confirmed_front, quick_front, rows, spread
+from searcher.stages.context import StudyContext
+from searcher.stages.prepare import dense_file
+from storage.files import atomic_write
+from storage.records.candidate import Trial
+from storage.records.measurement import Direction, Measurement, Result, Rung
+from storage.slim import pack, unpack
+
+STAGE = "confirmed"
+SPREAD_ROWS = 16  # of the front that are confirmed first, over its whole range
+TARGET_ROWS = 8  # then added where the target's boundary lies; together the rows a front may have
+SLIM_FILE = "model.slim"
+ONNX_FILE = "model.onnx"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The files of one trial, and a session on the one that a user would load."""
+
+    session: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+    size_bytes: int
+    onnx_bytes: int
+
+
+def confirm(context: StudyContext, dense_outputs: npt.NDArray[np.float32]) -> None:
+    """Confirms baselines and front; `dense_outputs` [n, k] are the dense model's on the confirmation images."""
+    context.checkpoint(STAGE)
+    trials = context.store.trials(context.name)
+    baselines = [trial for trial in trials if trial.baseline is not None]
+    by_number = {trial.number: trial for trial in trials}
+    front = quick_front(context.store.results(context.name, Rung.QUICK))
+    searched = [item for item in front if by_number[item.number].baseline is None]
+    first = spread(searched, SPREAD_ROWS, [item.number for item in _around_target(context, searched)])
+    _confirm(context, dense_outputs, [*baselines, *(by_number[item.number] for item in first)], TARGET_ROWS)
+    more = _boundary(context, searched)
+    _confirm(context, dense_outputs, [by_number[number] for number in more], 0)
+    context.checkpoint(STAGE)
+
+
+def export(context: StudyContext, trial: Trial) -> Exported:
+    """The trial's files, written to its artifact folder if they are not there."""
+    if trial.baseline == DENSE:
+        data = dense_file(context.library)
+        _write(context, trial, ONNX_FILE, data)
+        return Exported(_runtime_session(context, data), len(data), len(data))
+    if trial.baseline == ORT_INT8:
+        data = _ort_int8(context, trial)
+        return Exported(_runtime_session(context, data), len(data), len(data))
+    chosen = context.library.choose(trial.candidate.levels, trial.candidate.weights)
+    model = pack_candidate(context.library.analysis, chosen, context.library.ranges, context.contract)
+    data = pack(model)
+    _write(context, trial, SLIM_FILE, data)
+    # From the bytes, not from `model`: what is measured is what the file gives.
+    session = PackedSession(unpack(data), context.config.runtime.threads)
+    return Exported(session, len(data), len(assemble_onnx(model)))
+
+
+def _confirm(
+    context: StudyContext, dense_outputs: npt.NDArray[np.float32], trials: Sequence[Trial], to_come: int
+) -> None:
+    """Evaluates the files of those trials that are not confirmed yet; two at a time on two cores, one thread each."""
+    store, name = context.store, context.name
+    known = {item.number for item in store.results(name, Rung.CONFIRMED)}
+    waiting = [trial for trial in trials if trial.number not in known]
+    total = len(known) + len(waiting) + to_come
+    _ = context.workload.confirmation  # decoded once, before the threads want it
+    with ThreadPoolExecutor(max_workers=available_cores()) as pool:
+        futures = [pool.submit(_evaluate, context, trial, dense_outputs) for trial in waiting]
+        try:
+            for done, future in enumerate(futures):
+                result = future.result()
+                confirmed = [*store.results(name, Rung.CONFIRMED), result]
+                front = confirmed_front(confirmed)
+                store.record(name, result, rows(front))
+                context.checkpoint(STAGE)
+                context.progress.update(STAGE, len(known) + done + 1, total, describe(context, result))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _evaluate(context: StudyContext, trial: Trial, dense_outputs: npt.NDArray[np.float32]) -> Result:
+    started = time.thread_time()
+    exported = export(context, trial)
+    images, labels = context.workload.confirmation.images, context.workload.confirmation.labels
+    metric = context.workload.metric
+    outputs = dense_outputs if trial.baseline == DENSE else evaluate(exported.session, images)
+    dense_scores = metric.per_image(dense_outputs, labels, dense_outputs)
+    scores = metric.per_image(outputs, labels, dense_outputs)
+    drop = paired_drop(dense_scores, scores)
+    count = len(scores)
+    return Result(
+        number=trial.number,
+        rung=Rung.CONFIRMED,
+        measurements=(
+            Measurement("accuracy", 100 * float(scores.mean()), "%", Direction.MAXIMIZE, count),
+            Measurement(
+                "drop",
+                drop.drop_points,
+                "points",
+                Direction.MINIMIZE,
+                count,
+                drop.lower_points,
+                drop.upper_points,
+            ),
+            Measurement("size", exported.size_bytes, "bytes", Direction.MINIMIZE),
+            Measurement("onnx_size", exported.onnx_bytes, "bytes", Direction.MINIMIZE),
+            Measurement("macs", context.dense.macs, "macs", Direction.MINIMIZE),
+        ),
+        per_image=pack_scores(scores),
+        artifact=str(trial.number),
+        seconds=time.thread_time() - started,
+    )
+
+
+def describe(context: StudyContext, result: Result) -> str:
+    """One result in a few words."""
+    ratio = context.dense.size_bytes / result.value("size")
+    return f"{ratio:.1f}x smaller at {-result.value('drop'):+.2f} points"
+
+
+def _around_target(context: StudyContext, front: Sequence[Result]) -> list[Result]:
+    """The results of a quick front that come nearest to the target."""
+    return sorted(front, key=lambda item: (_quick_shortfall(context, item), item.value("size")))[:2]
+
+
+def _quick_shortfall(context: StudyContext, result: Result) -> float:
+    quick = {item.number: item for item in context.store.results(context.name, Rung.QUICK)}
+    drop = quick[1].value("accuracy") - result.value("accuracy")
+    return shortfall(context.config.target, _figures(result, drop), context.dense)
+
+
+def _figures(result: Result, drop: float) -> Figures:
+    return Figures(result.value("accuracy"), drop, int(result.value("size")), None, int(result.value("macs")))
+
+
+def _boundary(context: StudyContext, front: Sequence[Result]) -> list[int]:
+    """Numbers of further candidates to confirm: those next to the size at which the allowed drop is used up."""
+    allowed = context.config.target.max_drop
+    confirmed = {item.number: item for item in context.store.results(context.name, Rung.CONFIRMED)}
+    searched = [confirmed[item.number] for item in front if item.number in confirmed]
+    good = [item.value("size") for item in searched if allowed is None or item.value("drop") <= allowed]
+    sizes = [cost.limit(context.dense.size_bytes) for cost in context.config.target.costs if cost.objective == "size"]
+    if sizes:
+        centre = min(sizes)
+    elif good:
+        centre = min(good)
+    else:
+        return []
+    rest = [item for item in front if item.number not in confirmed]
+    nearest = sorted(rest, key=lambda item: (abs(np.log2(item.value("size") / centre)), item.number))
+    return sorted(item.number for item in nearest[:TARGET_ROWS])
+
+
+def _runtime_session(
+    context: StudyContext, data: bytes
+) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+    return runtime(context.config.runtime.name).session(data, context.config.runtime.threads)
+
+
+def _ort_int8(context: StudyContext, trial: Trial) -> bytes:
+    path = context.artifacts.folder(context.name, str(trial.number)) / ONNX_FILE
+    if not path.exists():
+        with context.artifacts.write(context.name, str(trial.number)) as folder:
+            source = folder / "dense.onnx"
+            source.write_bytes(dense_file(context.library))
+            ort_int8(source, context.workload.calibration.images, folder / ONNX_FILE)
+            source.unlink()
+    return path.read_bytes()
+
+
+def _write(context: StudyContext, trial: Trial, name: str, data: bytes) -> None:
+    path = context.artifacts.folder(context.name, str(trial.number)) / name
+    if not path.exists() or path.read_bytes() != data:
+        atomic_write(path, data)

@@ -1,0 +1,138 @@
+"""Everything before the first candidate: what can be refused is refused here, before anything is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from learners.analysis import Analysis, analyse
+from learners.base import Learner
+from learners.device import single_thread
+from learners.library.build import Progress as BuildProgress
+from learners.library.build import open_or_build, planned_space
+from learners.library.library import Library
+from learners.table import learner
+from objectives.accuracy import evaluate
+from objectives.hardware import describe
+from objectives.runtimes.table import runtime
+from objectives.workload.workload import Workload, open_workload
+from searcher.progress import Progress
+from storage.errors import FixInputError
+from storage.home import Home
+from storage.records.config import StudyConfig
+from storage.records.dense import DenseFacts
+from storage.records.space import SearchSpace
+from storage.records.study import Analysis as StoredAnalysis
+
+LIBRARIES = "libraries"  # folder in the cache
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study whose input has been read and found usable."""
+
+    config: StudyConfig
+    workload: Workload
+    analysis: Analysis
+    learners: tuple[Learner, ...]
+    space: SearchSpace  # exact costs; errors are known when the library is there
+
+    @property
+    def dense_bytes(self) -> int:
+        """Size of the dense ONNX file."""
+        return int(self.analysis.dense.ByteSize())
+
+
+def prepare(config: StudyConfig, progress: Progress) -> Prepared:
+    """Opens model and data, traces the model and checks that the target can be reached at all.
+
+    Raises FixInputError, one line, for whatever is wrong with the user's input.
+    """
+    steps = 3
+    progress.update("reading", 0, steps, "data")
+    workload = open_workload(config)
+    # Decoded now: an image that cannot be read is refused before anything is stored.
+    _ = workload.calibration, workload.quick, workload.confirmation
+    progress.update("reading", 1, steps, "model")
+    model = workload.model()
+    progress.update("reading", 2, steps, "tracing the model")
+    with single_thread():
+        analysis = analyse(model, workload.input_shape, config.search.keep, config.seed)
+    learners = tuple(learner(name) for name in config.search.learners)
+    space = planned_space(analysis, learners[0])
+    prepared = Prepared(config, workload, analysis, learners, space)
+    check_reachable(prepared)
+    progress.update("reading", steps, steps)
+    return prepared
+
+
+def check_reachable(prepared: Prepared) -> None:
+    """Raises FixInputError, with the best that can be reached, for a size or MAC target beyond it."""
+    space, dense = prepared.space, prepared.dense_bytes
+    smallest = space.fixed_bytes + sum(min(level.size_bytes for level in site.levels) for site in space.sites)
+    macs = model_macs(prepared.analysis)
+    for cost in prepared.config.target.costs:
+        if cost.objective == "size" and smallest > cost.limit(dense):
+            raise FixInputError(
+                f'[target] size = "{cost.text}" cannot be reached: the smallest file is {smallest} bytes, '
+                f'"{dense / smallest:.1f}x" (dense: {dense} bytes); ask for that or less' + _protected_hint(space)
+            )
+        if cost.objective == "macs" and macs > cost.limit(macs):
+            raise FixInputError(
+                f'[target] macs = "{cost.text}" cannot be reached: {", ".join(_names(prepared.learners))} '
+                f'removes no multiply-accumulates, the best is "1x" ({macs}); ask for a size instead'
+            )
+
+
+def model_macs(analysis: Analysis) -> int:
+    """Multiply-accumulates of one sample, of the layers that are searched."""
+    return analysis.macs
+
+
+def _names(learners: Sequence[Learner]) -> list[str]:
+    return [item.name for item in learners]
+
+
+def _protected_hint(space: SearchSpace) -> str:
+    if not space.protected:
+        return ""
+    return f"; {len(space.protected)} layers are protected, {space.protected[0].name} among them"
+
+
+def open_library(prepared: Prepared, home: Home, progress: BuildProgress) -> Library:
+    """The level library of a prepared study, built if it is not in the cache."""
+    images = prepared.workload.calibration.images
+    folder = home.cache / LIBRARIES
+    return open_or_build(folder, prepared.analysis, images, prepared.learners, prepared.config.seed, progress)
+
+
+def analyse_dense(prepared: Prepared, library: Library) -> tuple[StoredAnalysis, npt.NDArray[np.float32]]:
+    """What the store keeps of the model, and the dense model's outputs on the confirmation images [n, k]."""
+    config, workload = prepared.config, prepared.workload
+    serialised = dense_file(library)
+    chosen = runtime(config.runtime.name)
+    outputs = evaluate(chosen.session(serialised, config.runtime.threads), workload.confirmation.images)
+    scores = workload.metric.per_image(outputs, workload.confirmation.labels, outputs)
+    dense = DenseFacts(
+        accuracy=100 * float(scores.mean()),
+        size_bytes=len(serialised),
+        latency_ms=None,
+        macs=model_macs(library.analysis),
+    )
+    stored = StoredAnalysis(
+        space_json=library.space.to_json(),
+        library=library.id,
+        dense_json=dense.to_json(),
+        hardware=describe(chosen, config.runtime.threads),
+        workload=workload.content_hash,
+    )
+    return stored, outputs
+
+
+def dense_file(library: Library) -> bytes:
+    """The dense ONNX file: batch norms folded, float32."""
+    data: bytes = library.analysis.dense.SerializeToString(deterministic=True)
+    return data

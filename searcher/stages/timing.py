@@ -1,0 +1,63 @@
+"""Stage "latency": every confirmed file against the dense one, interleaved, on the study's runtime."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from objectives.latency import Latency, measure
+from searcher.baselines import DENSE
+from searcher.front import by_number
+from searcher.stages.confirm import export
+from searcher.stages.context import StudyContext
+from storage.records.candidate import Trial
+from storage.records.measurement import Direction, Measurement, Result, Rung
+
+STAGE = "latency"
+
+
+def time_front(context: StudyContext) -> None:
+    """Measures the rows of the front and the baselines in one session, and records all figures at once.
+
+    A study that was interrupted here measures all of them again: only figures of one session compare.
+    """
+    context.checkpoint(STAGE)
+    store, name = context.store, context.name
+    confirmed = by_number(store.results(name, Rung.CONFIRMED))
+    if store.results(name, Rung.TIMED):
+        return
+    wanted = {row.number for row in store.front(name)}
+    trials = [
+        trial
+        for trial in store.trials(name)
+        if trial.number in confirmed and (trial.number in wanted or trial.baseline is not None)
+    ]
+    context.progress.update(STAGE, 0, len(trials), "loading models")
+    sessions = {str(trial.number): export(context, trial).session for trial in trials}
+    dense = next(str(trial.number) for trial in trials if trial.baseline == DENSE)
+    sample = np.ascontiguousarray(
+        np.resize(context.workload.quick.images, (context.config.runtime.batch, *context.workload.input_shape))
+    )
+    context.progress.update(STAGE, 0, len(trials), "timing")
+    figures = measure(sessions[dense], sessions, sample)
+    store.record_batch(name, [_result(trial, figures[str(trial.number)]) for trial in trials], store.front(name))
+    context.progress.update(STAGE, len(trials), len(trials))
+
+
+def _result(trial: Trial, figure: Latency) -> Result:
+    return Result(
+        number=trial.number,
+        rung=Rung.TIMED,
+        measurements=(
+            Measurement("latency", figure.milliseconds, "ms", Direction.MINIMIZE, figure.rounds),
+            Measurement(
+                "speedup",
+                figure.speedup,
+                "x",
+                Direction.MAXIMIZE,
+                figure.rounds,
+                figure.speedup_low,
+                figure.speedup_high,
+            ),
+        ),
+        artifact=str(trial.number),
+    )

@@ -1,0 +1,1 @@
+"""The demonstration: a small network on scikit-learn's digits."""

@@ -1,0 +1,1 @@
+"""Remembers: records, the SQL store and its migrations, artifact files."""

@@ -1,0 +1,75 @@
+"""Where Slimfront keeps its state: one folder, named by SLIMFRONT_HOME."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from storage.errors import FixInputError
+from storage.files import is_writable, make_folder
+
+HOME_VARIABLE = "SLIMFRONT_HOME"
+STORE_VARIABLE = "SLIMFRONT_STORE"
+DEFAULT_HOME = "~/.slimfront"
+DATABASE_NAME = "slimfront.db"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of the database, the cache, the artifacts and the locks.
+
+    The properties only name paths: nothing is made until something is written, so that reading works on a
+    disk that cannot be written. Call `prepare` before work whose results would have nowhere to go.
+    """
+
+    root: Path  # absolute
+    store: str | None = None  # URL of another database than the one in `root`
+
+    @property
+    def database_url(self) -> str:
+        """URL for `storage.open.open_store`."""
+        return self.store if self.store is not None else f"sqlite:///{quote(str(self.root / DATABASE_NAME))}"
+
+    @property
+    def cache(self) -> Path:
+        """What can be computed again: level libraries, latency tables."""
+        return self.root / "cache"
+
+    @property
+    def artifacts(self) -> Path:
+        """Exported models, a folder a study."""
+        return self.root / "artifacts"
+
+    @property
+    def locks(self) -> Path:
+        """Lock files; they stay behind empty and mean nothing unless a process holds them."""
+        return self.root / "locks"
+
+    def prepare(self) -> None:
+        """Make the folders now. FixInputError if one of them cannot be made or written."""
+        for folder in (self.root, self.cache, self.artifacts, self.locks):
+            make_folder(folder)
+            if not is_writable(folder):
+                raise FixInputError(
+                    f"{folder} may not be written: change its permissions, or set {HOME_VARIABLE} to another folder"
+                )
+
+    @classmethod
+    def from_environment(cls, store: str | None = None) -> Home:
+        """The home that SLIMFRONT_HOME names, or ~/.slimfront.
+
+        `store` is the URL of another database than the home's, or else SLIMFRONT_STORE: `store` wins over the
+        variable; an empty variable counts as unset. FixInputError if the home is a file, or lies under a home
+        folder that is unknown.
+        """
+        text = os.environ.get(HOME_VARIABLE) or DEFAULT_HOME
+        try:
+            root = Path(text).expanduser().absolute()
+            is_file = root.is_file()
+        except (RuntimeError, OSError) as error:
+            raise FixInputError(f"{text} names no folder ({error}): set {HOME_VARIABLE} to an absolute path") from error
+        if is_file:
+            raise FixInputError(f"{root} is a file, not a folder: set {HOME_VARIABLE} to a folder")
+        return cls(root=root, store=store or os.environ.get(STORE_VARIABLE) or None)

@@ -1,0 +1,215 @@
+"""A store that lives in this process: for tests, notebooks and whoever wants to leave no trace."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from types import EllipsisType
+
+from storage.notes import (
+    Note,
+    analysis_note,
+    created_note,
+    failed_note,
+    one_line,
+    results_note,
+    trials_note,
+)
+from storage.records.candidate import Proposal, Trial
+from storage.records.measurement import Result, Rung
+from storage.records.study import Analysis, Event, FrontRow, Study, StudyState
+from storage.rules import (
+    NEW_STAGE,
+    analysis_conflict,
+    changed_study,
+    check_new_name,
+    checked_front,
+    checked_result,
+    exists_error,
+    no_study_error,
+    no_trial_error,
+    numbered,
+    result_order,
+    unstored_trials,
+)
+
+
+@dataclass
+class _Shelf:
+    """Everything of one study. The values are frozen records, so that handing them out needs no copies."""
+
+    study: Study
+    analysis: Analysis | None = None
+    trials: dict[int, Trial] = field(default_factory=dict)
+    results: dict[tuple[int, str], Result] = field(default_factory=dict)
+    front: tuple[FrontRow, ...] = ()
+    events: list[Event] = field(default_factory=list)
+
+
+class MemoryStore:
+    """StudyStore without a file. Threads may share it; processes cannot."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        """`clock` returns seconds since the epoch, UTC."""
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._shelves: dict[str, _Shelf] = {}
+
+    def create_study(self, name: str, config_json: str) -> Study:
+        """See StudyStore."""
+        check_new_name(name)
+        with self._lock:
+            if name in self._shelves:
+                raise exists_error(name)
+            now = self._clock()
+            study = Study(name, config_json, StudyState.QUEUED, NEW_STAGE, 0.0, 0, now, now)
+            shelf = self._shelves[name] = _Shelf(study)
+            self._note(shelf, created_note())
+            return study
+
+    def study(self, name: str) -> Study:
+        """See StudyStore."""
+        with self._shelf(name) as shelf:
+            return shelf.study
+
+    def studies(self) -> tuple[Study, ...]:
+        """See StudyStore."""
+        with self._lock:
+            return tuple(shelf.study for shelf in self._shelves.values())
+
+    def delete_study(self, name: str) -> None:
+        """See StudyStore."""
+        with self._shelf(name):
+            del self._shelves[name]
+
+    def update_study(
+        self,
+        name: str,
+        *,
+        state: StudyState | None = None,
+        stage: str | None = None,
+        seconds: float | None = None,
+        error: str | EllipsisType | None = ...,
+        attempt: int | None = None,
+    ) -> Study:
+        """See StudyStore."""
+        with self._shelf(name) as shelf:
+            shelf.study, notes = changed_study(
+                shelf.study,
+                self._clock(),
+                state=state,
+                stage=stage,
+                seconds=seconds,
+                error=error,
+                attempt=attempt,
+            )
+            self._note(shelf, *notes)
+            return shelf.study
+
+    def save_analysis(self, name: str, analysis: Analysis) -> None:
+        """See StudyStore."""
+        with self._shelf(name) as shelf:
+            if shelf.analysis is None:
+                shelf.analysis = analysis
+                self._note(shelf, analysis_note())
+            elif shelf.analysis != analysis:
+                raise analysis_conflict(name)
+
+    def analysis(self, name: str) -> Analysis | None:
+        """See StudyStore."""
+        with self._shelf(name) as shelf:
+            return shelf.analysis
+
+    def add_trials(self, name: str, first_number: int, proposals: Sequence[Proposal]) -> tuple[Trial, ...]:
+        """See StudyStore."""
+        with self._shelf(name) as shelf:
+            wanted = numbered(first_number, proposals, len(shelf.trials))
+            new = unstored_trials(name, wanted, shelf.trials)
+            shelf.trials.update({trial.number: trial for trial in new})
+            if new:
+                self._note(shelf, trials_note(new))
+            return tuple(shelf.trials[trial.number] for trial in wanted)
+
+    def trials(self, name: str) -> tuple[Trial, ...]:
+        """See StudyStore."""
+        with self._shelf(name) as shelf:
+            return tuple(shelf.trials.values())
+
+    def record(self, name: str, result: Result, front: Sequence[FrontRow] | None = None) -> None:
+        """See StudyStore."""
+        self.record_batch(name, (result,), front)
+
+    def record_batch(self, name: str, results: Sequence[Result], front: Sequence[FrontRow] | None = None) -> None:
+        """See StudyStore."""
+        with self._shelf(name) as shelf:
+            new: dict[tuple[int, str], Result] = {}
+            for result in map(checked_result, results):
+                if result.number not in shelf.trials:
+                    raise no_trial_error(name, result.number, len(shelf.trials))
+                key = (result.number, result.rung.value)
+                if key not in shelf.results:
+                    new.setdefault(key, result)
+            if results and not new:
+                return
+            rows = None if front is None else checked_front(front, shelf.results.keys() | new.keys())
+            shelf.results.update(new)
+            if rows is not None:
+                shelf.front = rows
+            if new or rows is not None:
+                self._note(shelf, results_note(tuple(new.values()), rows))
+
+    def fail_trial(self, name: str, number: int, error: str) -> None:
+        """See StudyStore."""
+        reason = one_line(error)
+        with self._shelf(name) as shelf:
+            trial = shelf.trials.get(number)
+            if trial is None:
+                raise no_trial_error(name, number, len(shelf.trials))
+            if trial.error != reason:
+                shelf.trials[number] = replace(trial, error=reason)
+                self._note(shelf, failed_note(number, reason))
+
+    def results(self, name: str, rung: Rung | None = None) -> tuple[Result, ...]:
+        """See StudyStore."""
+        with self._shelf(name) as shelf:
+            chosen = [result for result in shelf.results.values() if rung is None or result.rung == rung]
+            return tuple(sorted(chosen, key=result_order))
+
+    def front(self, name: str) -> tuple[FrontRow, ...]:
+        """See StudyStore."""
+        with self._shelf(name) as shelf:
+            return shelf.front
+
+    def add_event(self, name: str, kind: str, text: str) -> Event:
+        """See StudyStore."""
+        with self._shelf(name) as shelf:
+            self._note(shelf, Note(one_line(kind), one_line(text)))
+            return shelf.events[-1]
+
+    def events(self, name: str, after: int = 0) -> tuple[Event, ...]:
+        """See StudyStore."""
+        with self._shelf(name) as shelf:
+            return tuple(event for event in shelf.events if event.number > after)
+
+    def close(self) -> None:
+        """See StudyStore."""
+
+    @contextmanager
+    def _shelf(self, name: str) -> Iterator[_Shelf]:
+        with self._lock:
+            if name not in self._shelves:
+                raise no_study_error(name, tuple(self._shelves))
+            yield self._shelves[name]
+
+    def _note(self, shelf: _Shelf, *notes: Note) -> None:
+        for note in notes:
+            shelf.events.append(Event(len(shelf.events) + 1, self._clock(), note.kind, note.text))
+
+
+def open_memory(url: str, busy_seconds: float) -> MemoryStore:
+    """A new, empty store. Both arguments are those of every opener in STORES; neither matters here."""
+    del url, busy_seconds
+    return MemoryStore()

@@ -1,0 +1,283 @@
+"""What a study is asked to do: the study file, checked once when it is read and frozen from then on."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from storage.errors import FixInputError
+from storage.records.config_errors import explain, one_line, problem, unknown_key, unknown_name
+from storage.records.config_strings import absolute_callable, absolute_path, expand
+from storage.records.target import TARGET_KEYS, Target
+
+DEFAULT_CANDIDATES = 300
+DEFAULT_IMAGES = 256  # calibration and quick score; design section 4 gives the reasons
+MAX_CANDIDATES = 1_000_000  # a study of more would not end; most likely a slip
+MAX_INPUT_VALUES = 2**26  # 256 MB as float32 for one sample: more is a slip, not a model for a laptop
+MAX_SEED = 2**63 - 1  # SQL integers and torch's seeds are 64 bits wide, signed
+MAX_THREADS = 1024
+MAX_BATCH = 65_536
+
+StudyName = Annotated[str, StringConstraints(max_length=64)]
+Text = Annotated[str, StringConstraints(min_length=1)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_EMPTY_TARGET = "is empty: set size, latency, macs or max_drop"
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelConfig(_Table):
+    """The trained model."""
+
+    factory: Text  # "file.py:callable" or "package.module:callable"; called without arguments
+    weights: Text  # .safetensors, or .pt/.pth/.bin that holds a plain state dict
+    input: tuple[Count, ...] = Field(min_length=1)  # shape of one sample, such as (3, 32, 32)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_callable(self.factory, ("factory",), "nets.py:resnet20")
+        if math.prod(self.input) > MAX_INPUT_VALUES:
+            raise problem(("input",), f"has {math.prod(self.input)} values a sample; at most {MAX_INPUT_VALUES}")
+        return self
+
+    @property
+    def channels(self) -> int:
+        """Length of `mean` and `std`: the first dimension, or 1 where a sample has only one."""
+        return self.input[0] if len(self.input) > 1 else 1
+
+
+class DataConfig(_Table):
+    """The images or arrays, and how they are judged."""
+
+    kind: Literal["images", "digits", "python"]
+    path: Text | None = None  # images: a folder or a tar archive
+    factory: Text | None = None  # python: "file.py:callable" that returns the splits
+    mean: tuple[Real, ...] = ()  # per channel, on pixels in [0, 1]; StudyConfig fills in 0
+    std: tuple[Annotated[Real, Field(gt=0)], ...] = ()  # per channel; StudyConfig fills in 1
+    metric: Text | None = None  # "top1", "agreement", "file.py:callable"; None: top1 with labels, else agreement
+    calibration: Count = DEFAULT_IMAGES  # training images for Gram matrices and activation ranges
+    quick: Count = DEFAULT_IMAGES  # validation images of the quick score
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        needs = {"images": "path", "python": "factory"}.get(self.kind)
+        for key in ("path", "factory"):
+            given = getattr(self, key) is not None
+            if key == needs and not given:
+                raise problem((key,), f'is missing: kind = "{self.kind}" needs it')
+            if key != needs and given:
+                raise problem((key,), f'does not go with kind = "{self.kind}"; remove it or change the kind')
+        if self.factory is not None:
+            _check_callable(self.factory, ("factory",), "data.py:splits")
+        if self.metric is not None and ":" in self.metric:
+            _check_callable(self.metric, ("metric",), "metric.py:score")
+        if self.kind == "python":  # the factory's arrays are taken as they are
+            for key in ("mean", "std"):
+                if set(getattr(self, key)) - {0.0 if key == "mean" else 1.0}:
+                    raise problem((key,), 'does not go with kind = "python": normalise in the factory')
+        return self
+
+
+class SearchConfig(_Table):
+    """How candidates are made and how many."""
+
+    learners: tuple[Text, ...] = Field(default=("quant",), min_length=1)
+    sampler: Text = "allocation"
+    candidates: Annotated[int, Field(strict=True, ge=1, le=MAX_CANDIDATES)] | None = None  # default: 300
+    minutes: Annotated[Real, Field(gt=0)] | None = None  # in place of candidates
+    keep: tuple[Text, ...] = ()  # layers that are never touched
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for key in ("learners", "keep"):
+            names = getattr(self, key)
+            if len(set(names)) != len(names):
+                raise problem((key,), "names something twice; remove one")
+        if self.candidates is not None and self.minutes is not None:
+            raise problem(("minutes",), "cannot go with candidates; give one of them")
+        if self.candidates is None and self.minutes is None:
+            object.__setattr__(self, "candidates", DEFAULT_CANDIDATES)
+        return self
+
+
+class RuntimeConfig(_Table):
+    """What the exported models run on, and how they are timed."""
+
+    name: Text = "onnxruntime"
+    threads: Annotated[Count, Field(le=MAX_THREADS)] = 1
+    batch: Annotated[Count, Field(le=MAX_BATCH)] = 1
+
+
+def _read_target(raw: object) -> Target:
+    if isinstance(raw, Target):
+        target = raw
+    elif not isinstance(raw, Mapping):
+        raise problem((), "must be a table")
+    else:
+        for key in raw:
+            if key not in TARGET_KEYS:
+                raise unknown_key(str(key))
+        try:
+            target = Target.from_dict(raw)
+        except ValueError as error:
+            raise problem((), str(error)) from error
+    if target.is_empty:
+        raise problem((), _EMPTY_TARGET)
+    return target
+
+
+class StudyConfig(_Table):
+    """One study as it was asked for. `load_study_file` and `read_study` make its paths absolute."""
+
+    name: StudyName
+    seed: Annotated[int, Field(strict=True, ge=0, le=MAX_SEED)] = 0
+    model: ModelConfig
+    data: DataConfig
+    target: Annotated[Target, PlainValidator(_read_target), PlainSerializer(Target.to_dict, return_type=dict)]
+    search: SearchConfig = SearchConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not _NAME.fullmatch(self.name):
+            raise problem(
+                ("name",),
+                f'= "{self.name}" is not a study name; use 1 to 64 letters, digits, ".", "_" or "-", '
+                "the first a letter or a digit",
+            )
+        shape, channels = self.model.input, self.model.channels
+        if self.data.kind == "images" and (len(shape) != 3 or channels not in (1, 3)):
+            raise problem(
+                ("model", "input"),
+                f"= {list(shape)} does not fit images; write [3, height, width] or [1, ...]",
+            )
+        if self.data.kind == "digits" and shape != (1, 8, 8):
+            raise problem(("model", "input"), f"= {list(shape)} does not fit the digits; write [1, 8, 8]")
+        filled = {}
+        for key, default in (("mean", 0.0), ("std", 1.0)):
+            given = getattr(self.data, key) or (default,) * channels
+            if len(given) != channels:
+                raise problem(("data", key), f"has {len(given)} values; input has {channels} channels: give as many")
+            filled[key] = given
+        object.__setattr__(self, "data", self.data.model_copy(update=filled))
+        return self
+
+    def to_json(self) -> str:
+        """One line of JSON that `from_json` reads back to an equal value."""
+        return self.model_dump_json()
+
+    @classmethod
+    def from_json(cls, text: str) -> StudyConfig:
+        """Inverse of `to_json`. FixInputError if another version of Slimfront wrote something else."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise explain("the stored study", error, None, _KNOWN_KEYS) from error
+
+
+_KNOWN_KEYS: Mapping[tuple[str, ...], tuple[str, ...]] = {
+    (): tuple(StudyConfig.model_fields),
+    ("model",): tuple(ModelConfig.model_fields),
+    ("data",): tuple(DataConfig.model_fields),
+    ("target",): TARGET_KEYS,
+    ("search",): tuple(SearchConfig.model_fields),
+    ("runtime",): tuple(RuntimeConfig.model_fields),
+}
+
+
+@dataclass(frozen=True)
+class KnownNames:
+    """The names in the extension tables. Records know no tables: `slimfront` passes their keys in."""
+
+    learners: tuple[str, ...]
+    samplers: tuple[str, ...]
+    runtimes: tuple[str, ...]
+    metrics: tuple[str, ...]
+
+
+def load_study_file(path: Path, known: KnownNames) -> StudyConfig:
+    """Read and check a study file. Its paths are relative to its folder; `${VAR}` is expanded in its strings.
+
+    FixInputError, one line, for the first thing that is wrong: file, key, what was given and what is legal.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise FixInputError(one_line(f"{path}: there is no such file; give the path of a study file")) from error
+    except UnicodeDecodeError as error:
+        raise FixInputError(one_line(f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8")) from error
+    except OSError as error:
+        raise FixInputError(one_line(f"{path}: cannot be read: {error.strerror or error}")) from error
+    try:
+        raw = tomllib.loads(text)
+    except ValueError as error:  # TOMLDecodeError, or an integer of thousands of digits
+        raise FixInputError(one_line(f"{path}: is not valid TOML: {error}")) from error
+    except RecursionError as error:
+        raise FixInputError(one_line(f"{path}: is not valid TOML: it is nested too deeply")) from error
+    return read_study(raw, folder=path.absolute().parent, source=str(path), known=known)
+
+
+def read_study(raw: Mapping[str, Any], folder: Path, source: str, known: KnownNames) -> StudyConfig:
+    """The study that `raw` describes, as tables of a study file. `source` names it in errors.
+
+    Relative paths are below `folder`. Errors as in `load_study_file`.
+    """
+    tables = expand(raw, os.environ, source)
+    try:
+        config = StudyConfig.model_validate(tables)
+    except ValidationError as error:
+        raise explain(source, error, tables, _KNOWN_KEYS) from error
+    _check_names(config, source, known)
+    model, data = config.model, config.data
+    paths = {
+        "path": data.path and absolute_path(data.path, folder),
+        "factory": data.factory and absolute_callable(data.factory, folder),
+        "metric": data.metric and absolute_callable(data.metric, folder),
+    }
+    model_paths = {
+        "factory": absolute_callable(model.factory, folder),
+        "weights": absolute_path(model.weights, folder),
+    }
+    update = {"model": model.model_copy(update=model_paths), "data": data.model_copy(update=paths)}
+    return config.model_copy(update=update)
+
+
+def _check_names(config: StudyConfig, source: str, known: KnownNames) -> None:
+    for learner in config.search.learners:
+        if learner not in known.learners:
+            raise unknown_name(source, ("search", "learners"), learner, known.learners)
+    if config.search.sampler not in known.samplers:
+        raise unknown_name(source, ("search", "sampler"), config.search.sampler, known.samplers)
+    if config.runtime.name not in known.runtimes:
+        raise unknown_name(source, ("runtime", "name"), config.runtime.name, known.runtimes)
+    metric = config.data.metric
+    if metric is not None and ":" not in metric and metric not in known.metrics:
+        raise unknown_name(source, ("data", "metric"), metric, (*known.metrics, "file.py:callable"))
+
+
+def _check_callable(text: str, path: tuple[str, ...], example: str) -> None:
+    left, colon, name = text.rpartition(":")
+    if not colon or not left or not name.isidentifier():
+        raise problem(path, f'= "{text}" names no callable; write "{example}" or "package.module:callable"')

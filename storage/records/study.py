@@ -1,0 +1,63 @@
+"""A study as the store keeps it, its states and its events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class StudyState(StrEnum):
+    """queued -> running -> (cancelling -> cancelled) | succeeded | failed; interrupted is resumable."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Study:
+    """One search. Values, never live rows."""
+
+    name: str
+    config_json: str  # StudyConfig as JSON, paths absolute
+    state: StudyState
+    stage: str  # what it is doing: "new", "library", "quick", "confirmed", "latency", "done"
+    seconds: float  # wall seconds spent so far, over all attempts
+    attempt: int  # how many times it was started
+    created_at: float  # seconds since the epoch, UTC
+    updated_at: float
+    error: str | None = None  # why it failed; one line
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What is known of a study's model before any candidate is evaluated; stored once, then only read."""
+
+    space_json: str  # SearchSpace
+    library: str  # id of the level library
+    dense_json: str  # DenseFacts
+    hardware: str  # processor, cores, runtime and its version
+    workload: str  # hash of model, weights and data
+
+
+@dataclass(frozen=True)
+class FrontRow:
+    """Membership of the front. Position 0 is the most accurate."""
+
+    position: int
+    number: int
+    rung: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a study."""
+
+    number: int  # rising within a study
+    time: float  # seconds since the epoch, UTC
+    kind: str  # "created", "stage", "candidate failed", "interrupted", ...
+    text: str  # one line for people

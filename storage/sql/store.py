@@ -1,0 +1,264 @@
+"""The store of studies in SQL."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
+from types import EllipsisType
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from storage.errors import StoreLockedError
+from storage.notes import (
+    Note,
+    analysis_note,
+    created_note,
+    failed_note,
+    one_line,
+    results_note,
+    trials_note,
+)
+from storage.records.candidate import Proposal, Trial
+from storage.records.measurement import Result, Rung
+from storage.records.study import Analysis, Event, FrontRow, Study, StudyState
+from storage.rules import (
+    NEW_STAGE,
+    analysis_conflict,
+    changed_study,
+    check_new_name,
+    checked_front,
+    checked_result,
+    exists_error,
+    no_trial_error,
+    numbered,
+    unstored_trials,
+)
+from storage.sql import rows, tables
+from storage.sql.engine import SqliteDatabase, path_of
+from storage.sql.queries import (
+    count_trials,
+    insert_results,
+    recorded_keys,
+    replace_front,
+    stored_analysis,
+    stored_results,
+    study_row,
+)
+
+
+class Database(Protocol):
+    """What the store needs of an engine; errors are Slimfront's already."""
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A connection that sees one moment of the database."""
+        ...
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """A connection in a transaction that is durable when the block ends well."""
+        ...
+
+    def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
+class SqlStore:
+    """StudyStore over a database at the current revision.
+
+    A write first locks the study's row, so that writers of one study follow each other on every database and
+    looking before inserting is safe.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        """`clock` returns seconds since the epoch, UTC."""
+        self._database = database
+        self._clock = clock
+
+    def create_study(self, name: str, config_json: str) -> Study:
+        """See StudyStore."""
+        check_new_name(name)
+        now = self._clock()
+        study = Study(name, config_json, StudyState.QUEUED, NEW_STAGE, 0.0, 0, now, now)
+        try:
+            with self._database.writing() as connection:
+                connection.execute(insert(tables.studies), rows.study_values(study))
+                self._note(connection, study_row(connection, name).id, created_note())
+        except IntegrityError as error:
+            raise exists_error(name) from error
+        return study
+
+    def study(self, name: str) -> Study:
+        """See StudyStore."""
+        with self._database.reading() as connection:
+            return rows.study_from(study_row(connection, name))
+
+    def studies(self) -> tuple[Study, ...]:
+        """See StudyStore."""
+        with self._database.reading() as connection:
+            found = connection.execute(select(tables.studies).order_by(tables.studies.c.id))
+            return tuple(map(rows.study_from, found))
+
+    def delete_study(self, name: str) -> None:
+        """See StudyStore."""
+        with self._changing(name) as (connection, row):
+            connection.execute(delete(tables.studies).where(tables.studies.c.id == row.id))
+
+    def update_study(
+        self,
+        name: str,
+        *,
+        state: StudyState | None = None,
+        stage: str | None = None,
+        seconds: float | None = None,
+        error: str | EllipsisType | None = ...,
+        attempt: int | None = None,
+    ) -> Study:
+        """See StudyStore."""
+        with self._changing(name) as (connection, row):
+            new, notes = changed_study(
+                rows.study_from(row),
+                self._clock(),
+                state=state,
+                stage=stage,
+                seconds=seconds,
+                error=error,
+                attempt=attempt,
+            )
+            table = tables.studies
+            guard = (table.c.id == row.id) & (table.c.state == row.state)
+            done = connection.execute(update(table).where(guard), rows.study_values(new))
+            if done.rowcount != 1:  # cannot happen while the lock on the row holds; never lose it silently
+                raise StoreLockedError(f"study {name} was changed by another process: try again")
+            self._note(connection, row.id, *notes)
+            return new
+
+    def save_analysis(self, name: str, analysis: Analysis) -> None:
+        """See StudyStore."""
+        with self._changing(name) as (connection, row):
+            stored = stored_analysis(connection, row.id)
+            if stored is None:
+                connection.execute(insert(tables.analyses), {"study_id": row.id, **asdict(analysis)})
+                self._note(connection, row.id, analysis_note())
+            elif stored != analysis:
+                raise analysis_conflict(name)
+
+    def analysis(self, name: str) -> Analysis | None:
+        """See StudyStore."""
+        with self._database.reading() as connection:
+            return stored_analysis(connection, study_row(connection, name).id)
+
+    def add_trials(self, name: str, first_number: int, proposals: Sequence[Proposal]) -> tuple[Trial, ...]:
+        """See StudyStore."""
+        with self._changing(name) as (connection, row):
+            wanted = numbered(first_number, proposals, count_trials(connection, row.id))
+            table = tables.trials
+            found = connection.execute(select(table).where(table.c.study_id == row.id, table.c.number >= first_number))
+            stored = {trial.number: trial for trial in map(rows.trial_from, found)}
+            new = unstored_trials(name, wanted, stored)
+            if new:
+                connection.execute(insert(table), [rows.trial_values(row.id, trial) for trial in new])
+                self._note(connection, row.id, trials_note(new))
+            return tuple(stored.get(trial.number, trial) for trial in wanted)
+
+    def trials(self, name: str) -> tuple[Trial, ...]:
+        """See StudyStore."""
+        table = tables.trials
+        with self._database.reading() as connection:
+            study_id = study_row(connection, name).id
+            found = connection.execute(select(table).where(table.c.study_id == study_id).order_by(table.c.number))
+            return tuple(map(rows.trial_from, found))
+
+    def record(self, name: str, result: Result, front: Sequence[FrontRow] | None = None) -> None:
+        """See StudyStore."""
+        self.record_batch(name, (result,), front)
+
+    def record_batch(self, name: str, results: Sequence[Result], front: Sequence[FrontRow] | None = None) -> None:
+        """See StudyStore."""
+        with self._changing(name) as (connection, row):
+            recorded = recorded_keys(connection, row.id)
+            count = count_trials(connection, row.id)
+            new: dict[tuple[int, str], Result] = {}
+            for result in map(checked_result, results):
+                if not 1 <= result.number <= count:
+                    raise no_trial_error(name, result.number, count)
+                key = (result.number, result.rung.value)
+                if key not in recorded:
+                    new.setdefault(key, result)
+            if results and not new:
+                return
+            checked = None if front is None else checked_front(front, recorded | new.keys())
+            insert_results(connection, row.id, tuple(new.values()))
+            if checked is not None:
+                replace_front(connection, row.id, checked)
+            if new or checked is not None:
+                self._note(connection, row.id, results_note(tuple(new.values()), checked))
+
+    def fail_trial(self, name: str, number: int, error: str) -> None:
+        """See StudyStore."""
+        reason = one_line(error)
+        table = tables.trials
+        with self._changing(name) as (connection, row):
+            this = (table.c.study_id == row.id) & (table.c.number == number)
+            found = connection.execute(select(table.c.error).where(this)).first()
+            if found is None:
+                raise no_trial_error(name, number, count_trials(connection, row.id))
+            if found.error != reason:
+                connection.execute(update(table).where(this).values(error=reason))
+                self._note(connection, row.id, failed_note(number, reason))
+
+    def results(self, name: str, rung: Rung | None = None) -> tuple[Result, ...]:
+        """See StudyStore."""
+        with self._database.reading() as connection:
+            return stored_results(connection, study_row(connection, name).id, rung)
+
+    def front(self, name: str) -> tuple[FrontRow, ...]:
+        """See StudyStore."""
+        table = tables.front_rows
+        with self._database.reading() as connection:
+            study_id = study_row(connection, name).id
+            found = connection.execute(select(table).where(table.c.study_id == study_id).order_by(table.c.position))
+            return tuple(map(rows.front_row_from, found))
+
+    def add_event(self, name: str, kind: str, text: str) -> Event:
+        """See StudyStore."""
+        with self._changing(name) as (connection, row):
+            return self._note(connection, row.id, Note(one_line(kind), one_line(text)))[-1]
+
+    def events(self, name: str, after: int = 0) -> tuple[Event, ...]:
+        """See StudyStore."""
+        table = tables.events
+        with self._database.reading() as connection:
+            study_id = study_row(connection, name).id
+            these = (table.c.study_id == study_id) & (table.c.number > after)
+            found = connection.execute(select(table).where(these).order_by(table.c.number))
+            return tuple(map(rows.event_from, found))
+
+    def close(self) -> None:
+        """See StudyStore."""
+        self._database.close()
+
+    @contextmanager
+    def _changing(self, name: str) -> Iterator[tuple[Connection, Row[Any]]]:
+        """A transaction that holds the study's row, and that row."""
+        with self._database.writing() as connection:
+            yield connection, study_row(connection, name, lock=True)
+
+    def _note(self, connection: Connection, study_id: int, *notes: Note) -> tuple[Event, ...]:
+        table = tables.events
+        last = connection.execute(select(func.max(table.c.number)).where(table.c.study_id == study_id)).scalar()
+        now = self._clock()
+        made = tuple(
+            Event(number, now, note.kind, note.text) for number, note in enumerate(notes, start=(last or 0) + 1)
+        )
+        if made:
+            connection.execute(insert(table), [{"study_id": study_id, **asdict(event)} for event in made])
+        return made
+
+
+def open_sqlite(url: str, busy_seconds: float) -> SqlStore:
+    """The store in the SQLite file that `url` names; see `storage.open.open_store`."""
+    return SqlStore(SqliteDatabase(path_of(url), busy_seconds))

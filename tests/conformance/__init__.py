@@ -1,0 +1,1 @@
+"""Suites that run over every entry of the extension tables."""

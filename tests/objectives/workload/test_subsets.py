@@ -1,0 +1,81 @@
+"""Subsets: stratified, disjoint, reproducible."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from objectives.workload.subsets import choose, divide, stratified_order
+
+label_lists = st.lists(st.integers(0, 5), min_size=1, max_size=300)
+seeds = st.integers(0, 2**63 - 1)
+
+
+@given(label_lists, seeds, st.booleans())
+def test_an_order_is_a_permutation(labels: list[int], seed: int, labelled: bool) -> None:
+    order = stratified_order(len(labels), np.array(labels) if labelled else None, seed)
+    assert sorted(order) == list(range(len(labels)))
+    assert order.dtype == np.int64
+
+
+@given(label_lists, seeds, st.data())
+def test_every_slice_is_stratified(labels: list[int], seed: int, data: st.DataObject) -> None:
+    array = np.array(labels, dtype=np.int64)
+    order = stratified_order(len(array), array, seed)
+    start = data.draw(st.integers(0, len(array)))
+    stop = data.draw(st.integers(start, len(array)))
+    part = array[order[start:stop]]
+    classes = len(np.unique(array))
+    for label in np.unique(array):
+        share = np.mean(array == label)
+        # Each end is off by half an image of the class, and by its share of half an image of every class.
+        assert abs(np.sum(part == label) - share * len(part)) <= 1 + share * classes
+
+
+def test_equal_classes_come_in_rounds() -> None:
+    labels = np.repeat(np.arange(10), 500)  # sorted by class, as folders are
+    chosen = choose(5000, labels, 256, seed=0)
+    assert set(np.bincount(labels[chosen])) == {25, 26}
+    assert not np.array_equal(np.sort(chosen), chosen)
+
+
+@given(st.integers(0, 300), st.integers(1, 400), seeds, st.booleans())
+def test_parts_are_disjoint_and_complete(total: int, quick: int, seed: int, labelled: bool) -> None:
+    labels = np.arange(total) % 3 if labelled else None
+    first, second = divide(total, labels, quick, seed)
+    assert len(first) == min(quick, total // 2)
+    assert not set(first) & set(second)
+    assert set(first) | set(second) == set(range(total))
+
+
+def test_orders_follow_seed_and_stream_and_nothing_else() -> None:
+    labels = np.arange(200) % 7
+    np.random.seed(3)
+    first = stratified_order(200, labels, 5)
+    np.random.seed(4)
+    assert np.array_equal(stratified_order(200, labels, 5), first)
+    assert not np.array_equal(stratified_order(200, labels, 6), first)
+    assert not np.array_equal(stratified_order(200, labels, 5, stream=1), first)
+
+
+def test_orders_are_the_same_on_every_machine() -> None:
+    """Stored studies resume on them: these values must never change."""
+    assert stratified_order(8, None, 0).tolist() == [3, 2, 1, 6, 0, 7, 4, 5]
+    assert stratified_order(8, np.array([0, 0, 0, 0, 1, 1, 1, 1]), 0).tolist() == [3, 6, 2, 7, 1, 4, 0, 5]
+
+
+def test_a_shuffle_without_labels_moves_images() -> None:
+    chosen = choose(1000, None, 100, seed=1)
+    assert len(set(chosen)) == 100
+    assert 300 < np.mean(chosen) < 700
+
+
+def test_wrong_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 labels for 4 images"):
+        stratified_order(4, np.zeros(3, dtype=np.int64), 0)
+
+
+def test_no_more_than_there_are() -> None:
+    assert len(choose(5, None, 10, seed=0)) == 5

@@ -1,0 +1,58 @@
+"""Writes the database that later versions must still open: python -m tests.storage.sql.make_database.
+
+Run it once for every new revision, before the next one is begun, and never again for an old one: the files
+are what users have.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from storage.open import open_store
+from storage.records.measurement import Rung
+from storage.records.study import StudyState
+from storage.sql.tables import HEAD
+from storage.store import StudyStore
+from tests.storage import samples
+
+FOLDER = Path(__file__).parent / "databases"
+DONE = "finished"
+STOPPED = "stopped"
+
+
+def fill(store: StudyStore) -> None:
+    """Two studies that use every table and every column."""
+    store.create_study(DONE, '{"name":"finished","seed":0}')
+    store.update_study(DONE, state=StudyState.RUNNING, stage="library", attempt=1)
+    store.save_analysis(DONE, samples.ANALYSIS)
+    store.add_trials(
+        DONE,
+        1,
+        [
+            samples.proposal(0, 1, 2, origin="baseline", baseline="uniform w4"),
+            samples.proposal(2, 2, 2),
+            samples.proposal(1, 0, 2),
+        ],
+    )
+    store.record_batch(DONE, [samples.result(1), samples.result(2)], samples.front(2, 1))
+    store.record(DONE, samples.result(2, Rung.CONFIRMED, accuracy=87.5))
+    store.fail_trial(DONE, 3, "out of memory")
+    store.update_study(DONE, state=StudyState.SUCCEEDED, stage="done", seconds=12.5)
+    store.create_study(STOPPED, "{}")
+    store.update_study(STOPPED, state=StudyState.FAILED, error="the disk is full")
+
+
+def main() -> None:
+    """Write the file of the current revision; refuse to overwrite it."""
+    path = FOLDER / f"{HEAD}.db"
+    if path.exists():
+        raise SystemExit(f"{path} is kept as it is: it stands for what users have")
+    path.parent.mkdir(exist_ok=True)
+    store = open_store(f"sqlite:///{path}")
+    fill(store)
+    store.close()
+    path.with_name(path.name + ".lock").unlink()
+
+
+if __name__ == "__main__":
+    main()

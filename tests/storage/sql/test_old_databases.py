@@ -1,0 +1,46 @@
+"""Every revision that was ever released still opens, with everything in it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from storage.memory import MemoryStore
+from storage.open import open_store
+from storage.sql.tables import HEAD
+from tests.storage.sql.make_database import DONE, FOLDER, STOPPED, fill
+
+FILES = sorted(FOLDER.glob("*.db"))
+
+
+def test_the_current_revision_is_kept() -> None:
+    assert f"{HEAD}.db" in [path.name for path in FILES]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_kept_database_opens_with_everything_in_it(path: Path, tmp_path: Path) -> None:
+    shutil.copy(path, tmp_path / "old.db")
+    store = open_store(f"sqlite:///{tmp_path}/old.db")
+    expected = MemoryStore()
+    fill(expected)
+    for name in (DONE, STOPPED):
+        old, new = store.study(name), expected.study(name)
+        assert (old.state, old.stage, old.seconds, old.attempt, old.error, old.config_json) == (
+            new.state,
+            new.stage,
+            new.seconds,
+            new.attempt,
+            new.error,
+            new.config_json,
+        )
+        assert store.analysis(name) == expected.analysis(name)
+        assert store.trials(name) == expected.trials(name)
+        assert store.results(name) == expected.results(name)
+        assert store.front(name) == expected.front(name)
+        assert [(event.number, event.kind, event.text) for event in store.events(name)] == [
+            (event.number, event.kind, event.text) for event in expected.events(name)
+        ]
+    store.create_study("new", "{}")
+    store.close()

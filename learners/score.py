@@ -8,7 +8,7 @@ of any score: every value is still computed by the same operations from the same
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ from objectives.metric import Metric, soft_score
 from objectives.workload.subsets import Subset
 from storage.records.candidate import Candidate
 
+REPORT_EVERY = 8  # passes between two reports of progress
 CHUNK = 128  # images of one pass; larger ones leave the processor's cache, smaller ones cost more calls
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})  # without one of them bfloat16 is slower than float32
 # How far bfloat16 may move the dense model's scores before float32 is used: well below what tells candidates apart.
@@ -65,10 +66,13 @@ class QuickScorer:
         """What the scores are computed in: "bfloat16" or "float32"."""
         return str(self._dtype).removeprefix("torch.")
 
-    def score(self, candidates: Sequence[Candidate]) -> list[QuickScore]:
-        """Scores in the order of `candidates`; one that is scored alone gets the same bits."""
+    def score(self, candidates: Sequence[Candidate], report: Callable[[float], None] | None = None) -> list[QuickScore]:
+        """Scores in the order of `candidates`; one that is scored alone gets the same bits.
+
+        `report` is told the share of the work that is done, in [0, 1], now and then.
+        """
         with single_thread(), torch.no_grad():
-            outputs = self._outputs(candidates)
+            outputs = self._outputs(candidates, report)
         return [self._judge(output) for output in outputs]
 
     def _judge(self, output: npt.NDArray[np.float32]) -> QuickScore:
@@ -103,17 +107,21 @@ class QuickScorer:
             self._dtype = torch.float32
             self._prepare()
 
-    def _outputs(self, candidates: Sequence[Candidate]) -> list[npt.NDArray[np.float32]]:
+    def _outputs(
+        self, candidates: Sequence[Candidate], report: Callable[[float], None] | None = None
+    ) -> list[npt.NDArray[np.float32]]:
         visits = sorted(range(len(candidates)), key=lambda index: self._sort_key(candidates[index]))
         shared = [
             _common(self._sort_key(candidates[a]), self._sort_key(candidates[b])) for a, b in itertools.pairwise(visits)
         ]
         parts: list[list[npt.NDArray[np.float32]]] = [[] for _ in candidates]
-        for chunk in self._chunks:
+        for number, chunk in enumerate(self._chunks):
             kept: list[tuple[int, Values]] = [(0, self._program.begin(chunk))]
             for place, index in enumerate(visits):
                 output = self._pass(candidates[index], kept, shared[place:])
                 parts[index].append(output.float().cpu().numpy())
+                if report is not None and place % REPORT_EVERY == 0:
+                    report((number + place / len(visits)) / len(self._chunks))
                 if place < len(shared):
                     while kept[-1][0] > shared[place]:
                         kept.pop()

@@ -30,9 +30,13 @@ class QuantLearner:
     name = "quant"
     recipe = "quant-1"
 
+    def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
+        """`widths` in bits, at most 8, the widest first."""
+        self._widths = tuple(widths)
+
     def levels(self, layer: Layer) -> Sequence[str]:  # noqa: ARG002 - every layer has the same
         """fp32 and one level a width."""
-        return (ORIGINAL, *(f"w{bits}" for bits in WIDTHS))
+        return (ORIGINAL, *(f"w{bits}" for bits in self._widths))
 
     def adapt(
         self, layer: Layer, weight: torch.Tensor, bias: torch.Tensor | None, gram: Gram
@@ -41,12 +45,12 @@ class QuantLearner:
         matrix = weight.reshape(layer.matrix_shape)
         covariance = gram.covariance.to(weight.device)
         importance = covariance.diagonal(dim1=1, dim2=2).clamp(min=SMALLEST_VARIANCE).to(weight.dtype)
-        grid = Grid.stack([fit_grid(matrix, importance, bits) for bits in WIDTHS])
-        stacked = matrix.repeat(1, len(WIDTHS), 1)
+        grid = Grid.stack([fit_grid(matrix, importance, bits) for bits in self._widths])
+        stacked = matrix.repeat(1, len(self._widths), 1)
         grid, codes, method = _fit(stacked, covariance, grid)
         return (
             LevelWeights(ORIGINAL, 32, None, None, None, bias, 0.0, UNCHANGED),
-            *_levels(layer, matrix, bias, gram, grid, codes, method),
+            *_levels(layer, self._widths, matrix, bias, gram, grid, codes, method),
         )
 
 
@@ -71,6 +75,7 @@ def _fit(weight: torch.Tensor, covariance: torch.Tensor, grid: Grid) -> tuple[Gr
 
 def _levels(
     layer: Layer,
+    widths: Sequence[int],
     matrix: torch.Tensor,
     bias: torch.Tensor | None,
     gram: Gram,
@@ -82,7 +87,7 @@ def _levels(
     covariance = gram.covariance.to(matrix.device)
     power = float(output_error(torch.zeros_like(matrix), covariance, matrix).sum())
     found = []
-    for index, bits in enumerate(WIDTHS):
+    for index, bits in enumerate(widths):
         start, stop = index * layer.rows, (index + 1) * layer.rows
         part, rows = grid.rows(start, stop), codes[:, start:stop]
         approximation = part.decode(rows)

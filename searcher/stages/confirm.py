@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -30,6 +30,7 @@ from storage.slim import pack, unpack
 STAGE = "confirmed"
 SPREAD_ROWS = 16  # of the front that are confirmed first, over its whole range
 TARGET_ROWS = 8  # then added where the target's boundary lies; together the rows a front may have
+DEFAULT_DROP = 1.0  # points; where users look when they name no drop
 SLIM_FILE = "model.slim"
 ONNX_FILE = "model.onnx"
 
@@ -49,11 +50,13 @@ def confirm(context: StudyContext, dense_outputs: npt.NDArray[np.float32]) -> No
     trials = context.store.trials(context.name)
     baselines = [trial for trial in trials if trial.baseline is not None]
     by_number = {trial.number: trial for trial in trials}
-    front = quick_front(context.store.results(context.name, Rung.QUICK))
-    searched = [item for item in front if by_number[item.number].baseline is None]
-    first = spread(searched, SPREAD_ROWS, [item.number for item in _around_target(context, searched)])
-    _confirm(context, dense_outputs, [*baselines, *(by_number[item.number] for item in first)], TARGET_ROWS)
-    more = _boundary(context, searched)
+    scored = context.store.results(context.name, Rung.QUICK)
+    searched = [item for item in scored if by_number[item.number].baseline is None]
+    front = quick_front(searched)
+    first = spread(front, SPREAD_ROWS, [item.number for item in _around_target(context, front)])
+    round_one = [*baselines, *(by_number[item.number] for item in first)]
+    _confirm(context, dense_outputs, round_one, TARGET_ROWS)
+    more = _boundary(context, searched, {trial.number for trial in round_one})
     _confirm(context, dense_outputs, [by_number[number] for number in more], 0)
     context.checkpoint(STAGE)
 
@@ -155,22 +158,29 @@ def _figures(result: Result, drop: float) -> Figures:
     return Figures(result.value("accuracy"), drop, int(result.value("size")), None, int(result.value("macs")))
 
 
-def _boundary(context: StudyContext, front: Sequence[Result]) -> list[int]:
-    """Numbers of further candidates to confirm: those next to the size at which the allowed drop is used up."""
-    allowed = context.config.target.max_drop
-    confirmed = {item.number: item for item in context.store.results(context.name, Rung.CONFIRMED)}
-    searched = [confirmed[item.number] for item in front if item.number in confirmed]
-    good = [item.value("size") for item in searched if allowed is None or item.value("drop") <= allowed]
-    sizes = [cost.limit(context.dense.size_bytes) for cost in context.config.target.costs if cost.objective == "size"]
-    if sizes:
-        centre = min(sizes)
-    elif good:
-        centre = min(good)
-    else:
-        return []
-    rest = [item for item in front if item.number not in confirmed]
-    nearest = sorted(rest, key=lambda item: (abs(np.log2(item.value("size") / centre)), item.number))
-    return sorted(item.number for item in nearest[:TARGET_ROWS])
+def _boundary(context: StudyContext, searched: Sequence[Result], round_one: Set[int]) -> list[int]:
+    """Numbers of further candidates to confirm, where a user would look: just within the sizes that the target names,
+    and between the smallest file that keeps the allowed drop and the next smaller one.
+
+    All searched candidates are considered, not only the quick front: each is the best plan for its size by the
+    additive error, and the quick images are too few to tell neighbours apart. Only the results of `round_one` count, so
+    that a study resumed in the middle of round two chooses the same.
+    """
+    results = context.store.results(context.name, Rung.CONFIRMED)
+    confirmed = {item.number: item for item in results if item.number in round_one}
+    rest = sorted((item for item in searched if item.number not in confirmed), key=lambda item: item.value("size"))
+    target = context.config.target
+    limits = [cost.limit(context.dense.size_bytes) for cost in target.costs if cost.objective == "size"]
+    within = [item for item in rest if limits and item.value("size") <= min(limits)]
+    near = within[-TARGET_ROWS // 2 :]
+    allowed = target.max_drop if target.max_drop is not None else DEFAULT_DROP
+    good = min((item.value("size") for item in confirmed.values() if item.value("drop") <= allowed), default=0.0)
+    bad = max((item.value("size") for item in confirmed.values() if item.value("size") < good), default=0.0)
+    between = [item for item in rest if bad < item.value("size") < good and item not in near]
+    count = min(TARGET_ROWS - len(near), len(between))
+    # Evenly spread over the gap, its ends excluded: they are confirmed already.
+    chosen = [between[(2 * index + 1) * len(between) // (2 * count)] for index in range(count)]
+    return sorted(item.number for item in (*near, *chosen))
 
 
 def _runtime_session(

@@ -1,0 +1,1 @@
+"""What Slimfront claims, measured: `python -m benchmarks` writes benchmarks/results/."""

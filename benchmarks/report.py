@@ -1,0 +1,117 @@
+"""The tables of benchmarks/results/README.md, made from the JSON files beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+# Sony Model Compression Toolkit 2.6.1, mixed precision 2/4/8 bits, on the same models, images and calibration size;
+# drop in points at 8.0 and 10.0 times smaller, weights alone counted. Not run by this benchmark.
+TOOLKIT_DROPS = {"resnet20": {"8": 1.06, "10": 8.1}, "resnet56": {"8": 0.84, "10": 8.3}}
+
+
+def write_report(folder: Path, models: Sequence[str]) -> None:
+    """Writes README.md from every MODEL.json that exists."""
+    parts = [
+        "# Benchmark results",
+        "",
+        "Written by `make bench` (`python -m benchmarks`). Accuracies in percent and drops in points on the",
+        "confirmation images; sizes are whole `model.slim` files; CPU seconds of one thread. The machine is shared:",
+        "ratios were taken side by side in one run and say more than seconds.",
+    ]
+    for model in models:
+        path = folder / f"{model}.json"
+        if path.exists():
+            parts += _section(json.loads(path.read_text()))
+    (folder / "README.md").write_text("\n".join(parts) + "\n")
+
+
+def _section(figures: dict[str, Any]) -> list[str]:
+    quick, study, front = figures["quick"], figures["study"], figures["front"]
+    return [
+        "",
+        f"## {figures['model']}",
+        "",
+        f"`{figures['command']}`, {figures['date']}, {figures['hardware']}.",
+        "",
+        "| what | measured |",
+        "|---|---|",
+        f"| library build | {quick['library_seconds']:.1f} CPU-s |",
+        f"| reading, tracing, exporting the dense model | {quick['prepare_seconds']:.1f} CPU-s |",
+        f"| quick scores ({quick['precision']}, 256 images, {quick['plans']} plans) | "
+        f"{quick['scores_per_second']:.1f} per CPU-s |",
+        f"| naive: deepcopy, the same quantiser with its statistics at hand, evaluate | "
+        f"{quick['naive_gptq_per_second']:.3f} per CPU-s ({quick['over_gptq']:.0f} times slower) |",
+        f"| naive: deepcopy, plain rounding, evaluate (other, worse weights) | "
+        f"{quick['naive_rounding_per_second']:.2f} per CPU-s ({quick['over_rounding']:.1f} times slower) |",
+        f"| study of {study['plans']} plans, confirmed, exported, measured | "
+        f"{study['wall_seconds']:.0f} s wall, {study['cpu_seconds']:.0f} CPU-s |",
+        f"| largest error of a predicted size | {100 * figures['size_error']:.2f} % |",
+        f"| accuracy recomputed from the files alone | {_recomputed(figures['recomputed'])} |",
+        f"| smallest within 0.5 points | {_smallest(front, 0.5)} |",
+        f"| smallest within 1 point | {_smallest(front, 1.0)} |",
+        "",
+        *_at_size(figures),
+        "",
+        *_rounding(figures),
+        "",
+        *_rows(front),
+    ]
+
+
+def _recomputed(pairs: dict[str, list[float]]) -> str:
+    worst = max(abs(first - second) for first, second in pairs.values())
+    return f"equal for all {len(pairs)} rows" if worst < 1e-9 else f"differs by up to {worst:.3f} points"
+
+
+def _smallest(front: dict[str, Any], allowed: float) -> str:
+    rows = [row for row in [*front["front"], *front["baselines"]] if row["drop"] is not None and row["drop"] <= allowed]
+    best = max(rows, key=lambda row: row["size_ratio"])
+    return f"{best['size_ratio']:.1f}x ({best['size_bytes']} bytes, drop {best['drop']:.2f})"
+
+
+def _at_size(figures: dict[str, Any]) -> list[str]:
+    lines = ["| at least | Slimfront, drop | its size ratio | Sony MCT 2.6.1, drop |", "|---|---|---|---|"]
+    for ratio, row in figures["at_size"].items():
+        toolkit = TOOLKIT_DROPS[figures["model"]][ratio]
+        lines.append(f"| {ratio}x smaller | {row['drop']:.2f} | {row['size_ratio']:.2f} | {toolkit:.2f} |")
+    return lines
+
+
+def _rounding(figures: dict[str, Any]) -> list[str]:
+    """Plain rounding beside the best row that is no larger."""
+    lines = ["| plain rounding | accuracy | bytes | Slimfront, no larger | gain |", "|---|---|---|---|---|"]
+    front = figures["front"]["front"]
+    for bits, plain in figures["rounded"].items():
+        rows = [row for row in front if row["size_bytes"] <= plain["size_bytes"]]
+        best = max(rows, key=lambda row: row["accuracy"])
+        gain = best["accuracy"] - plain["accuracy"]
+        lines.append(
+            f"| {bits} bits | {plain['accuracy']:.2f} | {plain['size_bytes']} | "
+            f"{best['accuracy']:.2f} at {best['size_bytes']} bytes | {gain:+.2f} |"
+        )
+    return lines
+
+
+def _rows(front: dict[str, Any]) -> list[str]:
+    lines = [
+        "| | accuracy | drop (95 % upper) | bytes | smaller | latency ms | faster |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in front["baselines"]:
+        lines.append(f"| {row['name']} {_cells(row)}")
+    for row in front["front"]:
+        lines.append(f"| **{row['candidate']}** {_cells(row)}")
+    return lines
+
+
+def _cells(row: dict[str, Any]) -> str:
+    def number(key: str, digits: int) -> str:
+        return "" if row[key] is None else f"{row[key]:.{digits}f}"
+
+    return (
+        f"| {number('accuracy', 2)} | {number('drop', 2)} ({number('drop_upper', 2)}) | {row['size_bytes']} | "
+        f"{number('size_ratio', 2)}x | {number('latency_ms', 3)} | {number('speedup', 2)}x |"
+    )

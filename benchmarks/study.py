@@ -1,0 +1,151 @@
+"""Whole studies through the command line, and what their files give when they are evaluated from the files alone."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+import subprocess
+import sys
+import tarfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+import slimfront
+from benchmarks.material import data_folder
+from storage.artifacts import ArtifactStore
+from storage.home import Home
+from storage.open import open_store
+from storage.records.config import StudyConfig
+from storage.records.measurement import Rung
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """One `slimfront run` and its front as the command prints it."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    exit_code: int
+    front: dict[str, Any]  # `slimfront front --json`
+
+
+def run(config_file: Path, name: str, home: Path) -> StudyRun:
+    """Runs a study file in `home` with the command line, one torch thread a process."""
+    environment = {**os.environ, "SLIMFRONT_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "slimfront", "run", str(config_file)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    wall = time.monotonic() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode not in (0, 3):
+        raise SystemExit(f"slimfront run {config_file} ended with {done.returncode}:\n{done.stderr}")
+    printed = subprocess.run(
+        [sys.executable, "-m", "slimfront", "front", name, "--json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    cpu = (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
+    return StudyRun(wall, cpu, done.returncode, json.loads(printed.stdout))
+
+
+def write_study(config: StudyConfig, folder: Path, candidates: int) -> Path:
+    """A study file for `config` with absolute paths."""
+    target = config.target.to_dict()
+    lines = [
+        f"name = {json.dumps(config.name)}",
+        "[model]",
+        f"factory = {json.dumps(config.model.factory)}",
+        f"weights = {json.dumps(config.model.weights)}",
+        f"input = {list(config.model.input)}",
+        "[data]",
+        f"kind = {json.dumps(config.data.kind)}",
+        f"path = {json.dumps(config.data.path)}",
+        f"mean = {list(config.data.mean)}",
+        f"std = {list(config.data.std)}",
+        "[target]",
+        *(f"{key} = {json.dumps(value)}" for key, value in target.items()),
+        "[search]",
+        f"candidates = {candidates}",
+    ]
+    path = folder / f"{config.name}.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def largest_size_error(home: Path, study: str) -> float:
+    """Largest relative difference between predicted and written size over all confirmed searched files."""
+    store = open_store(Home(home).database_url)
+    predicted = {item.number: item.value("size") for item in store.results(study, Rung.QUICK)}
+    searched = {trial.number for trial in store.trials(study) if trial.baseline is None}
+    written = [item for item in store.results(study, Rung.CONFIRMED) if item.number in searched]
+    store.close()
+    return max(abs(predicted[item.number] / item.value("size") - 1) for item in written)
+
+
+def recomputed(home: Path, study: str, front: dict[str, Any]) -> dict[int, tuple[float, float]]:
+    """Accuracy in the front and accuracy recomputed from the file, by candidate, on the same images.
+
+    Images are read and outputs judged here, without Slimfront's own code for either; only which of the val images are
+    confirmation images is asked of it.
+    """
+    images, labels = _val_images()
+    artifacts = ArtifactStore(Home(home).artifacts)
+    used = _confirmation_indices(home, study, len(labels))
+    found = {}
+    for row in front["front"]:
+        path = artifacts.folder(study, str(row["candidate"])) / "model.slim"
+        if not path.exists():  # the baseline of another tool has no packed form
+            continue
+        model = slimfront.load(path)
+        chosen = images[used]
+        outputs = np.concatenate([model(chosen[start : start + BATCH]) for start in range(0, len(chosen), BATCH)])
+        found[row["candidate"]] = (row["accuracy"], 100 * float((outputs.argmax(1) == labels[used]).mean()))
+    return found
+
+
+def _val_images() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Normalised images [n, 3, 32, 32] and labels of val/, sorted by path, read here with Pillow alone."""
+    mean = np.array([0.485, 0.456, 0.406], np.float32)
+    std = np.array([0.229, 0.224, 0.225], np.float32)
+    with tarfile.open(data_folder() / "data" / "cifar10.tar.xz") as archive:
+        files = {
+            member.name: archive.extractfile(member).read()  # type: ignore[union-attr]
+            for member in archive
+            if member.isfile() and "val/" in member.name
+        }
+    names = sorted(files)
+    classes = sorted({name.split("/")[-2] for name in names})
+    pixels = np.stack([np.asarray(Image.open(io.BytesIO(files[name])).convert("RGB")) for name in names])
+    images = (pixels.astype(np.float32) / 255 - mean) / std
+    labels = np.array([classes.index(name.split("/")[-2]) for name in names])
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2)), labels
+
+
+def _confirmation_indices(home: Path, study: str, total: int) -> npt.NDArray[np.int64]:
+    """Which of the sorted val images are confirmation images."""
+    from objectives.workload.subsets import divide
+
+    store = open_store(Home(home).database_url)
+    config = StudyConfig.from_json(store.study(study).config_json)
+    store.close()
+    _, labels = _val_images()
+    _, confirmation = divide(total, labels, config.data.quick, config.seed, 1)
+    return np.asarray(confirmation)

@@ -1,0 +1,40 @@
+"""A line for each study. The fields of an entry of `slimfront list --json`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from dashboards.status import shown_rung, shown_state
+from storage.home import Home
+from storage.records.config import StudyConfig
+from storage.records.study import Study
+
+
+@dataclass(frozen=True)
+class StudyLine:
+    """What is known of a study without reading its candidates."""
+
+    study: str
+    state: str
+    rung: str
+    target: dict[str, str | float]
+    seconds: float  # of all attempts
+    created: str  # ISO 8601, UTC, whole seconds
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object."""
+        return asdict(self)
+
+
+def study_line(study: Study, home: Home) -> StudyLine:
+    """The line of one study."""
+    return StudyLine(
+        study=study.name,
+        state=shown_state(study, home),
+        rung=shown_rung(study),
+        target=StudyConfig.from_json(study.config_json).target.to_dict(),
+        seconds=study.seconds,
+        created=datetime.fromtimestamp(study.created_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )

@@ -1,0 +1,5 @@
+"""`python -m slimfront`."""
+
+from slimfront.cli.main import main
+
+main()

@@ -1,0 +1,51 @@
+"""The commands in one table."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import slimfront
+from slimfront.cli import delete, demo, doctor, export, front, listing, plan, run, show, status
+
+app = typer.Typer(
+    name="slimfront",
+    help="Compress a trained PyTorch model: take back the measured front of smaller, faster models.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+START = "Search"
+RESULTS = "Results"
+HELP = "Getting started"
+app.command(rich_help_panel=START)(plan.plan)
+app.command(rich_help_panel=START)(run.run)
+app.command(rich_help_panel=START)(run.resume)
+app.command(name="list", rich_help_panel=RESULTS)(listing.list_studies)
+app.command(rich_help_panel=RESULTS)(status.status)
+app.command(rich_help_panel=RESULTS)(front.front)
+app.command(rich_help_panel=RESULTS)(show.show)
+app.command(rich_help_panel=RESULTS)(export.export)
+app.command(rich_help_panel=RESULTS)(delete.delete)
+app.command(rich_help_panel=HELP)(demo.demo)
+app.command(rich_help_panel=HELP)(doctor.doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"slimfront {slimfront.__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001  (its callback acts)
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Compress a trained PyTorch model: take back the measured front of smaller, faster models."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), nl=False)

@@ -1,0 +1,34 @@
+"""`slimfront delete`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from slimfront.cli.options import StoreUrl, StudyName
+from slimfront.cli.output import note
+from slimfront.cli.session import opened
+
+
+def delete(
+    study: StudyName,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    store: StoreUrl = None,
+) -> None:
+    """Remove a study with everything recorded of it and its files; exported folders stay."""
+    with opened(store) as (home, studies):
+        from storage.artifacts import ArtifactStore
+        from storage.errors import FixInputError
+        from storage.files import file_lock
+
+        studies.study(study)
+        if not yes:
+            if not sys.stdin.isatty():
+                raise FixInputError(f"deleting study {study} needs a yes, and this is no terminal: add --yes")
+            typer.confirm(f"Delete study {study} and its files?", abort=True, err=True)
+        with file_lock(home.locks / f"{study}.lock", wait=False, holds=f"study {study}"):
+            ArtifactStore(home.artifacts).delete_study(study)
+            studies.delete_study(study)
+    note(f"study {study} is deleted")

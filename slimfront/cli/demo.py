@@ -1,0 +1,4 @@
+"""`slimfront demo`."""
+from __future__ import annotations
+def demo() -> None:
+    """x"""

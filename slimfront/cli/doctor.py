@@ -1,0 +1,4 @@
+"""`slimfront doctor`."""
+from __future__ import annotations
+def doctor() -> None:
+    """x"""

@@ -1,0 +1,115 @@
+"""The front of a study as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dashboards.front import FrontView, nearest
+from dashboards.row import BaselineRow, Row
+from dashboards.study import StudyData
+from objectives.targets import explain
+from slimfront.cli.output import count, duration, plural, size
+
+WIDE = 100  # columns from which there is room for MACs and the rung
+NEAREST_ROWS = 3  # shown where the target is not met
+UNKNOWN = "-"
+QUICK_MARK = "~"  # before figures of the quick images
+
+
+def print_front(console: Console, view: FrontView, data: StudyData) -> None:
+    """Prints dense model, front, baselines and verdict."""
+    console.print(_dense(view), soft_wrap=True)
+    if not view.front and not view.baselines:
+        console.print(f"nothing has been evaluated yet ({view.state})")
+        return
+    table = _table(console.width >= WIDE)
+    _add(table, [(str(row.candidate), row) for row in view.front], console.width >= WIDE)
+    table.add_section()
+    _add(table, [(f"{row.candidate} {row.name}", row) for row in view.baselines], console.width >= WIDE)
+    console.print(table)
+    for line in _verdict(view, data):
+        console.print(line, soft_wrap=True)
+
+
+def _dense(view: FrontView) -> Text:
+    dense = view.dense
+    text = Text(view.study, style="bold")
+    text.append(f" ({view.state})", style="none")
+    if dense.accuracy is None or dense.size_bytes is None or dense.macs is None:
+        return text
+    latency = f", {dense.latency_ms:.3g} ms" if dense.latency_ms is not None else ""
+    figures = f": dense {dense.accuracy:.2f} %, {size(dense.size_bytes)}{latency}, {count(dense.macs)} MACs"
+    return text.append(figures, style="none")
+
+
+def _table(wide: bool) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False)
+    table.add_column("candidate", no_wrap=True)
+    if wide:
+        table.add_column("rung")
+    table.add_column("accuracy", justify="right", no_wrap=True)
+    table.add_column("drop (bound)", justify="right", no_wrap=True)
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("latency", justify="right", no_wrap=True)
+    table.add_column("", justify="right", no_wrap=True)
+    if wide:
+        table.add_column("MACs", justify="right", no_wrap=True)
+    table.add_column("target", no_wrap=True)
+    return table
+
+
+def _add(table: Table, rows: Sequence[tuple[str, Row]], wide: bool) -> None:
+    for label, row in rows:
+        cells = [label, *([row.rung] if wide else []), *_figures(row), *([f"{row.macs_ratio:.1f}x"] if wide else [])]
+        table.add_row(*cells, Text("met", style="green") if row.meets_target else Text("no", style="dim"))
+
+
+def _figures(row: Row) -> list[str]:
+    mark = QUICK_MARK if row.rung == "quick" else ""
+    drop = UNKNOWN if row.drop is None or row.drop_upper is None else f"{row.drop:.2f} ({row.drop_upper:.2f})"
+    return [
+        f"{mark}{row.accuracy:.2f} %",
+        drop,
+        size(row.size_bytes),
+        f"{row.size_ratio:.1f}x",
+        UNKNOWN if row.latency_ms is None else f"{row.latency_ms:.3g} ms",
+        UNKNOWN if row.speedup is None else f"{row.speedup:.2f}x",
+    ]
+
+
+def _verdict(view: FrontView, data: StudyData) -> list[Text]:
+    wish = ", ".join(f"{key} {value}" for key, value in view.target.items())
+    images = next((row.images for row in view.front), 0)
+    lines = [Text()]
+    if view.target_met:
+        best = nearest(data, view.front, 1)[0]
+        lines[0].append("target met", style="bold green").append(f" ({wish}): candidate {best.candidate} first, ")
+        lines[0].append(f"`slimfront export {view.study}/{best.candidate} -o DIR` writes it")
+    else:
+        lines[0].append("target not met", style="bold red").append(f" ({wish}); the nearest:")
+        lines += [_near(row, data) for row in nearest(data, [*view.front, *_others(view)], NEAREST_ROWS)]
+    quick = any(row.rung == "quick" for row in view.front)
+    scored = f"{QUICK_MARK} on {plural(images, 'quick image')}, sizes predicted" if quick else plural(images, "image")
+    figures = f"{scored}; bound: 95 % one-sided; {plural(view.candidates, 'candidate')}, hypervolume "
+    lines.append(Text(f"{figures}{view.hypervolume:.3f}, {duration(view.seconds)}", style="dim"))
+    if view.hardware is not None:
+        lines.append(Text(view.hardware, style="dim"))
+    return lines
+
+
+def _others(view: FrontView) -> list[BaselineRow]:
+    """Baselines that are not in the front themselves."""
+    shown = {row.candidate for row in view.front}
+    return [row for row in view.baselines if row.candidate not in shown]
+
+
+def _near(row: Row, data: StudyData) -> Text:
+    figures = row.figures()
+    assert figures is not None
+    assert data.dense is not None
+    return Text(f"  candidate {row.candidate}: {explain(data.target, figures, data.dense)}")

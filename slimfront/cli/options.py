@@ -1,0 +1,22 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+StudyFile: TypeAlias = Annotated[Path, typer.Argument(metavar="FILE", help="The study file (TOML).")]
+StudyName: TypeAlias = Annotated[str, typer.Argument(metavar="STUDY", help="The study's name.")]
+Reference: TypeAlias = Annotated[str, typer.Argument(metavar="STUDY/N", help="A candidate, such as digits/17.")]
+StoreUrl: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        envvar="SLIMFRONT_STORE",
+        help="Another database than the one in SLIMFRONT_HOME, such as sqlite:////path/studies.db.",
+    ),
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -1,0 +1,4 @@
+"""`slimfront plan`."""
+from __future__ import annotations
+def plan() -> None:
+    """x"""

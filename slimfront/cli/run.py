@@ -1,0 +1,81 @@
+"""`slimfront run` and `slimfront resume`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from slimfront.cli.codes import TARGET_NOT_MET
+from slimfront.cli.options import StoreUrl, StudyFile, StudyName
+from slimfront.cli.output import note, out
+from slimfront.cli.progress import watching
+from slimfront.cli.session import opened
+from slimfront.cli.signals import Signals, StudyInterruptedError
+
+if TYPE_CHECKING:  # torch takes seconds
+    from dashboards.front import FrontView
+    from searcher.stages.prepare import Prepared
+    from storage.home import Home
+    from storage.records.config import StudyConfig
+    from storage.store import StudyStore
+
+
+def run(context: typer.Context, file: StudyFile, store: StoreUrl = None) -> None:
+    """Run a study from its file and print its front."""
+    from slimfront.submit import read_config
+
+    config = read_config(file)
+    with opened(store) as (home, studies):
+        finish(start(context.obj, config, home, studies))
+
+
+def resume(context: typer.Context, study: StudyName, store: StoreUrl = None) -> None:
+    """Go on with a study that was interrupted; print the result of one that is done."""
+    with opened(store) as (home, studies):
+        studies.study(study)
+        finish(run_to_end(context.obj, study, None, home, studies))
+
+
+def finish(view: FrontView) -> None:
+    """Ends a command: exit code 3 if the target is not met."""
+    if not view.target_met:
+        raise typer.Exit(TARGET_NOT_MET)
+
+
+def start(signals: Signals, config: StudyConfig, home: Home, store: StudyStore) -> FrontView:
+    """Checks the input, stores the study, says its name and runs it to its end."""
+    from slimfront.submit import submit
+
+    with watching(signals) as progress:
+        prepared = submit(config, store, home, progress)
+    with resumable(config.name):
+        note(f"study {config.name} is stored: `slimfront resume {config.name}` goes on with it whatever happens")
+        return run_to_end(signals, config.name, prepared, home, store)
+
+
+def run_to_end(signals: Signals, name: str, prepared: Prepared | None, home: Home, store: StudyStore) -> FrontView:
+    """Runs a stored study to its end and prints its front. StudyInterruptedError on Ctrl-C."""
+    with resumable(name):
+        from dashboards.front import front_view
+        from dashboards.study import read_study
+        from searcher.controller import Controller
+        from slimfront.cli.front_table import print_front
+
+        with watching(signals) as progress:
+            Controller(store, home, progress).run(name, prepared)
+        data = read_study(store, name)
+        view = front_view(data, home)
+        print_front(out(), view, data)
+        return view
+
+
+@contextmanager
+def resumable(name: str) -> Iterator[None]:
+    """A block that Ctrl-C leaves with a StudyInterruptedError: the study is stored by now."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise StudyInterruptedError(name) from error

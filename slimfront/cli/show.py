@@ -1,0 +1,75 @@
+"""`slimfront show`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slimfront.cli.options import AsJson, Reference, StoreUrl
+from slimfront.cli.output import count, out, plural, print_json, size
+from slimfront.cli.session import opened, parse_reference
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dashboards.candidate import CandidateView
+
+UNKNOWN = "-"
+
+
+def show(candidate: Reference, store: StoreUrl = None, json: AsJson = False) -> None:
+    """Print what a candidate does to each layer: level, method, error, cost; and what is protected and why."""
+    study, number = parse_reference(candidate)
+    with opened(store) as (_, studies):
+        from dashboards.candidate import candidate_view
+        from dashboards.study import read_study
+
+        view = candidate_view(read_study(studies, study), number)
+    if json:
+        print_json(view.to_dict())
+    else:
+        _print(out(), view)
+
+
+def _print(console: Console, view: CandidateView) -> None:
+    from rich.table import Table
+
+    what = view.name or f"by {view.origin}"
+    console.print(f"[bold]{view.study}/{view.candidate}[/bold] ({what})", soft_wrap=True)
+    for line in _figures(view):
+        console.print(line, soft_wrap=True)
+    if not view.layers:
+        console.print("another tool has made this file: there is no plan of its layers")
+        return
+    table = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False)
+    for title in ("layer", "kind", "level", "method", "error", "size", "weights", "MACs"):
+        right = title in ("error", "size", "weights", "MACs")
+        table.add_column(title, justify="right" if right else "left", no_wrap=right or title == "level")
+    for layer in view.layers:
+        error = UNKNOWN if layer.error is None else f"{layer.error:.2g}"
+        costs = (size(layer.size_bytes), count(layer.weights), count(layer.macs))
+        table.add_row(layer.name, layer.kind, layer.level, layer.method, error, *costs)
+    console.print(table)
+    for item in view.protected:
+        console.print(f"protected: {item.name} ({item.reason})", soft_wrap=True, markup=False)
+
+
+def _figures(view: CandidateView) -> list[str]:
+    lines = []
+    if view.error is not None:
+        lines.append(f"failed: {view.error}")
+    row = view.row
+    if row is None:
+        lines.append("not evaluated yet")
+    else:
+        drop = "" if row.drop is None else f", drop {row.drop:.2f} (at most {row.drop_upper:.2f} with 95 % confidence)"
+        lines.append(f"{row.rung} on {plural(row.images, 'image')}: {row.accuracy:.2f} %{drop}")
+        speed = "" if row.latency_ms is None else f"; {row.latency_ms:.3g} ms, {row.speedup:.2f}x the dense speed"
+        file = "file" if row.rung == "confirmed" else "predicted file"
+        megabytes = f"{row.size_bytes / 1e6:.3f} MB"
+        lines.append(f"{file} of {row.size_bytes} bytes ({megabytes}), {row.size_ratio:.1f}x smaller{speed}")
+    if view.mean_bits is not None:
+        lines.append(
+            f"{view.mean_bits:.2f} bits a weight on average, {size(view.fixed_bytes)} for the graph, "
+            "the activations' grids and protected layers"
+        )
+    return lines

@@ -1,0 +1,42 @@
+"""`slimfront status`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slimfront.cli.options import AsJson, StoreUrl, StudyName
+from slimfront.cli.output import duration, out, print_json
+from slimfront.cli.session import opened
+
+if TYPE_CHECKING:
+    from dashboards.status import StatusView
+    from storage.records.study import Study
+
+
+def status(study: StudyName, store: StoreUrl = None, json: AsJson = False) -> None:
+    """Print how far a study is."""
+    with opened(store) as (home, studies):
+        from dashboards.status import status_view
+        from dashboards.study import read_study
+
+        data = read_study(studies, study)
+        view = status_view(data, home)
+        if json:
+            print_json(view.to_dict())
+        else:
+            out().print(sentence(view, data.study), soft_wrap=True, markup=False)
+
+
+def sentence(view: StatusView, study: Study) -> str:
+    """The status in one paragraph."""
+    scored = f"{view.candidates} of {view.of}" if view.of is not None else str(view.candidates)
+    text = f"study {view.study} is {view.state}, rung {view.rung}: {scored} candidates scored in {duration(view.seconds)}"
+    if view.state == "running" and view.eta_seconds is not None:
+        return f"{text}, about {duration(view.eta_seconds)} to go"
+    if view.state == "succeeded":
+        return f"{text}; `slimfront front {view.study}` shows the result"
+    if view.state == "failed":
+        return f"{text}; {study.error}; `slimfront resume {view.study}` goes on once that is mended"
+    if view.state in ("interrupted", "queued"):
+        return f"{text}; `slimfront resume {view.study}` goes on"
+    return text

@@ -1,0 +1,1 @@
+"""The folder that a user takes away."""

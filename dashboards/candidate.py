@@ -78,7 +78,9 @@ def candidate_view(data: StudyData, number: int) -> CandidateView:
 
 def _layers(sites: tuple[Site, ...], trial: Trial, levels: tuple[Level, ...]) -> tuple[LayerPlan, ...]:
     rounded = trial.candidate.weights.startswith(ROUNDED)
-    return tuple(_layer(site, level, rounded and level.bits < FLOAT_BITS) for site, level in zip(sites, levels, strict=True))
+    return tuple(
+        _layer(site, level, rounded and level.bits < FLOAT_BITS) for site, level in zip(sites, levels, strict=True)
+    )
 
 
 def _layer(site: Site, level: Level, rounded: bool) -> LayerPlan:

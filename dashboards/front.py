@@ -42,8 +42,10 @@ class FrontView:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON document."""
-        return asdict(self)
+        """The JSON document; a baseline's name comes first."""
+        document = asdict(self)
+        document["baselines"] = [{"name": row["name"], **row} for row in document["baselines"]]
+        return document
 
 
 def front_view(data: StudyData, home: Home) -> FrontView:

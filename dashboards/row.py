@@ -71,7 +71,9 @@ def make_row(data: StudyData, number: int) -> Row | None:
         speedup=_value(timed, "speedup"),
         macs=macs,
         macs_ratio=dense.macs / macs if macs else 1.0,
-        meets_target=_meets(data, dense, Figures(accuracy.value, drop, size, latency, macs) if drop is not None else None),
+        meets_target=_meets(
+            data, dense, Figures(accuracy.value, drop, size, latency, macs) if drop is not None else None
+        ),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -49,7 +50,7 @@ def analyse(model: torch.nn.Module, input_shape: tuple[int, ...], keep: Sequence
     generator = torch.Generator().manual_seed(seed)
     sample = torch.randn(OTHER_BATCH, *input_shape, generator=generator)
     graph, tensors = trace(model, input_shape)
-    graph, tensors = fold(graph, tensors)
+    graph, tensors = fold(graph, tensors, _shapes(graph, tensors, sample[:1]))
     shapes = _shapes(graph, tensors, sample[:1])
     _check(model, graph, tensors, sample)
     layers, protected = find_layers(graph, tensors, shapes, keep)
@@ -67,27 +68,35 @@ def analyse(model: torch.nn.Module, input_shape: tuple[int, ...], keep: Sequence
 
 def _shapes(graph: Graph, tensors: dict[str, torch.Tensor], sample: torch.Tensor) -> dict[str, tuple[int, ...]]:
     shapes = {graph.input: tuple(sample.shape)}
-    with torch.no_grad():
-        Program(graph)(tensors, sample, lambda node, value: shapes.__setitem__(node.name, tuple(value.shape)))
+    program = Program(graph)
+    with torch.no_grad(), _any_batch():
+        program(tensors, sample, lambda node, value: shapes.__setitem__(node.name, tuple(value.shape)))
     return shapes
 
 
+@contextlib.contextmanager
+def _any_batch() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise FixInputError(
+            f"the model runs only with the batch size it was traced with ({str(error).splitlines()[0]}): "
+            "use x.size(0) in its forward where it writes a constant"
+        ) from error
+
+
 def _check(model: torch.nn.Module, graph: Graph, tensors: dict[str, torch.Tensor], sample: torch.Tensor) -> None:
-    with torch.no_grad():
-        wanted = model(sample)
-        try:
-            found = Program(graph)(tensors, sample)
-        except RuntimeError as error:
-            raise FixInputError(
-                f"the model runs only with the batch size it was traced with ({str(error).splitlines()[0]}): "
-                "use x.size(0) in its forward where it writes a constant"
-            ) from error
-    if found.shape != wanted.shape:
+    program = Program(graph)
+    with torch.no_grad(), _any_batch():
+        wanted, found = model(sample), program(tensors, sample)
+    if found.shape != wanted.shape or len(wanted) != OTHER_BATCH:
         raise FixInputError(
             f"the model turns a batch of {OTHER_BATCH} into {list(wanted.shape)}: its first axis must stay the batch"
         )
+    if not bool(torch.isfinite(wanted).all()):
+        raise FixInputError("the model outputs NaN or infinity on a normally distributed input: check its weights")
     difference = float((found - wanted).abs().max())
-    if not difference <= TOLERANCE * max(1.0, float(wanted.abs().max())):
+    if difference > TOLERANCE * max(1.0, float(wanted.abs().max())):
         raise FixInputError(
             f"the traced model differs from the original by {difference:.2g}: does its forward draw random numbers?"
         )

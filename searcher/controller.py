@@ -48,6 +48,11 @@ class Controller:
             except SlimfrontError as error:
                 self._store.update_study(name, state=StudyState.FAILED, seconds=clock.seconds, error=str(error))
                 raise
+            except Exception as error:
+                # A fault of ours or of a library: the study says so, and the caller sees the error itself.
+                text = f"{type(error).__name__}: {error}"
+                self._store.update_study(name, state=StudyState.FAILED, seconds=clock.seconds, error=text)
+                raise
             return self._store.update_study(name, state=StudyState.SUCCEEDED, stage=DONE, seconds=clock.seconds)
 
     def _run(self, study: Study, prepared: Prepared | None, clock: Clock) -> None:

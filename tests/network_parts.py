@@ -1,5 +1,8 @@
 """Networks of the usual families, a few thousand weights each."""
 
+# Calling a module gives Any.
+# mypy: disable-error-code="no-any-return"
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -186,72 +189,6 @@ class Mlp(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = F.relu(self.norm(self.first(torch.flatten(x, 1))))
         return self.third(torch.tanh(self.second(x)))
-
-
-class MixerBlock(nn.Module):
-    """Mixing of tokens, then of channels, each behind a layer norm."""
-
-    def __init__(self, tokens: int, width: int) -> None:
-        super().__init__()
-        self.before, self.after = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.tokens = nn.Sequential(nn.Linear(tokens, 24), nn.GELU(), nn.Linear(24, tokens))
-        self.channels = nn.Sequential(nn.Linear(width, 48), nn.GELU(), nn.Linear(48, width, bias=False))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x + self.tokens(self.before(x).transpose(1, 2)).transpose(1, 2)
-        return x + self.channels(self.after(x))
-
-
-class Mixer(nn.Module):
-    """An MLP-mixer: linear layers on [n, tokens, width]."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.patches = nn.Conv2d(3, 24, 4, stride=4)
-        self.blocks = nn.Sequential(MixerBlock(16, 24), MixerBlock(16, 24))
-        self.norm, self.head = nn.LayerNorm(24), nn.Linear(24, CLASSES)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.patches(x).flatten(2).transpose(1, 2)
-        return self.head(self.norm(self.blocks(x)).mean(1))
-
-
-class Attention(nn.Module):
-    """Self-attention by hand over scaled_dot_product_attention, and nn.MultiheadAttention."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.patches = nn.Conv2d(3, 24, 4, stride=4)
-        self.norm = nn.LayerNorm(24)
-        self.qkv, self.out = nn.Linear(24, 72), nn.Linear(24, 24)
-        self.mix = nn.MultiheadAttention(24, 2, batch_first=True)
-        self.head = nn.Linear(24, CLASSES)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.patches(x).flatten(2).transpose(1, 2)
-        count, tokens, width = x.shape
-        queries, keys, values = self.qkv(self.norm(x)).reshape(count, tokens, 3, 3, width // 3).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(queries, keys, values)
-        x = x + self.out(mixed.transpose(1, 2).reshape(count, tokens, width))
-        x = x + self.mix(x, x, x, need_weights=False)[0]
-        return self.head(x[:, 0])
-
-
-class EncoderLayer(nn.Module):
-    """A ready-made transformer layer with a learned class token and position."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.patches = nn.Conv2d(3, 24, 4, stride=4)
-        self.token = nn.Parameter(torch.randn(24))
-        self.position = nn.Parameter(0.2 * torch.randn(1, 17, 24))
-        self.layer = nn.TransformerEncoderLayer(24, 2, 48, dropout=0.0, batch_first=True, norm_first=True)
-        self.head = nn.Linear(24, CLASSES)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.patches(x).flatten(2).transpose(1, 2)
-        x = torch.cat([self.token.expand(x.size(0), 1, -1), x], 1) + self.position
-        return self.head(self.layer(x)[:, 0])
 
 
 class Activated(nn.Module):

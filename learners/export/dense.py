@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
 
-from learners.graph.graph import Graph
+from learners.graph.graph import Graph, unused_name
 from learners.graph.layers import Layer
-from learners.graph.module import GraphModule
+from learners.graph.run import Program
 from learners.graph.trace import EXAMPLE_BATCH, quiet_torch
 from storage.errors import FixInputError
 
 INPUT, OUTPUT = "input", "output"
+
+
+class _Flat(torch.nn.Module):
+    """Runs a graph; its parameters are called p0, p1, ... so that none meets a name of torch's."""
+
+    def __init__(self, graph: Graph, tensors: Mapping[str, torch.Tensor]) -> None:
+        super().__init__()
+        self._program = Program(graph)
+        self.names = {name: f"p{number}" for number, name in enumerate(graph.parameters())}
+        for name, short in self.names.items():
+            if tensors[name].is_floating_point():
+                self.register_parameter(short, torch.nn.Parameter(tensors[name], requires_grad=False))
+            else:
+                self.register_buffer(short, tensors[name])
+        self.eval()
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self._program({name: getattr(self, short) for name, short in self.names.items()}, batch)
 
 
 def export_dense(
@@ -25,12 +41,40 @@ def export_dense(
 ) -> onnx.ModelProto:
     """The graph as ONNX, weights as initializers named as in the user's model.
 
-    A linear layer that becomes a MatMul has its weight [in, out] under its own name.
+    A linear layer that becomes a MatMul has its weight [in, out] under its own name. Raises FixInputError if an
+    operation has no ONNX form.
     """
-    module = GraphModule(graph, tensors)
+    own = {name for layer in layers for name in (layer.weight, layer.bias) if name is not None}
+    while True:
+        # Random numbers stand in for the layers' weights: the exporter drops biases of zero and makes one of two equal
+        # tensors, and a candidate gives every layer weights and a bias of its own.
+        stand_ins = _stand_ins(tensors, own)
+        module = _Flat(graph, {**tensors, **stand_ins})
+        model = _export(module, input_shape)
+        present = {item.name for item in model.graph.initializer}
+        transposed = _name_transposed(model, stand_ins, module.names, present)
+        missing = {name for name in stand_ins if module.names[name] not in present and name not in transposed}
+        if not missing:
+            break
+        own -= missing  # the exporter has computed with them: it must see their values
+    _strip(model)
+    _rename(model, {short: name for name, short in module.names.items()})
+    for item in model.graph.initializer:
+        if item.name in stand_ins:
+            value = tensors[item.name].T if item.name in transposed else tensors[item.name]
+            item.CopyFrom(numpy_helper.from_array(value.contiguous().numpy(), item.name))
+    return model
+
+
+def _stand_ins(tensors: Mapping[str, torch.Tensor], names: set[str]) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {name: torch.randn(tensors[name].shape, generator=generator) for name in sorted(names)}
+
+
+def _export(module: torch.nn.Module, input_shape: tuple[int, ...]) -> onnx.ModelProto:
     example = torch.zeros(EXAMPLE_BATCH, *input_shape)
     try:
-        with torch.no_grad(), quiet_torch(), contextlib.redirect_stdout(io.StringIO()):
+        with torch.no_grad(), quiet_torch():
             program = torch.onnx.export(
                 module,
                 (example,),
@@ -46,9 +90,24 @@ def export_dense(
         raise FixInputError(f"the model has no ONNX form: {reason}") from error
     assert program is not None
     model: onnx.ModelProto = program.model_proto
-    _strip(model)
-    _name_transposed(model, tensors, layers)
     return model
+
+
+def _name_transposed(
+    model: onnx.ModelProto, stand_ins: Mapping[str, torch.Tensor], names: Mapping[str, str], present: Collection[str]
+) -> set[str]:
+    """Gives its name to each weight that the exporter has transposed into a new constant; which ones."""
+    found = set()
+    for name in stand_ins:
+        if names[name] in present or stand_ins[name].dim() != 2:
+            continue
+        wanted = stand_ins[name].T.numpy()
+        for item in model.graph.initializer:
+            if list(item.dims) == list(wanted.shape) and np.array_equal(numpy_helper.to_array(item), wanted):
+                _rename(model, {item.name: names[name]})
+                found.add(name)
+                break
+    return found
 
 
 def _strip(model: onnx.ModelProto) -> None:
@@ -67,22 +126,17 @@ def _strip(model: onnx.ModelProto) -> None:
     model.producer_name, model.producer_version = "slimfront", ""
 
 
-def _name_transposed(model: onnx.ModelProto, tensors: Mapping[str, torch.Tensor], layers: Sequence[Layer]) -> None:
-    """Gives back its name to a linear weight that the exporter has transposed into a new constant."""
-    taken = {item.name for item in model.graph.initializer}
-    for layer in layers:
-        if layer.kind != "linear" or layer.weight in taken:
-            continue
-        wanted = tensors[layer.weight].T.cpu().numpy()
-        for item in model.graph.initializer:
-            if list(item.dims) == list(wanted.shape) and np.array_equal(numpy_helper.to_array(item), wanted):
-                _rename(model, item, layer.weight)
-                break
-
-
-def _rename(model: onnx.ModelProto, tensor: onnx.TensorProto, name: str) -> None:
-    for node in model.graph.node:
-        for position, read in enumerate(node.input):
-            if read == tensor.name:
-                node.input[position] = name
-    tensor.name = name
+def _rename(model: onnx.ModelProto, wanted: Mapping[str, str]) -> None:
+    """Renames tensors; others that are called as one of the new names give way."""
+    graph = model.graph
+    present = {item.name for item in (*graph.input, *graph.initializer)}
+    present.update(name for node in graph.node for name in node.output)
+    taken = present | set(wanted.values())
+    names = {name: unused_name(name, taken) for name in present if name in set(wanted.values()) - wanted.keys()}
+    names.update(wanted)
+    for node in graph.node:
+        for part in (node.input, node.output):
+            for position, name in enumerate(part):
+                part[position] = names.get(name, name)
+    for item in (*graph.input, *graph.output, *graph.initializer):
+        item.name = names.get(item.name, item.name)

@@ -40,13 +40,29 @@ class Quantised:
 def layer_nodes(model: onnx.ModelProto, layers: Sequence[Layer]) -> dict[str, LayerNode]:
     """The layers that the exporter has kept as one operation on their weight, by name."""
     by_weight = {node.input[1]: index for index, node in enumerate(model.graph.node) if node.op_type in LAYER_FORMS}
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
     found = {}
     for layer in layers:
         index = by_weight.get(layer.weight)
-        if index is not None and _is_plain(model.graph.node[index]):
-            form = LAYER_FORMS[model.graph.node[index].op_type]
-            found[layer.name] = LayerNode(layer.name, form, index, layer.weight, layer.bias)
+        if index is None or len(readers[layer.weight]) != 1:
+            continue
+        node = model.graph.node[index]
+        if _is_plain(node) and _has_bias(node, layer.bias, readers):
+            found[layer.name] = LayerNode(layer.name, LAYER_FORMS[node.op_type], index, layer.weight, layer.bias)
     return found
+
+
+def _has_bias(node: onnx.NodeProto, bias: str | None, readers: Mapping[str, Sequence[onnx.NodeProto]]) -> bool:
+    """Whether the bias of a layer is where a candidate's is put: in the node, or in an addition behind a MatMul."""
+    if node.op_type != "MatMul":
+        return list(node.input[2:]) == ([] if bias is None else [bias])
+    if bias is None:
+        return True
+    reading = readers.get(bias, ())
+    return len(reading) == 1 and reading[0].op_type == "Add" and node.output[0] in reading[0].input
 
 
 def _is_plain(node: onnx.NodeProto) -> bool:

@@ -77,7 +77,7 @@ class Region:
                     roots.setdefault(name, name)
             output = node.output[0]
             if output not in self.outputs and self._leaves_int8(index):
-                roots[output] = roots[node.input[0]] if node.op_type in MOVES else output
+                roots[output] = roots[node.input[0]] if self._moves(node) else output
         return roots
 
     def _runs_in_int8(self, index: int) -> bool:
@@ -92,7 +92,13 @@ class Region:
             for name in inputs
             if name in self._maker
         ]
-        return node.op_type in MANY_INPUTS | POOLS | MOVES | CLAMPS and any(carried)
+        return (node.op_type in MANY_INPUTS | POOLS | CLAMPS or self._moves(node)) and any(carried)
+
+    def _moves(self, node: onnx.NodeProto) -> bool:
+        """Whether the output holds values of the input and zeros, so that the input's grid fits both."""
+        if node.op_type != "Pad" or len(node.input) < 3 or not node.input[2]:
+            return node.op_type in MOVES
+        return self._scalar(node.input[2]) == 0
 
     def _leaves_int8(self, index: int) -> bool:
         """Whether the output is kept in int8. A matmul's is not: its float bias comes after it."""
@@ -110,4 +116,4 @@ class Region:
 
     def _scalar(self, name: str) -> float | None:
         tensor = self.constants.get(name)
-        return None if tensor is None else float(numpy_helper.to_array(tensor))
+        return None if tensor is None else float(numpy_helper.to_array(tensor).item())

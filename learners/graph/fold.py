@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
-from learners.graph.graph import Graph, Node, Ref, replace_nodes
+from learners.graph.graph import Graph, Node, Ref, replace_nodes, unused_name
 
 IDENTITIES = frozenset(
     {
@@ -21,17 +23,21 @@ IDENTITIES = frozenset(
 # A view needs a layout that folding and channels-last scoring change; a reshape does not.
 VIEWS = frozenset({"aten.view.default", "aten._unsafe_view.default"})
 BATCH_NORM = "aten._native_batch_norm_legit_no_training.default"
-FOLDS_INTO = frozenset({"aten.conv2d.default", "aten.linear.default"})
+LINEAR = "aten.linear.default"
+FOLDS_INTO = frozenset({"aten.conv2d.default", LINEAR})
 RESHAPE = "aten.reshape.default"
 BIAS_POSITION = 2  # of conv2d and linear alike
 STRIDE_POSITION, PADDING_POSITION, DILATION_POSITION = 3, 4, 5
 
 
-def fold(graph: Graph, tensors: dict[str, torch.Tensor]) -> tuple[Graph, dict[str, torch.Tensor]]:
-    """An equal graph without batch norms that follow a layer, and its tensors.
+def fold(
+    graph: Graph, tensors: dict[str, torch.Tensor], shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[Graph, dict[str, torch.Tensor]]:
+    """An equal graph without batch norms that follow a layer, and its tensors; `shapes` are those of all values.
 
-    A batch norm is folded where it alone reads the layer and the layer's weight is used once; in double precision.
-    Others stay as they are.
+    A batch norm is folded where it alone reads the layer, the layer's weight and bias are used once, and the channels
+    are the layer's outputs (a batch norm of tokens is not so); in double precision. Others stay as they are. Every
+    layer gets a bias.
     """
     graph = replace_nodes(graph, lambda node: _normalise(node, tensors))
     consumers = graph.consumers()
@@ -45,8 +51,10 @@ def fold(graph: Graph, tensors: dict[str, torch.Tensor]) -> tuple[Graph, dict[st
         readers = consumers.get(node.name, [])
         if layer is None or layer.op not in FOLDS_INTO or len(consumers[layer.name]) != 1:
             continue
-        weight = layer.reads(1)
-        if weight not in tensors or len(consumers[weight]) != 1 or any(item.args[1] != 0 for item in readers):
+        weight, bias = layer.reads(1), layer.reads(BIAS_POSITION)
+        alone = all(name in tensors and len(consumers[name]) == 1 for name in (weight, bias) if name is not None)
+        tokens = layer.op == LINEAR and len(shapes[layer.name]) != 2  # the channels of a batch norm are axis 1
+        if weight is None or not alone or tokens or any(item.args[1] != 0 for item in readers):
             continue
         folded[layer.name] = _fold_one(layer, node, tensors)
         gone[node.name] = layer.name
@@ -63,12 +71,17 @@ def fold(graph: Graph, tensors: dict[str, torch.Tensor]) -> tuple[Graph, dict[st
     return graph, {name: tensors[name] for name in graph.parameters()}
 
 
+def _bias_name(weight: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    """A name for the bias that a layer has not had; what is called so already may be another operation's."""
+    return unused_name(weight.removesuffix("weight") + "bias", tensors)
+
+
 def _with_bias(node: Node, tensors: dict[str, torch.Tensor]) -> Node:
     """The layer with a bias of zeros if it has none: bias correction needs a place."""
     weight = node.reads(1)
     if node.op not in FOLDS_INTO or weight not in tensors or node.reads(BIAS_POSITION) is not None:
         return node
-    bias = weight.removesuffix("weight") + "bias"
+    bias = _bias_name(weight, tensors)
     tensors[bias] = torch.zeros(len(tensors[weight]))
     return Node(node.name, node.op, (*node.args[:BIAS_POSITION], Ref(bias), *node.args[BIAS_POSITION + 1 :]))
 
@@ -125,6 +138,6 @@ def _fold_one(layer: Node, norm: Node, tensors: dict[str, torch.Tensor]) -> Node
         bias = bias + beta
     shape = (-1, *[1] * (weight.dim() - 1))
     tensors[weight_name] = (weight * scale.reshape(shape)).float()
-    new_bias = bias_name or weight_name.removesuffix("weight") + "bias"
+    new_bias = bias_name or _bias_name(weight_name, tensors)
     tensors[new_bias] = bias.float()
     return Node(layer.name, layer.op, (*layer.args[:BIAS_POSITION], Ref(new_bias), *layer.args[BIAS_POSITION + 1 :]))

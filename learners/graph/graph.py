@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -111,7 +111,7 @@ class Graph:
                 for name, op, args, kwargs in document["nodes"]
             )
             return cls(document["input"], nodes, document["output"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise FixInputError(f"not a Slimfront graph ({error!r}): export the model again") from error
 
     @property
@@ -121,12 +121,21 @@ class Graph:
 
     def compact(self) -> Graph:
         """The same graph with values named by short numbers, which compress well; parameters keep their names."""
-        names = {self.input: "x"}
-        names.update({node.name: str(number) for number, node in enumerate(self.nodes)})
+        taken = set(self.parameters())
+        source = unused_name("x", taken)
+        names = {self.input: source}
+        names.update({node.name: unused_name(str(number), taken) for number, node in enumerate(self.nodes)})
         nodes = tuple(
             Node(names[node.name], node.op, (renamed := node.rename(names)).args, renamed.kwargs) for node in self.nodes
         )
-        return Graph("x", nodes, names[self.output])
+        return Graph(source, nodes, names[self.output])
+
+
+def unused_name(name: str, taken: Collection[str]) -> str:
+    """`name`, with underscores behind it if it is one of `taken`."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def replace_nodes(graph: Graph, edit: Callable[[Node], Node | str]) -> Graph:

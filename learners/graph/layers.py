@@ -14,6 +14,7 @@ from storage.records.space import Protected
 
 CONVOLUTION = "aten.conv2d.default"
 LINEAR = "aten.linear.default"
+UNEVEN_CONVOLUTION = "aten.conv2d.padding"  # folding has made numbers of the others' paddings
 UNHANDLED = "only 2-D convolutions and linear layers are handled"
 
 
@@ -71,7 +72,7 @@ def find_layers(
                 continue
             seen.add(weight)
             name = weight.removesuffix(".weight")
-            reason = _unhandled(node, weight, tensors[weight], len(consumers[weight]))
+            reason = _unhandled(node, weight, tensors, consumers)
             if reason is None and name not in keep:
                 layers.append(_layer(node, name, tensors, shapes))
             else:
@@ -83,15 +84,23 @@ def find_layers(
     return tuple(layers), tuple(protected)
 
 
-def _unhandled(node: Node, weight: str, tensor: torch.Tensor, uses: int) -> str | None:
+def _unhandled(
+    node: Node, weight: str, tensors: Mapping[str, torch.Tensor], consumers: Mapping[str, Sequence[Node]]
+) -> str | None:
+    if node.op == UNEVEN_CONVOLUTION:
+        return 'its padding="same" is uneven, as its kernel is even'
     if node.op not in (CONVOLUTION, LINEAR):
         return f"read by {node.op.split('.')[1]}: {UNHANDLED}"
     if node.reads(1) != weight:
         return f"an input of {node.op.split('.')[1]} that is no weight"
-    if uses > 1:
-        return f"its weight is used {uses} times"
-    if not tensor.is_floating_point():
-        return f"its weight is {tensor.dtype}"
+    bias = node.reads(2)
+    if bias is not None and bias not in tensors:
+        return "its bias is computed"
+    for part, name in (("weight", weight), ("bias", bias)):
+        if name is not None and len(consumers[name]) > 1:
+            return f"its {part} is used {len(consumers[name])} times"
+    if not tensors[weight].is_floating_point():
+        return f"its weight is {tensors[weight].dtype}"
     return None
 
 

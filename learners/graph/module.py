@@ -15,28 +15,27 @@ class GraphModule(torch.nn.Module):
 
     def __init__(self, graph: Graph, tensors: Mapping[str, torch.Tensor]) -> None:
         super().__init__()
-        self._program = Program(graph)
-        self._owners: list[tuple[str, torch.nn.Module, str]] = []
+        # Long names: these must not be those of the user's modules.
+        self._slimfront_program = Program(graph)
+        self._slimfront_owners: list[tuple[str, torch.nn.Module, str]] = []
         for name in graph.parameters():
             *path, last = name.split(".")
             owner: torch.nn.Module = self
             for part in path:
                 if part not in owner._modules:
-                    owner.add_module(part, torch.nn.Module())
-                owner = owner.get_submodule(part)
+                    owner._modules[part] = torch.nn.Module()  # add_module refuses names such as "half"
+                child = owner._modules[part]
+                assert child is not None
+                owner = child
             tensor = tensors[name]
             if tensor.is_floating_point():
                 owner.register_parameter(last, torch.nn.Parameter(tensor, requires_grad=False))
             else:
                 owner.register_buffer(last, tensor)
-            self._owners.append((name, owner, last))
+            self._slimfront_owners.append((name, owner, last))
         self.eval()
-
-    @property
-    def graph(self) -> Graph:
-        """The graph that it runs."""
-        return self._program.graph
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Output [n, ...] of the model for a float32 batch [n, ...]."""
-        return self._program({name: getattr(owner, last) for name, owner, last in self._owners}, batch)
+        parameters = {name: getattr(owner, last) for name, owner, last in self._slimfront_owners}
+        return self._slimfront_program(parameters, batch)

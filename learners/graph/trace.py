@@ -15,11 +15,23 @@ import torch
 from torch.export import Dim, ExportedProgram
 from torch.fx import Node as FxNode
 
-from learners.graph.graph import Argument, Graph, Node, Ref, TorchType
+from learners.graph.graph import Argument, Graph, Node, Ref, TorchType, unused_name
 from learners.graph.operations import PYTHON_OPERATIONS
 from storage.errors import FixInputError
 
 EXAMPLE_BATCH = 2  # torch.export takes a batch of one for a constant
+MODEL = "model"  # what the wrapper calls the user's model
+
+
+class _Wrapped(torch.nn.Module):
+    """The user's model one level down, where a module of it may be called "graph" or what else torch.fx uses."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: torch.Tensor) -> object:
+        return self.model(batch)
 
 
 def trace(model: torch.nn.Module, input_shape: tuple[int, ...]) -> tuple[Graph, dict[str, torch.Tensor]]:
@@ -31,23 +43,26 @@ def trace(model: torch.nn.Module, input_shape: tuple[int, ...]) -> tuple[Graph, 
     """
     example = torch.zeros(EXAMPLE_BATCH, *input_shape, dtype=torch.float32)
     try:
-        # On failure torch prints the graph so far; the error names the line, which is what helps.
-        with torch.no_grad(), quiet_torch(), contextlib.redirect_stdout(io.StringIO()):
-            program = torch.export.export(model, (example,), dynamic_shapes=({0: Dim.AUTO},))
+        with torch.no_grad(), quiet_torch():
+            program = torch.export.export(_Wrapped(model), (example,), dynamic_shapes=({0: Dim.AUTO},))
             program = program.run_decompositions({})  # no decomposition: only in-place operations become pure
     except Exception as error:
-        raise FixInputError(f"the model cannot be traced: {_cause(error)}") from error
+        raise FixInputError(
+            f"the model cannot be traced: {_cause(error)}; its forward must run the same operations for every input"
+        ) from error
     graph = _convert(program)
-    tensors: dict[str, torch.Tensor] = {**program.state_dict, **_constants(program)}
+    found = {**program.state_dict, **_constants(program)}
+    tensors: dict[str, torch.Tensor] = {_own_name(name): tensor for name, tensor in found.items()}
     return graph, {name: tensors[name].detach().clone() for name in graph.parameters()}
 
 
 @contextlib.contextmanager
 def quiet_torch() -> Iterator[None]:
-    """Silences the notices and deprecation warnings that torch's own exporter gives about itself."""
+    """Silences what torch's exporter prints, logs and warns of: notices about itself, graphs of failed traces."""
     names = ("torch.onnx", "torch.export", "torch.fx", "torch._dynamo", "onnxscript", "onnx_ir")
     levels = {name: logging.getLogger(name).level for name in names}
-    with warnings.catch_warnings():
+    out, err = io.StringIO(), io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         warnings.simplefilter("ignore")
         for name in names:
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -74,6 +89,11 @@ def _convert(program: ExportedProgram) -> Graph:
             f"the model has {len(signature.user_inputs)} inputs and {len(signature.user_outputs)} outputs: "
             "wrap it into a module with one of each"
         )
+    # Values must not be called as parameters are: a buffer "mean" and the mean of something are two things.
+    taken = {_own_name(name) for name in lifted.values()}
+    made = {node.name for node in program.graph.nodes}
+    names = {name: unused_name(name, (taken | made) if name in taken else ()) for name in made}
+    names.update({placeholder: _own_name(name) for placeholder, name in lifted.items()})
     nodes = []
     for node in program.graph.nodes:
         if node.op != "call_function":
@@ -81,10 +101,16 @@ def _convert(program: ExportedProgram) -> Graph:
         name = _operation(node)
         if name is None:  # a check of shapes that the trace has recorded
             continue
-        args = tuple(_argument(item, lifted) for item in node.args)
-        kwargs = tuple((key, _argument(item, lifted)) for key, item in node.kwargs.items())
-        nodes.append(Node(node.name, name, args, kwargs))
-    return _prune(Graph(str(signature.user_inputs[0]), tuple(nodes), str(signature.user_outputs[0])))
+        args = tuple(_argument(item, names) for item in node.args)
+        kwargs = tuple((key, _argument(item, names)) for key, item in node.kwargs.items())
+        nodes.append(Node(names[node.name], name, args, kwargs))
+    source, sink = str(signature.user_inputs[0]), str(signature.user_outputs[0])
+    return _prune(Graph(names[source], tuple(nodes), names[sink]))
+
+
+def _own_name(name: str) -> str:
+    """A parameter's name in the user's model."""
+    return name.removeprefix(f"{MODEL}.")
 
 
 def _operation(node: FxNode) -> str | None:
@@ -104,11 +130,11 @@ def _operation(node: FxNode) -> str | None:
     raise FixInputError(f"the model calls {target}, which a graph cannot hold: replace it in the forward")
 
 
-def _argument(value: object, lifted: dict[str, str]) -> Argument:
+def _argument(value: object, names: dict[str, str]) -> Argument:
     if isinstance(value, FxNode):
-        return Ref(lifted.get(value.name, value.name))
+        return Ref(names[value.name])
     if isinstance(value, list | tuple):
-        return tuple(_argument(item, lifted) for item in value)
+        return tuple(_argument(item, names) for item in value)
     if isinstance(value, torch.dtype | torch.layout | torch.memory_format | torch.device):
         return TorchType(str(value))
     if value is None or isinstance(value, bool | int | float | str):

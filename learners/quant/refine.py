@@ -12,26 +12,29 @@ import torch
 from learners.quant.grid import Grid, storable
 
 SMALLEST = 1e-12
+BLOCK = 64  # columns whose changes reach the others' gradients in one product
 
 
 def output_error(weight: torch.Tensor, covariance: torch.Tensor, approximation: torch.Tensor) -> torch.Tensor:
     """Squared output error of each row, [groups, rows, 1], in float64."""
-    difference = (approximation - weight).double()
-    return ((difference @ covariance) * difference).sum(2, keepdim=True)
+    difference = approximation - weight
+    product = difference @ covariance.to(weight.dtype)
+    return (product.double() * difference.double()).sum(2, keepdim=True).clamp_(min=0)
 
 
 def refit_scale(weight: torch.Tensor, covariance: torch.Tensor, grid: Grid, codes: torch.Tensor) -> Grid:
-    """The grid whose scales are the best for the given codes, zero points unchanged; never a worse one."""
+    """The grid whose scales are the best for the given codes, zero points unchanged; never a worse one.
+
+    The error is a parabola in the scale: energy * scale^2 - 2 * overlap * scale, up to a constant.
+    """
     steps = codes - grid.zero / 2
     product = steps @ covariance.to(weight.dtype)
     energy = (product * steps).sum(2, keepdim=True)
-    scale = storable((product * weight).sum(2, keepdim=True) / energy.clamp(min=SMALLEST))
-    usable = (energy > SMALLEST) & torch.isfinite(scale)
-    candidate = Grid(grid.largest, torch.where(usable, scale, grid.scale), grid.zero)
-    better = output_error(weight, covariance, candidate.decode(codes)) < output_error(
-        weight, covariance, grid.decode(codes)
-    )
-    return Grid(grid.largest, torch.where(better, candidate.scale, grid.scale), grid.zero)
+    overlap = (product * weight).sum(2, keepdim=True)
+    best = storable(overlap / energy.clamp(min=SMALLEST))
+    gain = (energy * grid.scale - 2 * overlap) * grid.scale - (energy * best - 2 * overlap) * best
+    usable = (energy > SMALLEST) & (gain > 0)
+    return Grid(grid.largest, torch.where(usable, best, grid.scale), grid.zero)
 
 
 def coordinate_descent(
@@ -39,15 +42,25 @@ def coordinate_descent(
 ) -> torch.Tensor:
     """Codes after `sweeps` passes over the columns, each column set to its best code given the others."""
     covariance = covariance.to(weight.dtype)
-    variance = covariance.diagonal(dim1=1, dim2=2).clamp(min=SMALLEST)
+    curvature = covariance.diagonal(dim1=1, dim2=2).clamp(min=SMALLEST)[:, None, :]
     codes = codes.clone()
     gradient = (grid.decode(codes) - weight) @ covariance
+    columns = weight.shape[2]
     for _ in range(sweeps):
-        for column in range(weight.shape[2]):
-            current = codes[:, :, column : column + 1]
-            step = gradient[:, :, column : column + 1] / (variance[:, None, column : column + 1] * grid.scale)
-            # Rounding the exact minimiser of a one-dimensional parabola gives its best grid point.
-            new = torch.minimum((current - step).round_().clamp_(min=0), grid.largest)
-            gradient += ((new - current) * grid.scale) * covariance[:, None, column]
-            codes[:, :, column : column + 1] = new
+        for start in range(0, columns, BLOCK):
+            stop = min(start + BLOCK, columns)
+            before = codes[:, :, start:stop].clone()
+            local = gradient[:, :, start:stop].clone()
+            within = covariance[:, start:stop, start:stop]
+            for column in range(stop - start):
+                current = codes[:, :, start + column : start + column + 1]
+                step = local[:, :, column : column + 1] / (
+                    curvature[:, :, start + column : start + column + 1] * grid.scale
+                )
+                # Rounding the exact minimiser of a one-dimensional parabola gives its best grid point.
+                new = torch.minimum((current - step).round_().clamp_(min=0), grid.largest)
+                local += ((new - current) * grid.scale) * within[:, None, column]
+                codes[:, :, start + column : start + column + 1] = new
+            change = (codes[:, :, start:stop] - before) * grid.scale
+            gradient += change @ covariance[:, start:stop]
     return codes

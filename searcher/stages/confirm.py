@@ -22,6 +22,7 @@ from searcher.baselines import DENSE, ORT_INT8
 from searcher.front import confirmed_front, quick_front, rows, spread
 from searcher.stages.context import StudyContext
 from searcher.stages.prepare import dense_file
+from storage.errors import DiskFullError, GiveUpError
 from storage.files import atomic_write
 from storage.records.candidate import Trial
 from storage.records.measurement import Direction, Measurement, Result, Rung
@@ -85,14 +86,18 @@ def _confirm(
     """Evaluates the files of those trials that are not confirmed yet; two at a time on two cores, one thread each."""
     store, name = context.store, context.name
     known = {item.number for item in store.results(name, Rung.CONFIRMED)}
-    waiting = [trial for trial in trials if trial.number not in known]
+    waiting = [trial for trial in trials if trial.number not in known and trial.error is None]
     total = len(known) + len(waiting) + to_come
     _ = context.workload.confirmation  # decoded once, before the threads want it
     with ThreadPoolExecutor(max_workers=available_cores()) as pool:
-        futures = [pool.submit(_evaluate, context, trial, dense_outputs) for trial in waiting]
+        futures = {trial: pool.submit(_evaluate, context, trial, dense_outputs) for trial in waiting}
         try:
-            for done, future in enumerate(futures):
-                result = future.result()
+            for done, (trial, future) in enumerate(futures.items()):
+                try:
+                    result = future.result()
+                except GiveUpError as error:
+                    _fail(context, trial, error)
+                    continue
                 confirmed = [*store.results(name, Rung.CONFIRMED), result]
                 front = confirmed_front(confirmed)
                 store.record(name, result, rows(front))
@@ -101,6 +106,14 @@ def _confirm(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _fail(context: StudyContext, trial: Trial, error: GiveUpError) -> None:
+    """Notes that one trial cannot be evaluated; the study goes on without it, but not without the dense model."""
+    if trial.baseline == DENSE or isinstance(error, DiskFullError):
+        raise error
+    context.store.fail_trial(context.name, trial.number, str(error))
+    context.progress.event(f"{trial.baseline or f'candidate {trial.number}'} failed: {error}")
 
 
 def _evaluate(context: StudyContext, trial: Trial, dense_outputs: npt.NDArray[np.float32]) -> Result:
@@ -117,7 +130,7 @@ def _evaluate(context: StudyContext, trial: Trial, dense_outputs: npt.NDArray[np
         number=trial.number,
         rung=Rung.CONFIRMED,
         measurements=(
-            Measurement("accuracy", 100 * float(scores.mean()), "%", Direction.MAXIMIZE, count),
+            Measurement("accuracy", 100 * float(scores.mean(dtype=np.float64)), "%", Direction.MAXIMIZE, count),
             Measurement(
                 "drop",
                 drop.drop_points,

@@ -117,7 +117,7 @@ def analyse_dense(prepared: Prepared, library: Library) -> tuple[StoredAnalysis,
     outputs = evaluate(chosen.session(serialised, config.runtime.threads), workload.confirmation.images)
     scores = workload.metric.per_image(outputs, workload.confirmation.labels, outputs)
     dense = DenseFacts(
-        accuracy=100 * float(scores.mean()),
+        accuracy=100 * float(scores.mean(dtype=np.float64)),
         size_bytes=len(serialised),
         latency_ms=None,
         macs=model_macs(library.analysis),

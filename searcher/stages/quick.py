@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import numpy as np
+
 from learners.score import QuickScore, QuickScorer
 from objectives.paired import pack_scores
 from searcher.baselines import ORT_INT8, baseline_proposals
@@ -121,8 +123,10 @@ def _result(context: StudyContext, trial: Trial, score: QuickScore, seconds: flo
         number=trial.number,
         rung=Rung.QUICK,
         measurements=(
-            Measurement(QUICK_OBJECTIVE, 100 * float(score.soft.mean()), "%", Direction.MAXIMIZE, count),
-            Measurement("accuracy", 100 * float(score.metric.mean()), "%", Direction.MAXIMIZE, count),
+            Measurement(
+                QUICK_OBJECTIVE, 100 * float(score.soft.mean(dtype=np.float64)), "%", Direction.MAXIMIZE, count
+            ),
+            Measurement("accuracy", 100 * float(score.metric.mean(dtype=np.float64)), "%", Direction.MAXIMIZE, count),
             Measurement("size", context.space.size_bytes(trial.candidate.levels), "bytes", Direction.MINIMIZE),
             Measurement("macs", context.dense.macs, "macs", Direction.MINIMIZE),
         ),

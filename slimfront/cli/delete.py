@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from slimfront.cli.options import StoreUrl, StudyName
 from slimfront.cli.output import note
 from slimfront.cli.session import opened
+
+if TYPE_CHECKING:
+    from storage.home import Home
+    from storage.store import StudyStore
 
 
 def delete(
@@ -19,16 +23,22 @@ def delete(
 ) -> None:
     """Remove a study with everything recorded of it and its files; exported folders stay."""
     with opened(store) as (home, studies):
-        from storage.artifacts import ArtifactStore
         from storage.errors import FixInputError
-        from storage.files import file_lock
 
         studies.study(study)
         if not yes:
             if not sys.stdin.isatty():
                 raise FixInputError(f"deleting study {study} needs a yes, and this is no terminal: add --yes")
             typer.confirm(f"Delete study {study} and its files?", abort=True, err=True)
-        with file_lock(home.locks / f"{study}.lock", wait=False, holds=f"study {study}"):
-            ArtifactStore(home.artifacts).delete_study(study)
-            studies.delete_study(study)
+        remove(home, studies, study)
     note(f"study {study} is deleted")
+
+
+def remove(home: Home, store: StudyStore, study: str) -> None:
+    """Removes files and rows. StoreLockedError if a process is running the study."""
+    from storage.artifacts import ArtifactStore
+    from storage.files import file_lock
+
+    with file_lock(home.locks / f"{study}.lock", wait=False, holds=f"study {study}"):
+        ArtifactStore(home.artifacts).delete_study(study)
+        store.delete_study(study)

@@ -16,7 +16,9 @@ from slimfront.cli.session import opened, parse_reference
 def export(
     context: typer.Context,
     candidate: Reference,
-    directory: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="A new folder, or an earlier export.")],
+    directory: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="A new folder, or an earlier export.")
+    ],
     store: StoreUrl = None,
 ) -> None:
     """Write a candidate's files into a folder: model.slim, model.onnx, model.safetensors, plan.json, README.md."""

@@ -26,10 +26,11 @@ def print_front(console: Console, view: FrontView, data: StudyData) -> None:
     if not view.front and not view.baselines:
         console.print(f"nothing has been evaluated yet ({view.state})")
         return
-    table = _table(console.width >= WIDE)
-    _add(table, [(str(row.candidate), row) for row in view.front], console.width >= WIDE)
-    table.add_section()
-    _add(table, [(f"{row.candidate} {row.name}", row) for row in view.baselines], console.width >= WIDE)
+    wide = console.width >= WIDE
+    table = _table(wide)
+    _add(table, [(str(row.candidate), row) for row in view.front], wide)
+    table.add_row()
+    _add(table, [(f"{row.candidate} {row.name}", row) for row in view.baselines], wide)
     console.print(table)
     for line in _verdict(view, data):
         console.print(line, soft_wrap=True)

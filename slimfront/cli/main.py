@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from slimfront.cli.codes import DONE, FAILED, INTERRUPTED, NOT_FOUND, USAGE
 from slimfront.cli.signals import Signals, StudyInterruptedError
@@ -21,7 +22,12 @@ def main() -> None:
     signals.install()
     code = run(sys.argv[1:], signals)
     signals.ignore()
-    sys.exit(_flushed(code))
+    code = _flushed(code)
+    if code == INTERRUPTED:
+        # Python remembers a KeyboardInterrupt that went through an exec of a string, as imports do, and would end by
+        # killing itself with SIGINT. Everything of ours is closed by now.
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str], signals: Signals) -> int:
@@ -33,7 +39,7 @@ def run(arguments: Sequence[str], signals: Signals) -> int:
     except BrokenPipeError:  # whoever read the output has seen enough
         _drop_output()
         return FAILED
-    except Exception as error:  # noqa: BLE001  (the outer guard)
+    except Exception as error:  # the outer guard
         if signals.received:  # an interrupted import may raise anything
             return _interrupted(error)
         if os.environ.get(DEBUG_VARIABLE):
@@ -91,10 +97,8 @@ def _line(text: object) -> str:
 
 
 def _say(line: str) -> None:
-    try:
+    with suppress(OSError):  # where nobody listens any more, the exit code says it too
         print(line, file=sys.stderr, flush=True)
-    except OSError:
-        pass  # nobody listens any more, and the exit code says it too
 
 
 def _flushed(code: int) -> int:

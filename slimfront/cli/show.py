@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from dashboards.candidate import CandidateView
 
 UNKNOWN = "-"
+WIDE = 100  # columns from which there is room for everything
+NUMBERS = ("error", "size", "weights", "MACs")
 
 
 def show(candidate: Reference, store: StoreUrl = None, json: AsJson = False) -> None:
@@ -32,22 +34,25 @@ def show(candidate: Reference, store: StoreUrl = None, json: AsJson = False) -> 
 
 def _print(console: Console, view: CandidateView) -> None:
     from rich.table import Table
+    from rich.text import Text
 
-    what = view.name or f"by {view.origin}"
-    console.print(f"[bold]{view.study}/{view.candidate}[/bold] ({what})", soft_wrap=True)
+    title = Text(f"{view.study}/{view.candidate}", style="bold")
+    console.print(title.append(f" ({view.name or 'by ' + view.origin})", style="none"), soft_wrap=True)
     for line in _figures(view):
-        console.print(line, soft_wrap=True)
+        console.print(line, soft_wrap=True, markup=False)
     if not view.layers:
         console.print("another tool has made this file: there is no plan of its layers")
         return
+    wide = console.width >= WIDE
+    titles = ("layer", *(("kind",) if wide else ()), "level", "method", "error", "size", "weights", "MACs")
     table = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False)
-    for title in ("layer", "kind", "level", "method", "error", "size", "weights", "MACs"):
-        right = title in ("error", "size", "weights", "MACs")
-        table.add_column(title, justify="right" if right else "left", no_wrap=right or title == "level")
+    for name in titles if wide else titles[:-1]:
+        table.add_column(name, justify="right" if name in NUMBERS else "left", no_wrap=name in NUMBERS)
     for layer in view.layers:
         error = UNKNOWN if layer.error is None else f"{layer.error:.2g}"
-        costs = (size(layer.size_bytes), count(layer.weights), count(layer.macs))
-        table.add_row(layer.name, layer.kind, layer.level, layer.method, error, *costs)
+        cells = [layer.name, *([layer.kind] if wide else []), layer.level, layer.method, error]
+        cells += [size(layer.size_bytes), count(layer.weights), *([count(layer.macs)] if wide else [])]
+        table.add_row(*map(Text, cells))
     console.print(table)
     for item in view.protected:
         console.print(f"protected: {item.name} ({item.reason})", soft_wrap=True, markup=False)

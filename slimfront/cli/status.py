@@ -30,7 +30,9 @@ def status(study: StudyName, store: StoreUrl = None, json: AsJson = False) -> No
 def sentence(view: StatusView, study: Study) -> str:
     """The status in one paragraph."""
     scored = f"{view.candidates} of {view.of}" if view.of is not None else str(view.candidates)
-    text = f"study {view.study} is {view.state}, rung {view.rung}: {scored} candidates scored in {duration(view.seconds)}"
+    text = (
+        f"study {view.study} is {view.state}, rung {view.rung}: {scored} candidates scored in {duration(view.seconds)}"
+    )
     if view.state == "running" and view.eta_seconds is not None:
         return f"{text}, about {duration(view.eta_seconds)} to go"
     if view.state == "succeeded":

@@ -25,8 +25,8 @@ def readme(data: StudyData, view: CandidateView, made: ModelFiles) -> bytes:
 def _summary(view: CandidateView) -> str:
     if not view.layers:
         return (
-            "A baseline: the dense model quantised by ONNX Runtime's own `quantize_static`. There is no `model.slim` and "
-            "no `model.safetensors` of it, as another tool has made it."
+            "A baseline: the dense model quantised by ONNX Runtime's own `quantize_static`. There is no `model.slim` "
+            "and no `model.safetensors` of it, as another tool has made it."
         )
     bits = f"{view.mean_bits:.2f}" if view.mean_bits is not None else "?"
     text = f"{len(view.layers)} layers at {bits} bits a weight on average; `plan.json` lists them."
@@ -37,34 +37,36 @@ def _summary(view: CandidateView) -> str:
 
 def _figures(data: StudyData, view: CandidateView) -> str:
     row, dense = view.row, data.dense
-    if row is None or dense is None or data.analysis is None:
+    if row is None or dense is None:
         return ""
-    lines = [
-        "## Figures",
-        "",
-        "| figure | value | meaning |",
-        "|---|---|---|",
-        f"| accuracy | {row.accuracy:.2f} % | of {row.images} images that the search has not used; dense: {dense.accuracy:.2f} % |",
-        *_drop(row),
-        f"| size | {row.size_bytes} bytes | {row.size_ratio:.2f} times smaller than the dense ONNX file ({dense.size_bytes} bytes) |",
-    ]
+    meaning = f"of {row.images} images that the search has not used; dense: {dense.accuracy:.2f} %"
+    lines = [_line("accuracy", f"{row.accuracy:.2f} %", meaning), *_drop(row)]
+    meaning = f"{row.size_ratio:.2f} times smaller than the dense ONNX file of {dense.size_bytes} bytes"
+    lines.append(_line("size", f"{row.size_bytes} bytes", meaning))
     if row.onnx_bytes is not None:
-        lines.append(f"| ONNX size | {row.onnx_bytes} bytes | `model.onnx`, low bits on int8 grids |")
+        lines.append(_line("ONNX size", f"{row.onnx_bytes} bytes", "`model.onnx`, low bits on int8 grids"))
     if row.latency_ms is not None and row.speedup is not None:
-        lines.append(f"| latency | {row.latency_ms:.4g} ms | {row.speedup:.2f} times as fast as dense; {_conditions(data)} |")
-    lines.append(f"| MACs | {row.macs} | multiply-accumulates of one sample; {row.macs_ratio:.2f} times fewer than dense |")
+        meaning = f"{row.speedup:.2f} times as fast as dense; {_conditions(data)}"
+        lines.append(_line("latency", f"{row.latency_ms:.4g} ms", meaning))
+    meaning = f"multiply-accumulates of one sample; dense over this: {row.macs_ratio:.2f}"
+    lines.append(_line("MACs", str(row.macs), meaning))
     wish = ", ".join(f"{key} = {value}" for key, value in data.target.to_dict().items())
-    lines += ["", f"The study's target ({wish}) is {'met' if row.meets_target else 'not met'}."]
-    return "\n".join(lines)
+    verdict = f"The study's target ({wish}) is {'met' if row.meets_target else 'not met'}."
+    return "\n".join(["## Figures", "", _line("figure", "value", "meaning"), "|---|---|---|", *lines, "", verdict])
 
 
 def _drop(row: Row) -> Sequence[str]:
     if row.drop is None or row.drop_upper is None:
         return []
+    bound = "the drop is below this with 95 % confidence (one-sided, paired)"
     return [
-        f"| drop | {row.drop:.2f} points | dense minus this model, on the same images |",
-        f"| upper bound | {row.drop_upper:.2f} points | the drop is below this with 95 % confidence (one-sided, paired) |",
+        _line("drop", f"{row.drop:.2f} points", "dense minus this model, on the same images"),
+        _line("upper bound", f"{row.drop_upper:.2f} points", bound),
     ]
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _conditions(data: StudyData) -> str:

@@ -1,0 +1,93 @@
+"""Libraries of the small networks, built once for all tests and all processes that run them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from learners.analysis import analyse
+from learners.base import LevelWeights
+from learners.device import single_thread
+from learners.export.packing import pack_candidate
+from learners.graph.run import Program
+from learners.library.build import library_path, open_or_build
+from learners.library.library import Library
+from learners.table import learner
+from storage.files import atomic_write, file_lock
+from storage.slim import InputContract, PackedModel
+from tests.networks import NETWORKS, build, images
+
+CALIBRATION_IMAGES = 32
+SEED = 0
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A network with its library."""
+
+    name: str
+    model: nn.Module
+    library: Library
+    images: Floats  # those of the calibration: no activation lies outside the ranges
+
+    @property
+    def contract(self) -> InputContract:
+        """The network's input contract, without normalisation."""
+        shape = NETWORKS[self.name].input
+        return InputContract(shape, (0.0,) * shape[0], (1.0,) * shape[0])
+
+    def packed(self, levels: tuple[int, ...]) -> PackedModel:
+        """The packed model of a candidate."""
+        chosen = self.library.choose(levels, self.library.id)
+        return pack_candidate(self.library.analysis, chosen, self.library.ranges, self.contract)
+
+    def stitched(self, levels: tuple[int, ...]) -> Floats:
+        """Outputs of the dense graph with the candidate's weights."""
+        chosen = self.library.choose(levels, self.library.id)
+        with single_thread(), torch.no_grad():
+            outputs: Floats = Program(self.library.analysis.graph)(
+                stitched_tensors(self.library, chosen), torch.from_numpy(self.images)
+            ).numpy()
+        return outputs
+
+    def dense(self) -> Floats:
+        """Outputs of the user's model."""
+        with single_thread(), torch.no_grad():
+            outputs: Floats = self.model(torch.from_numpy(self.images)).numpy()
+        return outputs
+
+
+def stitched_tensors(library: Library, chosen: Mapping[str, LevelWeights]) -> dict[str, torch.Tensor]:
+    """All tensors of the graph, those of the layers at their chosen levels."""
+    tensors = dict(library.analysis.tensors)
+    for layer in library.analysis.layers:
+        level = chosen[layer.name]
+        tensors[layer.weight] = level.weight(tensors[layer.weight])
+        if layer.bias is not None and level.bias is not None:
+            tensors[layer.bias] = level.bias
+    return tensors
+
+
+def open_built(folder: Path, name: str) -> Built:
+    """The network called `name`; its library comes from `folder`, where the first process to ask has built it."""
+    note = folder / f"{name}.id"
+    model, batch = build(name), images(name, CALIBRATION_IMAGES).numpy()
+    folder.mkdir(exist_ok=True)
+    with file_lock(folder / f"{name}.lock"):
+        if note.exists():
+            identifier = note.read_text()
+            library = Library(library_path(folder, identifier), identifier)
+        else:
+            with single_thread():
+                analysis = analyse(model, NETWORKS[name].input, (), SEED)
+            library = open_or_build(folder, analysis, batch, [learner("quant")], SEED, lambda *_: None)
+            atomic_write(note, library.id.encode())
+    return Built(name, model, library, batch)

@@ -41,7 +41,19 @@ DIGEST_BYTES = 16
 BYTE_BITS = 8
 BYTE_ZERO = 254  # see learners.quant.grid: 8-bit codes are int8 values around 127
 FILTERS = ({"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "lp": 0, "pb": 0},)
-LARGEST_HEADER = 256 * 2**20  # a graph is kilobytes; more is an attack on memory
+LARGEST_HEADER = 64 * 2**20  # a graph is kilobytes; more is an attack on memory
+WIDTHS = (1, 2, 3, 4, 5, 6, 8)  # twice a 7-bit code does not fit into the int8 that the weight is run as
+# What reading lies can raise: a checksum proves that a file is whole, not that it is honest.
+MALFORMED = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    RecursionError,
+    struct.error,
+    lzma.LZMAError,
+)
 USES = ("both", "transposed", "torch", "onnx")
 DTYPES = ("float32", "float16", "int64", "int32", "int8", "uint8", "bool", "float64")
 
@@ -155,7 +167,7 @@ def unpack(data: bytes) -> PackedModel:
         raise PackedFileError("model.slim is truncated or altered (checksum differs): copy or export it again")
     try:
         return _parse(bytes(body[:header_length]), body[header_length:])
-    except (ValueError, TypeError, KeyError, IndexError, struct.error, lzma.LZMAError, UnicodeError) as error:
+    except MALFORMED as error:
         raise PackedFileError(f"model.slim cannot be read ({error}): export it again") from error
 
 
@@ -234,12 +246,14 @@ def _layer(
     bias: int,
     activation: int,
 ) -> PackedLayer:
-    if form not in ("conv", "gemm", "matmul") or not 1 <= bits <= BYTE_BITS or not 0 <= activation < activations:
+    if form not in ("conv", "gemm", "matmul") or bits not in WIDTHS or not 0 <= activation < activations:
         raise ValueError(f"its layer {name} is malformed")
     count, rows = prod(shape), shape[0]
     codes = unpack_codes(reader.take((count * bits + 7) // 8), bits, count).reshape(shape)
     scale = reader.array("<f2", [rows])
     zero = np.full(rows, BYTE_ZERO, np.uint8) if bits == BYTE_BITS else reader.array("u1", [rows])
+    if bits != BYTE_BITS and (zero > 2 * (2**bits - 1)).any():
+        raise ValueError(f"a zero point of its layer {name} lies outside the grid")
     return PackedLayer(name, form, bits, codes, scale, zero, reader.array("<f2", [rows]) if bias else None, activation)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ class Network:
     protected: frozenset[str] = frozenset()  # everything else with a weight of two axes or more is a layer
     input: tuple[int, ...] = IMAGE
     # Root mean square difference of the logits that 8-bit activations may make, over the logits' deviation.
-    tolerance: float = 0.04
+    tolerance: float = 0.07
 
 
 NETWORKS: Mapping[str, Network] = {
@@ -75,7 +76,8 @@ NETWORKS: Mapping[str, Network] = {
 def build(name: str) -> nn.Module:
     """The network called `name` in eval mode; the same weights each time."""
     network = NETWORKS[name]
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Using padding='same' with even kernel")
         torch.manual_seed(1)
         model = network.make()
         _randomise_norms(model)

@@ -51,14 +51,14 @@ def start(signals: Signals, config: StudyConfig, home: Home, store: StudyStore) 
 
     with watching(signals) as progress:
         prepared = submit(config, store, home, progress)
-    with resumable(config.name):
+    with resumable(signals, config.name):
         note(f"study {config.name} is stored: `slimfront resume {config.name}` goes on with it whatever happens")
         return run_to_end(signals, config.name, prepared, home, store)
 
 
 def run_to_end(signals: Signals, name: str, prepared: Prepared | None, home: Home, store: StudyStore) -> FrontView:
     """Runs a stored study to its end and prints its front. StudyInterruptedError on Ctrl-C."""
-    with resumable(name):
+    with resumable(signals, name):
         from dashboards.front import front_view
         from dashboards.study import read_study
         from searcher.controller import Controller
@@ -73,9 +73,11 @@ def run_to_end(signals: Signals, name: str, prepared: Prepared | None, home: Hom
 
 
 @contextmanager
-def resumable(name: str) -> Iterator[None]:
+def resumable(signals: Signals, name: str) -> Iterator[None]:
     """A block that Ctrl-C leaves with a StudyInterruptedError: the study is stored by now."""
     try:
         yield
-    except KeyboardInterrupt as error:
-        raise StudyInterruptedError(name) from error
+    except (KeyboardInterrupt, Exception) as error:
+        if isinstance(error, KeyboardInterrupt) or signals.received:
+            raise StudyInterruptedError(name) from error
+        raise

@@ -1,0 +1,202 @@
+"""The commands that read: their JSON has exactly the documented fields, their text fits the terminal."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from objectives.targets import Figures, meets
+from storage.records.dense import DenseFacts
+from storage.records.target import Target
+from tests.slimfront.conftest import Finished
+from tests.slimfront.material import ROOT, environment, invoke
+
+ROW = {
+    *("candidate", "rung", "accuracy", "drop", "drop_upper", "images", "size_bytes", "size_ratio", "onnx_bytes"),
+    *("latency_ms", "speedup", "macs", "macs_ratio", "meets_target"),
+}
+BASELINES = ["dense", "ort int8", *(f"uniform w{bits}" for bits in (8, 6, 4, 3, 2)), "rounded w4"]
+WIDTHS = (80, 100, 140)
+
+
+def read(*arguments: str) -> Any:
+    ran = invoke(*arguments, "--json")
+    assert ran.code == 0, ran.err
+    assert ran.err == ""
+    return json.loads(ran.out)
+
+
+def test_front_has_exactly_the_documented_fields(at_home: Finished) -> None:
+    front = read("front", "tiny")
+    assert set(front) == {
+        *("study", "state", "target", "target_met", "dense", "baselines", "front", "candidates", "hypervolume"),
+        *("hardware", "seconds"),
+    }
+    assert (front["study"], front["state"], front["target_met"]) == ("tiny", "succeeded", True)
+    assert front["target"] == {"size": "3x", "max_drop": 10.0}
+    assert front["candidates"] == 12
+    assert set(front["dense"]) == {"accuracy", "size_bytes", "latency_ms", "macs"}
+    assert [row["name"] for row in front["baselines"]] == BASELINES
+    assert all(set(row) == ROW for row in front["front"])
+    assert all(set(row) == {"name", *ROW} for row in front["baselines"])
+    assert front["hardware"].endswith("1 thread")
+    assert 0 < front["hypervolume"] < 2
+
+
+def test_every_figure_of_the_front_is_there_and_consistent(at_home: Finished) -> None:
+    front = read("front", "tiny")
+    dense = DenseFacts(**front["dense"])
+    target = Target.from_dict(front["target"])
+    for row in (*front["front"], *front["baselines"]):
+        assert None not in row.values()
+        assert row["rung"] == "confirmed"
+        assert row["images"] == 180
+        assert row["size_ratio"] == dense.size_bytes / row["size_bytes"]
+        assert row["drop"] == pytest.approx(dense.accuracy - row["accuracy"], abs=1e-9)
+        assert row["drop_upper"] > row["drop"]
+        figures = Figures(row["accuracy"], row["drop"], row["size_bytes"], row["latency_ms"], row["macs"])
+        assert row["meets_target"] == meets(target, figures, dense)
+    assert dense.latency_ms == front["baselines"][0]["latency_ms"]
+    accuracies = [row["accuracy"] for row in front["front"]]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert front["target_met"] == any(row["meets_target"] for row in front["front"])
+
+
+def test_status_has_exactly_the_documented_fields(at_home: Finished) -> None:
+    status = read("status", "tiny")
+    assert status == {
+        "study": "tiny",
+        "state": "succeeded",
+        "rung": "confirmed",
+        "candidates": 12,
+        "of": 12,
+        "seconds": at_home.front["seconds"],
+        "eta_seconds": 0.0,
+    }
+
+
+def test_list_names_every_study(at_home: Finished) -> None:
+    (line,) = read("list")
+    assert set(line) == {"study", "state", "rung", "target", "seconds", "created"}
+    assert (line["study"], line["state"]) == ("tiny", "succeeded")
+
+
+def test_show_gives_each_layer_and_what_is_protected(at_home: Finished) -> None:
+    number = at_home.best()
+    shown = read("show", f"tiny/{number}")
+    assert [layer["name"] for layer in shown["layers"]] == ["depthwise", "conv2", "linear"]
+    assert [layer["kind"] for layer in shown["layers"]] == ["depthwise convolution", "convolution", "linear"]
+    assert shown["protected"] == [{"name": "conv1", "reason": "named in [search] keep"}]
+    assert shown["row"] == next(row for row in at_home.front["front"] if row["candidate"] == number)
+    predicted = shown["fixed_bytes"] + sum(layer["size_bytes"] for layer in shown["layers"])
+    assert predicted == pytest.approx(shown["row"]["size_bytes"], rel=0.02)
+    assert all(layer["method"] and layer["error"] >= 0 for layer in shown["layers"])
+    assert 2 <= shown["mean_bits"] <= 32
+
+
+def test_show_names_the_method_that_a_baseline_has_used(at_home: Finished) -> None:
+    numbers = {row["name"]: row["candidate"] for row in at_home.front["baselines"]}
+    rounded = read("show", f"tiny/{numbers['rounded w4']}")["layers"]
+    assert {(layer["method"], layer["error"]) for layer in rounded} == {("round to nearest", None)}
+    dense = read("show", f"tiny/{numbers['dense']}")["layers"]
+    assert {(layer["level"], layer["error"]) for layer in dense} == {("fp32", 0.0)}
+    assert read("show", f"tiny/{numbers['ort int8']}")["layers"] == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("command", ["front", "show", "status", "list"])
+def test_text_fits_the_terminal(
+    at_home: Finished, monkeypatch: pytest.MonkeyPatch, command: str, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    reference = {"list": [], "show": [f"tiny/{at_home.best()}"]}.get(command, ["tiny"])
+    ran = invoke(command, *reference)
+    assert (ran.code, ran.err) == (0, "")
+    table = [line for line in ran.out.splitlines() if "  " in line.strip()]
+    assert all(len(line) <= width for line in table)
+    assert "..." not in ran.out
+    assert "…" not in ran.out
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_front_shows_every_row_on_one_line(
+    at_home: Finished, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = invoke("front", "tiny").out.splitlines()
+    rows = [line for line in lines if line.rstrip().endswith((" met", " no")) and line[0].isdigit()]
+    assert len(rows) == len(at_home.front["front"]) + len(BASELINES)
+    best = at_home.best()
+    row = next(row for row in at_home.front["front"] if row["candidate"] == best)
+    shown = next(line for line in rows if line.startswith(f"{best} "))
+    assert f"{row['accuracy']:.2f} %" in shown
+    assert f"{row['size_ratio']:.1f}x" in shown
+
+
+@pytest.mark.parametrize(
+    ("reference", "code"),
+    [("tiny/999", 4), ("tiny/0", 4), ("tinny/1", 4), ("tiny", 2), ("tiny/", 2), ("tiny/x", 2), ("/1", 2), ("tiny/-1", 2)],
+)
+def test_a_reference_that_leads_nowhere(at_home: Finished, reference: str, code: int) -> None:
+    ran = invoke("show", reference)
+    assert ran.code == code
+    assert ran.errors == [ran.err.strip()]
+
+
+def test_a_reader_that_has_seen_enough_hears_no_complaint(at_home: Finished) -> None:
+    command = f"set -o pipefail; {sys.executable} -m slimfront front tiny --json | head -n 1"
+    ran = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, env=environment(at_home.home), capture_output=True, text=True, check=False
+    )
+    assert (ran.stdout, ran.stderr) == ("{\n", "")
+
+
+def test_a_pipe_that_is_closed_already_is_quiet_too(at_home: Finished) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "slimfront", "front", "tiny"],
+        cwd=ROOT,
+        env=environment(at_home.home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    complaint = process.stderr.read()
+    process.stderr.close()
+    assert process.wait() == 1
+    assert complaint == ""
+
+
+def test_delete_asks_or_wants_yes(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    import shutil
+
+    home = tmp_path_factory.mktemp("copy") / "home"
+    shutil.copytree(finished.home, home)
+    monkeypatch.setenv("SLIMFRONT_HOME", str(home))
+    assert (home / "artifacts" / "tiny").is_dir()
+    refused = invoke("delete", "tiny")
+    assert refused.code == 2
+    assert "--yes" in refused.err
+    assert read("list")
+    assert invoke("delete", "tiny", "--yes").code == 0
+    assert read("list") == []
+    assert not (home / "artifacts" / "tiny").exists()
+    assert invoke("delete", "tiny", "--yes").code == 4
+
+
+def test_delete_refuses_a_study_that_is_running(at_home: Finished) -> None:
+    from storage.files import file_lock
+
+    with file_lock(at_home.home / "locks" / "tiny.lock"):
+        ran = invoke("delete", "tiny", "--yes")
+    assert ran.code == 1
+    assert ran.errors == ["error: study tiny is in use by another process: wait for it to end, or stop it"]
+    assert read("list")

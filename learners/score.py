@@ -58,7 +58,7 @@ class QuickScorer:
         with single_thread(), torch.no_grad():
             self._prepare()
             self._dense = self._outputs([Candidate(dense, library.id)])[0]
-            if _bf16_is_fast(self._device):
+            if self._dense.ndim == 2 and _bf16_is_fast(self._device):
                 self._try_bf16(Candidate(dense, library.id))
 
     @property
@@ -77,10 +77,9 @@ class QuickScorer:
 
     def _judge(self, output: npt.NDArray[np.float32]) -> QuickScore:
         labels = self._subset.labels
-        return QuickScore(
-            soft=soft_score(output, labels, self._dense),
-            metric=self._metric.per_image(output, labels, self._dense),
-        )
+        metric = self._metric.per_image(output, labels, self._dense)
+        # Only a classifier has a probability of the true class; others are ranked by their metric.
+        return QuickScore(soft=soft_score(output, labels, self._dense) if output.ndim == 2 else metric, metric=metric)
 
     def _prepare(self) -> None:
         """Moves the dense tensors and the images to the device, in the working precision."""

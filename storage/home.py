@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ HOME_VARIABLE = "SLIMFRONT_HOME"
 STORE_VARIABLE = "SLIMFRONT_STORE"
 DEFAULT_HOME = "~/.slimfront"
 DATABASE_NAME = "slimfront.db"
+SCOPE_DIGITS = 12  # of a hash of the URL: enough for the few databases that one home serves
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,19 @@ class Home:
     @property
     def artifacts(self) -> Path:
         """Exported models, a folder a study."""
-        return self.root / "artifacts"
+        return self.root / "artifacts" / self._scope
 
     @property
     def locks(self) -> Path:
         """Lock files; they stay behind empty and mean nothing unless a process holds them."""
-        return self.root / "locks"
+        return self.root / "locks" / self._scope
+
+    @property
+    def _scope(self) -> str:
+        """A folder for each database: two of them may hold studies of one name. The home's own has none."""
+        if self.store is None:
+            return ""
+        return f".store-{hashlib.sha256(self.store.encode()).hexdigest()[:SCOPE_DIGITS]}"
 
     def prepare(self) -> None:
         """Make the folders now. FixInputError if one of them cannot be made or written."""

@@ -3,46 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from learners.export.packing import assemble_onnx, pack_candidate
 from objectives.accuracy import evaluate
-from objectives.baselines import ort_int8
 from objectives.hardware import available_cores
 from objectives.paired import pack_scores, paired_drop
-from objectives.runtimes.packed import PackedSession
-from objectives.runtimes.table import runtime
 from objectives.targets import Figures, shortfall
-from searcher.baselines import DENSE, ORT_INT8
+from searcher.baselines import DENSE
 from searcher.front import confirmed_front, quick_front, rows, spread
 from searcher.stages.context import StudyContext
-from searcher.stages.prepare import dense_file
+from searcher.stages.files import export
 from storage.errors import DiskFullError, GiveUpError
-from storage.files import atomic_write
 from storage.records.candidate import Trial
 from storage.records.measurement import Direction, Measurement, Result, Rung
-from storage.slim import pack, unpack
 
 STAGE = "confirmed"
 SPREAD_ROWS = 16  # of the front that are confirmed first, over its whole range
 TARGET_ROWS = 8  # then added where the target's boundary lies; together the rows a front may have
 DEFAULT_DROP = 1.0  # points; where users look when they name no drop
-SLIM_FILE = "model.slim"
-ONNX_FILE = "model.onnx"
-
-
-@dataclass(frozen=True)
-class Exported:
-    """The files of one trial, and a session on the one that a user would load."""
-
-    session: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
-    size_bytes: int
-    onnx_bytes: int
 
 
 def confirm(context: StudyContext, dense_outputs: npt.NDArray[np.float32]) -> None:
@@ -60,24 +42,6 @@ def confirm(context: StudyContext, dense_outputs: npt.NDArray[np.float32]) -> No
     more = _boundary(context, searched, {trial.number for trial in round_one})
     _confirm(context, dense_outputs, [by_number[number] for number in more], 0)
     context.checkpoint(STAGE)
-
-
-def export(context: StudyContext, trial: Trial) -> Exported:
-    """The trial's files, written to its artifact folder if they are not there."""
-    if trial.baseline == DENSE:
-        data = dense_file(context.library)
-        _write(context, trial, ONNX_FILE, data)
-        return Exported(_runtime_session(context, data), len(data), len(data))
-    if trial.baseline == ORT_INT8:
-        data = _ort_int8(context, trial)
-        return Exported(_runtime_session(context, data), len(data), len(data))
-    chosen = context.library.choose(trial.candidate.levels, trial.candidate.weights)
-    model = pack_candidate(context.library.analysis, chosen, context.library.ranges, context.contract)
-    data = pack(model)
-    _write(context, trial, SLIM_FILE, data)
-    # From the bytes, not from `model`: what is measured is what the file gives.
-    session = PackedSession(unpack(data), context.config.runtime.threads)
-    return Exported(session, len(data), len(assemble_onnx(model)))
 
 
 def _confirm(
@@ -194,26 +158,3 @@ def _boundary(context: StudyContext, searched: Sequence[Result], round_one: Set[
     # Evenly spread over the gap, its ends excluded: they are confirmed already.
     chosen = [between[(2 * index + 1) * len(between) // (2 * count)] for index in range(count)]
     return sorted(item.number for item in (*near, *chosen))
-
-
-def _runtime_session(
-    context: StudyContext, data: bytes
-) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
-    return runtime(context.config.runtime.name).session(data, context.config.runtime.threads)
-
-
-def _ort_int8(context: StudyContext, trial: Trial) -> bytes:
-    path = context.artifacts.folder(context.name, str(trial.number)) / ONNX_FILE
-    if not path.exists():
-        with context.artifacts.write(context.name, str(trial.number)) as folder:
-            source = folder / "dense.onnx"
-            source.write_bytes(dense_file(context.library))
-            ort_int8(source, context.workload.calibration.images, folder / ONNX_FILE)
-            source.unlink()
-    return path.read_bytes()
-
-
-def _write(context: StudyContext, trial: Trial, name: str, data: bytes) -> None:
-    path = context.artifacts.folder(context.name, str(trial.number)) / name
-    if not path.exists() or path.read_bytes() != data:
-        atomic_write(path, data)

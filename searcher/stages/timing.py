@@ -7,8 +7,8 @@ import numpy as np
 from objectives.latency import Latency, measure
 from searcher.baselines import DENSE
 from searcher.front import by_number
-from searcher.stages.confirm import export
 from searcher.stages.context import StudyContext
+from searcher.stages.files import export
 from storage.records.candidate import Trial
 from storage.records.measurement import Direction, Measurement, Result, Rung
 

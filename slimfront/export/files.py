@@ -17,8 +17,8 @@ from learners.materialise import materialise
 from objectives.workload.workload import Workload, open_workload
 from searcher.baselines import DENSE, ORT_INT8
 from searcher.progress import Progress
-from searcher.stages.confirm import ONNX_FILE, SLIM_FILE, export
 from searcher.stages.context import Clock, StudyContext, input_contract
+from searcher.stages.files import ONNX_FILE, SLIM_FILE, export
 from searcher.stages.prepare import LIBRARIES, dense_file, open_library, prepare
 from storage.artifacts import ArtifactStore
 from storage.errors import FixInputError, GiveUpError

@@ -131,7 +131,7 @@ def test_a_wrong_factory(place: Path, source: str, parts: tuple[str, ...]) -> No
 def test_a_model_that_cannot_be_traced_names_its_line(place: Path) -> None:
     with_forward(place, UNTRACEABLE)
     line = (place / "nets.py").read_text().splitlines().index("        if float(x.sum()) > 0:") + 1
-    check(invoke("run", str(place / "study.toml")), f"nets.py:{line}")
+    check(invoke("run", str(place / "study.toml")), f"nets.py, line {line} ")
 
 
 def test_a_model_with_nothing_to_compress(place: Path, trained: Path) -> None:
@@ -349,4 +349,3 @@ def test_a_full_disk(place: Path, tmp_path: Path, limit: int) -> None:
     stored = "is stored" in ran.err
     again = execute(home, *(["resume", "tiny"] if stored else ["run", str(place / "study.toml")]))
     assert again.code == 0, again.err
-    print(ran.err)

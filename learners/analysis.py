@@ -14,7 +14,7 @@ from learners.export.qdq import layer_nodes
 from learners.export.region import LayerNode
 from learners.graph.fold import fold
 from learners.graph.graph import Graph
-from learners.graph.layers import Layer, find_layers
+from learners.graph.layers import Layer, count_macs, find_layers
 from learners.graph.run import Program
 from learners.graph.trace import trace
 from storage.errors import FixInputError
@@ -35,11 +35,7 @@ class Analysis:
     dense: onnx.ModelProto
     nodes: dict[str, LayerNode]  # where the layers stand in `dense`
     input_shape: tuple[int, ...]
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates of all layers for one sample."""
-        return sum(layer.macs for layer in self.layers)
+    macs: int  # multiply-accumulates of one sample, of protected layers too
 
 
 def analyse(model: torch.nn.Module, input_shape: tuple[int, ...], keep: Sequence[str], seed: int) -> Analysis:
@@ -53,6 +49,7 @@ def analyse(model: torch.nn.Module, input_shape: tuple[int, ...], keep: Sequence
     graph, tensors = fold(graph, tensors, _shapes(graph, tensors, sample[:1]))
     shapes = _shapes(graph, tensors, sample[:1])
     _check(model, graph, tensors, sample)
+    macs = count_macs(graph, tensors, shapes)
     layers, protected = find_layers(graph, tensors, shapes, keep)
     dense = export_dense(graph, tensors, layers, input_shape)
     nodes = layer_nodes(dense, layers)
@@ -63,7 +60,7 @@ def analyse(model: torch.nn.Module, input_shape: tuple[int, ...], keep: Sequence
     if not kept:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in (*protected, *lost)[:3])
         raise FixInputError(f"the model has no layer to compress ({reasons or 'no convolution and no linear layer'})")
-    return Analysis(graph, tensors, kept, (*protected, *lost), dense, nodes, input_shape)
+    return Analysis(graph, tensors, kept, (*protected, *lost), dense, nodes, input_shape, macs)
 
 
 def _shapes(graph: Graph, tensors: dict[str, torch.Tensor], sample: torch.Tensor) -> dict[str, tuple[int, ...]]:

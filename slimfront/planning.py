@@ -9,7 +9,7 @@ from typing import Any
 from objectives.hardware import available_cores
 from objectives.pareto import FRONT_ROWS
 from searcher.baselines import ROUNDED_WIDTHS, UNIFORM_WIDTHS, uniform
-from searcher.stages.prepare import Prepared, model_macs
+from searcher.stages.prepare import Prepared
 from storage.records.config import StudyConfig
 from storage.records.space import Protected, Site
 from storage.records.target import CostTarget
@@ -88,7 +88,7 @@ class PlanView:
 def plan_view(prepared: Prepared) -> PlanView:
     """The view of a study whose input has been checked."""
     config, workload, space = prepared.config, prepared.workload, prepared.space
-    macs = model_macs(prepared.analysis)
+    macs = prepared.analysis.macs
     return PlanView(
         study=config.name,
         images={name: len(getattr(workload, name)) for name in ("calibration", "quick", "confirmation")},
@@ -126,7 +126,7 @@ def _cost(cost: CostTarget, size: int, macs: int) -> PlannedTarget:
 
 def _time(prepared: Prepared) -> PlannedTime:
     workload, config = prepared.workload, prepared.config
-    pass_seconds = model_macs(prepared.analysis) / MACS_PER_SECOND  # of one image
+    pass_seconds = prepared.analysis.macs / MACS_PER_SECOND  # of one image
     columns: Sequence[tuple[int, int]] = [(layer.groups, layer.columns) for layer in prepared.analysis.layers]
     library = OVERHEAD_SECONDS + len(workload.calibration) * pass_seconds
     library += sum(

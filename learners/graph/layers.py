@@ -15,6 +15,15 @@ from storage.records.space import Protected
 CONVOLUTION = "aten.conv2d.default"
 LINEAR = "aten.linear.default"
 UNEVEN_CONVOLUTION = "aten.conv2d.padding"  # folding has made numbers of the others' paddings
+MULTIPLYING = frozenset(
+    {
+        LINEAR,
+        *(f"aten.conv{axes}d.{form}" for axes in (1, 2, 3) for form in ("default", "padding")),
+        "aten.conv_transpose1d.default",
+        "aten.conv_transpose2d.input",
+        "aten.conv_transpose3d.input",
+    }
+)
 UNHANDLED = "only 2-D convolutions and linear layers are handled"
 
 
@@ -82,6 +91,19 @@ def find_layers(
     if unknown is not None:
         raise FixInputError(f'[search] keep = "{unknown}" is no layer of the model; layers: {", ".join(sorted(names))}')
     return tuple(layers), tuple(protected)
+
+
+def count_macs(graph: Graph, tensors: Mapping[str, torch.Tensor], shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """Multiply-accumulates of one sample in all convolutions and linear layers, protected ones among them."""
+    total = 0
+    for node in graph.nodes:
+        weight = tensors.get(node.reads(1) or "")
+        if weight is None or node.op not in MULTIPLYING:
+            continue
+        # Each weight is used once at every place: of the output, but of the input where it is a transposed convolution.
+        at = shapes[node.reads(0) or ""] if "transpose" in node.op else shapes[node.name]
+        total += weight.numel() * prod(at[1:-1] if node.op == LINEAR else at[2:])
+    return total
 
 
 def _unhandled(

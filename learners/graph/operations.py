@@ -42,9 +42,10 @@ def resolve(name: str) -> Callable[..., object]:
         return PYTHON_OPERATIONS[name]
     namespace, _, rest = name.partition(".")
     packet_name, _, overload_name = rest.partition(".")
-    if namespace == "aten" and packet_name.isidentifier() and packet_name not in FORBIDDEN:
+    named = packet_name.isidentifier() and overload_name.isidentifier()
+    if namespace == "aten" and named and packet_name not in FORBIDDEN:
         packet = getattr(torch.ops.aten, packet_name, None)
         overload = getattr(packet, overload_name, None) if packet is not None else None
         if isinstance(overload, torch._ops.OpOverload) and not overload._schema.is_mutable:
             return overload
-    raise FixInputError(f"operation {name} is not one that a graph may hold: export the model again with this version")
+    raise FixInputError(f"operation {name!r} is not one that a graph may hold: export the model again with this version")

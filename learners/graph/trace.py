@@ -105,6 +105,8 @@ def _convert(program: ExportedProgram) -> Graph:
         kwargs = tuple((key, _argument(item, names)) for key, item in node.kwargs.items())
         nodes.append(Node(names[node.name], name, args, kwargs))
     source, sink = str(signature.user_inputs[0]), str(signature.user_outputs[0])
+    if sink not in names:
+        raise FixInputError(f"the model returns {sink}, no tensor that depends on its input: return the logits")
     return _prune(Graph(names[source], tuple(nodes), names[sink]))
 
 

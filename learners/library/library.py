@@ -28,7 +28,7 @@ from storage.errors import GiveUpError
 from storage.files import atomic_write
 from storage.records.space import Protected, SearchSpace
 
-FORMAT = "slimfront-library-1"
+FORMAT = "slimfront-library-2"
 ROUNDED = "rounded"  # prefix of the weights' id of the plain-rounding baseline
 
 
@@ -53,9 +53,10 @@ class Library:
             self._file = _open(path)
             metadata = self._file.metadata() or {}
             self._document: dict[str, Any] = json.loads(metadata["slimfront"])
-        except (safetensors.SafetensorError, OSError, KeyError, ValueError) as error:
+            version = self._document["format"]
+        except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise GiveUpError(f"level library {path} is damaged ({error}): delete it and resume the study") from error
-        if self._document["format"] != FORMAT:
+        if version != FORMAT:
             raise GiveUpError(f"level library {path} is of another version: delete it and resume the study")
         self._names = set(self._file.keys())
 
@@ -78,6 +79,7 @@ class Library:
             dense=dense,
             nodes=layer_nodes(dense, layers),
             input_shape=tuple(self._document["input_shape"]),
+            macs=self._document["macs"],
         )
 
     @cached_property
@@ -159,6 +161,7 @@ def write_library(path: Path, content: LibraryContent) -> None:
         "layers": [asdict(layer) for layer in content.analysis.layers],
         "protected": [asdict(item) for item in content.analysis.protected],
         "input_shape": content.analysis.input_shape,
+        "macs": content.analysis.macs,
         "ranges": {name: (item.low, item.high) for name, item in content.ranges.items()},
         "space": content.space.to_json(),
     }

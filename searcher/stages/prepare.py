@@ -73,7 +73,7 @@ def check_reachable(prepared: Prepared) -> None:
     """Raises FixInputError, with the best that can be reached, for a size or MAC target beyond it."""
     space, dense = prepared.space, prepared.dense_bytes
     smallest = space.fixed_bytes + sum(min(level.size_bytes for level in site.levels) for site in space.sites)
-    macs = model_macs(prepared.analysis)
+    macs = prepared.analysis.macs
     for cost in prepared.config.target.costs:
         if cost.objective == "size" and smallest > cost.limit(dense):
             raise FixInputError(
@@ -85,11 +85,6 @@ def check_reachable(prepared: Prepared) -> None:
                 f'[target] macs = "{cost.text}" cannot be reached: {", ".join(_names(prepared.learners))} '
                 f'removes no multiply-accumulates, the best is "1x" ({macs}); ask for a size instead'
             )
-
-
-def model_macs(analysis: Analysis) -> int:
-    """Multiply-accumulates of one sample, of the layers that are searched."""
-    return analysis.macs
 
 
 def _names(learners: Sequence[Learner]) -> list[str]:
@@ -120,7 +115,7 @@ def analyse_dense(prepared: Prepared, library: Library) -> tuple[StoredAnalysis,
         accuracy=100 * float(scores.mean(dtype=np.float64)),
         size_bytes=len(serialised),
         latency_ms=None,
-        macs=model_macs(library.analysis),
+        macs=library.analysis.macs,
     )
     stored = StoredAnalysis(
         space_json=library.space.to_json(),

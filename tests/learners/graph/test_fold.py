@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from learners.graph.fold import BATCH_NORM, IDENTITIES, VIEWS, fold
-from learners.graph.graph import Graph
+from learners.graph.graph import Graph, Node, Ref
 from learners.graph.module import GraphModule
 from learners.graph.run import Program
 from learners.graph.trace import trace
@@ -92,17 +92,11 @@ def test_a_graph_module_has_the_users_names_and_the_same_outputs(name: str) -> N
 
 
 def test_a_graph_module_takes_names_that_torch_uses_itself() -> None:
-    class Odd(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.half = torch.nn.Linear(3, 3)
-            self.to = torch.nn.Linear(3, 2)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self._modules["to"](self._modules["half"](x))  # type: ignore[misc, no-any-return]
-
-    graph, tensors = trace(Odd(), (3,))
-    module = GraphModule(graph, tensors)
-    assert set(module.state_dict()) == {"half.weight", "half.bias", "to.weight", "to.bias"}
-    with torch.no_grad():
-        assert module(torch.zeros(2, 3)).shape == (2, 2)
+    weights = {name: torch.eye(3) for name in ("half.weight", "to.weight", "graph.forward.eval.weight")}
+    nodes = [
+        Node(str(number), "aten.linear.default", (Ref(str(number - 1) if number else "x"), Ref(name)))
+        for number, name in enumerate(weights)
+    ]
+    module = GraphModule(Graph("x", tuple(nodes), nodes[-1].name), weights)
+    assert set(module.state_dict()) == set(weights)
+    assert torch.equal(module(torch.ones(2, 3)), torch.ones(2, 3))

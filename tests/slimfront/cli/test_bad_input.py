@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from storage.sql.tables import VERSION_TABLE
-from tests.slimfront.conftest import Finished
+from tests.slimfront.finished import Finished
 from tests.slimfront.material import ROOT, Ran, execute, invoke, write_study
 from tests.storage.ordinary import open_folder, ordinary_user
 
@@ -339,8 +339,7 @@ def test_a_full_disk(place: Path, tmp_path: Path, limit: int) -> None:
     code = f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
     (hooks / "sitecustomize.py").write_text(code)
     home = tmp_path / "full"
-    variables = {"PYTHONPATH": f"{hooks}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
-    ran = execute(home, "run", str(place / "study.toml"), **variables)
+    ran = execute(home, "run", str(place / "study.toml"), PYTHONPATH=f"{hooks}:{ROOT}", PYTHONDONTWRITEBYTECODE="1")
     assert ran.code == 1, ran.err
     assert len(ran.errors) == 1, ran.err
     assert "no space is left" in ran.errors[0]

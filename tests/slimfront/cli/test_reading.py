@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from objectives.targets import Figures, meets
+from storage.files import file_lock
 from storage.records.dense import DenseFacts
 from storage.records.target import Target
-from tests.slimfront.conftest import Finished
+from tests.slimfront.finished import Finished
 from tests.slimfront.material import ROOT, environment, invoke
 
 ROW = {
@@ -109,9 +112,7 @@ def test_show_names_the_method_that_a_baseline_has_used(at_home: Finished) -> No
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("command", ["front", "show", "status", "list"])
-def test_text_fits_the_terminal(
-    at_home: Finished, monkeypatch: pytest.MonkeyPatch, command: str, width: int
-) -> None:
+def test_text_fits_the_terminal(at_home: Finished, monkeypatch: pytest.MonkeyPatch, command: str, width: int) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     reference = {"list": [], "show": [f"tiny/{at_home.best()}"]}.get(command, ["tiny"])
     ran = invoke(command, *reference)
@@ -123,9 +124,7 @@ def test_text_fits_the_terminal(
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_front_shows_every_row_on_one_line(
-    at_home: Finished, monkeypatch: pytest.MonkeyPatch, width: int
-) -> None:
+def test_the_front_shows_every_row_on_one_line(at_home: Finished, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     lines = invoke("front", "tiny").out.splitlines()
     rows = [line for line in lines if line.rstrip().endswith((" met", " no")) and line[0].isdigit()]
@@ -139,7 +138,16 @@ def test_the_front_shows_every_row_on_one_line(
 
 @pytest.mark.parametrize(
     ("reference", "code"),
-    [("tiny/999", 4), ("tiny/0", 4), ("tinny/1", 4), ("tiny", 2), ("tiny/", 2), ("tiny/x", 2), ("/1", 2), ("tiny/-1", 2)],
+    [
+        ("tiny/999", 4),
+        ("tiny/0", 4),
+        ("tinny/1", 4),
+        ("tiny", 2),
+        ("tiny/", 2),
+        ("tiny/x", 2),
+        ("/1", 2),
+        ("tiny/-1", 2),
+    ],
 )
 def test_a_reference_that_leads_nowhere(at_home: Finished, reference: str, code: int) -> None:
     ran = invoke("show", reference)
@@ -173,29 +181,29 @@ def test_a_pipe_that_is_closed_already_is_quiet_too(at_home: Finished) -> None:
     assert complaint == ""
 
 
-def test_delete_asks_or_wants_yes(
-    finished: Finished, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    import shutil
-
-    home = tmp_path_factory.mktemp("copy") / "home"
+@pytest.fixture
+def copied(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the home that a test may change."""
+    home = tmp_path / "home"
     shutil.copytree(finished.home, home)
     monkeypatch.setenv("SLIMFRONT_HOME", str(home))
-    assert (home / "artifacts" / "tiny").is_dir()
+    return home
+
+
+def test_delete_asks_or_wants_yes(copied: Path) -> None:
+    assert (copied / "artifacts" / "tiny").is_dir()
     refused = invoke("delete", "tiny")
     assert refused.code == 2
     assert "--yes" in refused.err
     assert read("list")
     assert invoke("delete", "tiny", "--yes").code == 0
     assert read("list") == []
-    assert not (home / "artifacts" / "tiny").exists()
+    assert not (copied / "artifacts" / "tiny").exists()
     assert invoke("delete", "tiny", "--yes").code == 4
 
 
-def test_delete_refuses_a_study_that_is_running(at_home: Finished) -> None:
-    from storage.files import file_lock
-
-    with file_lock(at_home.home / "locks" / "tiny.lock"):
+def test_delete_refuses_a_study_that_is_running(copied: Path) -> None:
+    with file_lock(copied / "locks" / "tiny.lock"):
         ran = invoke("delete", "tiny", "--yes")
     assert ran.code == 1
     assert ran.errors == ["error: study tiny is in use by another process: wait for it to end, or stop it"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.slimfront.conftest import Finished
+from tests.slimfront.finished import Finished
 from tests.slimfront.material import execute, invoke, write_study
 
 

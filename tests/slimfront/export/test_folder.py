@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import slimfront
 from objectives.workload.workload import open_workload
 from slimfront.submit import read_config
-from tests.slimfront.conftest import Finished
+from tests.slimfront.finished import Finished
 from tests.slimfront.material import Ran, invoke
 
 NAMES = {"model.slim", "model.onnx", "model.safetensors", "plan.json", "README.md"}
@@ -95,7 +96,12 @@ def test_the_readme_states_the_figures_and_runs_as_written(
 ) -> None:
     text = (exported / "README.md").read_text()
     row = row_of(at_home, at_home.best())
-    for part in (f"{row['accuracy']:.2f} %", f"{row['drop_upper']:.2f} points", f"{row['size_bytes']} bytes", "Verified"):
+    for part in (
+        f"{row['accuracy']:.2f} %",
+        f"{row['drop_upper']:.2f} points",
+        f"{row['size_bytes']} bytes",
+        "Verified",
+    ):
         assert part in text
     programs = [block.partition("```")[0] for block in text.split("```python\n")[1:]]
     assert len(programs) == 3
@@ -195,19 +201,16 @@ def test_a_library_that_is_gone_is_built_again(
     assert contents(tmp_path / "out") == contents(exported)
 
 
-def test_a_library_of_other_weights_is_noticed(
-    finished: Finished, copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_library_of_other_weights_is_noticed(finished: Finished, copied: Path, tmp_path: Path) -> None:
     shutil.rmtree(copied / "cache")
-    weights = finished.folder / "tiny.safetensors"
-    before = weights.read_bytes()
-    from safetensors.torch import load, save
-
-    try:
-        weights.write_bytes(save({key: value * 1.01 for key, value in load(before).items()}))
-        ran = export(f"tiny/{finished.best()}", tmp_path / "out")
-    finally:
-        weights.write_bytes(before)
+    weights, other = finished.folder / "tiny.safetensors", tmp_path / "other.safetensors"
+    save_file({key: value * 1.01 for key, value in load_file(weights).items()}, other)
+    connection = sqlite3.connect(copied / "slimfront.db")
+    with connection:  # as if the file under the old path had changed
+        change = "UPDATE studies SET config_json = replace(config_json, ?, ?)"
+        connection.execute(change, (str(weights), str(other)))
+    connection.close()
+    ran = export(f"tiny/{finished.best()}", tmp_path / "out")
     assert ran.code == 2
     assert "has changed since it ran" in ran.err
     assert not (tmp_path / "out").exists()

@@ -1,0 +1,127 @@
+"""A study in memory, whose figures can be checked by hand."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from objectives.paired import pack_scores
+from storage.memory import open_memory
+from storage.records.candidate import Candidate, Proposal
+from storage.records.dense import DenseFacts
+from storage.records.measurement import Direction, Measurement, Result, Rung
+from storage.records.space import Level, Protected, SearchSpace, Site
+from storage.records.study import Analysis, FrontRow, StudyState
+from storage.store import StudyStore
+
+NAME = "s"
+LIBRARY = "0123"
+DENSE = DenseFacts(accuracy=90.0, size_bytes=8000, latency_ms=None, macs=1000)
+LEVELS = (
+    Level("fp32", 32, 4000, 0.0, "unchanged"),
+    Level("w4", 4, 600, 0.02, "gptq"),
+    Level("w2", 2, 350, 0.2, "gptq"),
+)
+SPACE = SearchSpace(
+    sites=tuple(Site(name, "quant", "convolution", 400, 1000, LEVELS) for name in ("conv1", "conv2")),
+    protected=(Protected("head", "named in [search] keep"),),
+    fixed_bytes=100,
+)
+CONFIG = {
+    "name": NAME,
+    "model": {"factory": "/nets.py:net", "weights": "/w.safetensors", "input": [1, 8, 8]},
+    "data": {"kind": "digits", "mean": [0.0], "std": [1.0]},
+    "target": {"size": "8x", "max_drop": 2.0},
+    "search": {"candidates": 4},
+}
+BASELINES = (
+    Proposal(Candidate((0, 0), LIBRARY), "baseline", "dense"),
+    Proposal(Candidate((), "ort int8"), "baseline", "ort int8"),
+    Proposal(Candidate((1, 1), f"rounded:{LIBRARY}"), "baseline", "rounded w4"),
+)
+SEARCHED = tuple(Proposal(Candidate(levels, LIBRARY), "allocation") for levels in ((1, 1), (2, 1), (1, 2), (2, 2)))
+QUICK_IMAGES = 100
+
+
+def new_store(**search: object) -> StudyStore:
+    """A store with a study that has just been created."""
+    store = open_memory("memory://", 0.0)
+    store.create_study(NAME, json.dumps({**CONFIG, "search": search or CONFIG["search"]}))
+    return store
+
+
+def analyse(store: StudyStore) -> None:
+    """The study runs, and its model is analysed."""
+    store.update_study(NAME, state=StudyState.RUNNING, stage="library", seconds=1.0, attempt=1)
+    store.save_analysis(NAME, Analysis(SPACE.to_json(), LIBRARY, DENSE.to_json(), "a processor", "workload"))
+
+
+def quick(number: int, hits: int, size: int) -> Result:
+    """A quick result: the first `hits` of 100 images are right."""
+    scores = (np.arange(QUICK_IMAGES) < hits).astype(np.float32)
+    return Result(
+        number,
+        Rung.QUICK,
+        (
+            Measurement("soft_accuracy", hits - 0.5, "%", Direction.MAXIMIZE, QUICK_IMAGES),
+            Measurement("accuracy", float(hits), "%", Direction.MAXIMIZE, QUICK_IMAGES),
+            Measurement("size", size, "bytes", Direction.MINIMIZE),
+            Measurement("macs", 1000, "macs", Direction.MINIMIZE),
+        ),
+        per_image=pack_scores(scores),
+        seconds=0.5,
+    )
+
+
+def confirmed(number: int, accuracy: float, size: int, macs: int = 1000) -> Result:
+    """A confirmed result on 400 images; the bound is a point above the drop."""
+    drop = DENSE.accuracy - accuracy
+    return Result(
+        number,
+        Rung.CONFIRMED,
+        (
+            Measurement("accuracy", accuracy, "%", Direction.MAXIMIZE, 400),
+            Measurement("drop", drop, "points", Direction.MINIMIZE, 400, drop - 1, drop + 1),
+            Measurement("size", size, "bytes", Direction.MINIMIZE),
+            Measurement("onnx_size", size + 50, "bytes", Direction.MINIMIZE),
+            Measurement("macs", macs, "macs", Direction.MINIMIZE),
+        ),
+        artifact=str(number),
+        seconds=3.0,
+    )
+
+
+def timed(number: int, latency: float, speedup: float) -> Result:
+    """A latency of three rounds."""
+    return Result(
+        number,
+        Rung.TIMED,
+        (
+            Measurement("latency", latency, "ms", Direction.MINIMIZE, 3),
+            Measurement("speedup", speedup, "x", Direction.MAXIMIZE, 3, speedup - 0.1, speedup + 0.1),
+        ),
+    )
+
+
+def search(store: StudyStore, evaluated: int = 4) -> None:
+    """Baselines 1 to 3 and candidates 4 to 7 are proposed; all but "ort int8" are scored, `evaluated` candidates."""
+    store.update_study(NAME, stage="quick", seconds=2.0)
+    store.add_trials(NAME, 1, BASELINES)
+    store.add_trials(NAME, 4, SEARCHED)
+    results = [quick(1, 92, 8100), quick(3, 80, 1300)]
+    results += [quick(4, 91, 1300), quick(5, 88, 1050), quick(6, 85, 1050), quick(7, 70, 800)][:evaluated]
+    numbers = [number for number in (1, 4, 5, 7) if number - 3 <= evaluated]
+    store.record_batch(NAME, results, [FrontRow(place, n, Rung.QUICK) for place, n in enumerate(numbers)])
+
+
+def finish(store: StudyStore) -> None:
+    """Baselines and three candidates are confirmed and timed."""
+    store.update_study(NAME, stage="confirmed", seconds=3.0)
+    results = [confirmed(1, 90.0, 8000), confirmed(2, 89.5, 2500), confirmed(3, 79.0, 1310)]
+    results += [confirmed(4, 89.0, 1310), confirmed(5, 88.5, 1000), confirmed(7, 70.0, 800)]
+    front = [FrontRow(place, number, Rung.CONFIRMED) for place, number in enumerate((1, 2, 4, 5, 7))]
+    store.record_batch(NAME, results, front)
+    store.update_study(NAME, stage="latency", seconds=4.0)
+    store.record_batch(NAME, [timed(1, 2.0, 1.0), timed(2, 1.0, 2.0), timed(5, 0.8, 2.5)], front)
+    store.update_study(NAME, state=StudyState.SUCCEEDED, stage="done", seconds=5.0)

@@ -1,0 +1,124 @@
+"""The front's view at every stage of a study."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from math import log2
+from pathlib import Path
+
+import pytest
+
+from dashboards.front import FrontView, front_view, nearest
+from dashboards.study import read_study
+from objectives.hypervolume import hypervolume
+from objectives.paired import POINTS, tango_upper
+from storage.home import Home
+from storage.records.measurement import Rung
+from storage.records.target import Target
+from storage.store import StudyStore
+from tests.dashboards import samples
+
+
+@pytest.fixture
+def store() -> StudyStore:
+    return samples.new_store()
+
+
+def view(store: StudyStore, tmp_path: Path) -> FrontView:
+    return front_view(read_study(store, samples.NAME), Home(tmp_path))
+
+
+def test_before_the_analysis_everything_unknown_is_null(store: StudyStore, tmp_path: Path) -> None:
+    assert view(store, tmp_path).to_dict() == {
+        "study": "s",
+        "state": "queued",
+        "target": {"size": "8x", "max_drop": 2.0},
+        "target_met": False,
+        "dense": {"accuracy": None, "size_bytes": None, "latency_ms": None, "macs": None},
+        "baselines": [],
+        "front": (),
+        "candidates": 0,
+        "hypervolume": 0.0,
+        "hardware": None,
+        "seconds": 0.0,
+    }
+
+
+def test_quick_rows_are_paired_with_the_dense_model_on_the_quick_images(store: StudyStore, tmp_path: Path) -> None:
+    samples.analyse(store)
+    samples.search(store)
+    found = view(store, tmp_path)
+    row = found.front[2]
+    assert (row.candidate, row.rung, row.accuracy, row.images) == (5, "quick", 88.0, 100)
+    assert row.drop == pytest.approx(4.0)
+    assert row.drop_upper == pytest.approx(POINTS * tango_upper(4, 0, 100))
+    assert (row.size_bytes, row.size_ratio) == (1050, 8000 / 1050)
+    assert (row.onnx_bytes, row.latency_ms, row.speedup) == (None, None, None)
+    assert [item.name for item in found.baselines] == ["dense", "rounded w4"]
+    assert found.dense.latency_ms is None
+    points = [(1 - (92 - r.accuracy) / 10, log2(r.size_ratio) / 4) for r in found.front]
+    assert found.hypervolume == pytest.approx(hypervolume(points, (0, 0)))
+
+
+def test_confirmed_rows_state_what_was_measured(store: StudyStore, tmp_path: Path) -> None:
+    samples.analyse(store)
+    samples.search(store)
+    samples.finish(store)
+    found = view(store, tmp_path)
+    assert [row.candidate for row in found.front] == [1, 2, 4, 5, 7]
+    row = found.front[3]
+    assert (row.accuracy, row.drop, row.drop_upper, row.images) == (88.5, 1.5, 2.5, 400)
+    assert (row.size_bytes, row.size_ratio, row.onnx_bytes) == (1000, 8.0, 1050)
+    assert (row.latency_ms, row.speedup, row.macs, row.macs_ratio) == (0.8, 2.5, 1000, 1.0)
+    assert [row.meets_target for row in found.front] == [False, False, False, True, False]
+    assert found.target_met
+    assert found.dense.latency_ms == 2.0
+    assert (found.candidates, found.hardware, found.seconds, found.state) == (4, "a processor", 5.0, "succeeded")
+    assert found.front[2].latency_ms is None  # never timed
+
+
+def test_names_come_first_and_the_document_is_json(store: StudyStore, tmp_path: Path) -> None:
+    samples.analyse(store)
+    samples.search(store)
+    samples.finish(store)
+    document = view(store, tmp_path).to_dict()
+    assert [next(iter(row)) for row in document["baselines"]] == ["name"] * 3
+    assert json.loads(json.dumps(document, allow_nan=False))["front"][0]["candidate"] == 1
+
+
+def test_a_front_of_both_rungs_counts_the_confirmed_rows_only(store: StudyStore, tmp_path: Path) -> None:
+    samples.analyse(store)
+    samples.search(store)
+    store.record(samples.NAME, samples.confirmed(5, 88.5, 1000))
+    found = view(store, tmp_path)
+    assert [row.rung for row in found.front] == ["quick", "quick", "confirmed", "quick"]
+    assert found.hypervolume == pytest.approx((1 - 1.5 / 10) * log2(8) / 4)
+
+
+@pytest.mark.parametrize(("target", "met"), [("8x", True), ("8.1x", False), ("1000B", True), ("999B", False)])
+def test_the_verdict_is_that_of_any_row(tmp_path: Path, target: str, met: bool) -> None:
+    store = samples.new_store()
+    samples.analyse(store)
+    samples.search(store)
+    samples.finish(store)
+    data = read_study(store, samples.NAME)
+    config = data.config.model_copy(update={"target": Target.parse(size=target, max_drop=2.0)})
+    changed = replace(data, study=replace(data.study, config_json=config.to_json()))
+    assert front_view(changed, Home(tmp_path)).target_met == met
+
+
+def test_nearest_ranks_by_the_target(store: StudyStore, tmp_path: Path) -> None:
+    samples.analyse(store)
+    samples.search(store)
+    samples.finish(store)
+    data = read_study(store, samples.NAME)
+    rows = front_view(data, Home(tmp_path)).front
+    assert [row.candidate for row in nearest(data, rows, 2)] == [5, 4]
+
+
+def test_rungs_of_results_that_no_view_shows_do_no_harm(store: StudyStore, tmp_path: Path) -> None:
+    samples.analyse(store)
+    samples.search(store)
+    store.record(samples.NAME, replace(samples.quick(6, 90, 1000), rung=Rung.TUNED))
+    assert view(store, tmp_path).candidates == 4

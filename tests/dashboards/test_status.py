@@ -1,0 +1,118 @@
+"""The status at every stage, and studies whose process is gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dashboards.status import StatusView, is_held, status_view
+from dashboards.studies import study_line
+from dashboards.study import read_study
+from objectives.hardware import available_cores
+from storage.files import file_lock
+from storage.home import Home
+from storage.records.study import StudyState
+from storage.store import StudyStore
+from tests.dashboards import samples
+
+
+def view(store: StudyStore, home: Home) -> StatusView:
+    return status_view(read_study(store, samples.NAME), home)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+def test_a_study_that_waits(home: Home) -> None:
+    assert view(samples.new_store(), home).to_dict() == {
+        "study": "s",
+        "state": "queued",
+        "rung": "allocated",
+        "candidates": 0,
+        "of": 4,
+        "seconds": 0.0,
+        "eta_seconds": None,
+    }
+
+
+def test_a_running_study_is_one_whose_lock_is_held(home: Home) -> None:
+    store = samples.new_store()
+    samples.analyse(store)
+    assert view(store, home).state == "interrupted"  # nobody has ever held it
+    with file_lock(home.locks / "s.lock"):
+        assert is_held("s", home)
+        assert view(store, home).state == "running"
+    assert not is_held("s", home)
+    assert view(store, home).state == "interrupted"
+    assert store.study("s").state is StudyState.RUNNING  # looking changes nothing
+
+
+def test_looking_makes_no_folder(home: Home) -> None:
+    store = samples.new_store()
+    samples.analyse(store)
+    view(store, home)
+    assert list(home.root.iterdir()) == []
+
+
+def test_candidates_and_eta_of_the_search(home: Home) -> None:
+    store = samples.new_store()
+    samples.analyse(store)
+    samples.search(store, evaluated=1)
+    with file_lock(home.locks / "s.lock"):
+        found = view(store, home)
+    assert (found.rung, found.candidates, found.of) == ("quick", 1, 4)
+    assert found.eta_seconds == pytest.approx(3 * 0.5)
+
+
+def test_a_search_of_minutes_has_no_count(home: Home) -> None:
+    store = samples.new_store(minutes=2.0)
+    samples.analyse(store)
+    samples.search(store, evaluated=2)
+    with file_lock(home.locks / "s.lock"):
+        found = view(store, home)
+    assert (found.of, found.eta_seconds) == (None, 118.0)
+
+
+def test_eta_of_the_confirmation(home: Home) -> None:
+    store = samples.new_store()
+    samples.analyse(store)
+    samples.search(store)
+    store.update_study("s", stage="confirmed")
+    store.record("s", samples.confirmed(1, 90.0, 8000))
+    with file_lock(home.locks / "s.lock"):
+        found = view(store, home)
+    assert found.rung == "confirmed"
+    assert found.eta_seconds == pytest.approx(6 * 3.0 / available_cores())
+
+
+@pytest.mark.parametrize(
+    ("state", "eta"), [(StudyState.SUCCEEDED, 0.0), (StudyState.INTERRUPTED, None), (StudyState.FAILED, None)]
+)
+def test_a_study_at_rest(home: Home, state: StudyState, eta: float | None) -> None:
+    store = samples.new_store()
+    samples.analyse(store)
+    samples.search(store)
+    store.update_study("s", state=state)
+    found = view(store, home)
+    assert (found.state, found.eta_seconds) == (state.value, eta)
+
+
+@pytest.mark.parametrize(
+    ("stage", "rung"),
+    [("library", "allocated"), ("quick", "quick"), ("confirmed", "confirmed"), ("latency", "confirmed")],
+)
+def test_the_rung_of_each_stage(home: Home, stage: str, rung: str) -> None:
+    store = samples.new_store()
+    store.update_study("s", state=StudyState.RUNNING, stage=stage)
+    assert view(store, home).rung == rung
+    assert study_line(store.study("s"), home).rung == rung
+
+
+def test_a_line_of_the_list(home: Home) -> None:
+    store = samples.new_store()
+    line = study_line(store.study("s"), home)
+    assert (line.study, line.state, line.target) == ("s", "queued", {"size": "8x", "max_drop": 2.0})
+    assert line.created.endswith("Z")

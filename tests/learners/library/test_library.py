@@ -1,0 +1,182 @@
+"""The level library: the same bytes each time, built once, refused when damaged."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from learners.analysis import Analysis, analyse
+from learners.export.packing import level_bytes, pack_candidate
+from learners.library.build import library_id, library_path, open_or_build, planned_space
+from learners.library.library import Library
+from learners.quant.learner import QuantLearner
+from storage.errors import GiveUpError
+from storage.slim import pack
+from tests.built import CALIBRATION_IMAGES, Built
+from tests.networks import NETWORKS, build, images
+
+NAME = "shufflenet"
+
+BUILDER = """
+import sys
+from pathlib import Path
+import torch
+from learners.analysis import analyse
+from learners.device import single_thread
+from learners.library.build import open_or_build
+from learners.quant.learner import QuantLearner
+from tests.networks import NETWORKS, build, images
+
+name, folder = sys.argv[1], Path(sys.argv[2])
+with single_thread():
+    analysis = analyse(build(name), NETWORKS[name].input, (), 0)
+print("ready", flush=True)
+sys.stdin.readline()
+notes = []
+library = open_or_build(folder, analysis, images(name, 32).numpy(), [QuantLearner()], 0, lambda note, *_: notes.append(note))
+print(len(notes), library.id, flush=True)
+"""
+
+
+def analysed() -> Analysis:
+    torch.set_num_threads(1)
+    return analyse(build(NAME), NETWORKS[NAME].input, (), 0)
+
+
+def test_two_processes_at_once_build_one_library_of_the_same_bytes(
+    tmp_path: Path, built: Callable[[str], Built]
+) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", BUILDER, NAME, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        answers = [process.communicate("go\n", timeout=120)[0].split() for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    library = built(NAME).library  # of a third process, in another folder
+    assert [answer[1] for answer in answers] == [library.id, library.id]
+    assert sorted(int(answer[0]) > 0 for answer in answers) == [False, True]
+    assert library_path(tmp_path, library.id).read_bytes() == library.path.read_bytes()
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".lock", ".safetensors"]
+
+
+def test_the_address_depends_on_everything_that_the_content_depends_on(built: Callable[[str], Built]) -> None:
+    analysis = built(NAME).library.analysis
+    batch = built(NAME).images
+    learners = [QuantLearner()]
+    first = library_id(analysis, batch, learners, 0)
+    assert first == library_id(analysis, batch.copy(), learners, 0) == built(NAME).library.id
+    other_recipe = QuantLearner()
+    other_recipe.recipe = "another"
+    changed = dict(analysis.tensors)
+    changed["head.bias"] = changed["head.bias"] + 1e-6
+    others = {
+        library_id(analysis, batch, learners, 1),
+        library_id(analysis, batch + np.float32(1e-6), learners, 0),
+        library_id(analysis, batch, [other_recipe], 0),
+        library_id(replace(analysis, tensors=changed), batch, learners, 0),
+        library_id(replace(analysis, layers=analysis.layers[1:]), batch, learners, 0),
+    }
+    assert len(others | {first}) == 6
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "junk", "start", "no metadata"])
+def test_a_damaged_file_is_refused_with_the_remedy(damage: str, tmp_path: Path, built: Callable[[str], Built]) -> None:
+    data = built("one-layer").library.path.read_bytes()
+    if damage == "no metadata":
+        from safetensors.torch import save
+
+        data = save({"onnx": torch.zeros(1)}, {"slimfront": "{}"})
+    path = tmp_path / "library.safetensors"
+    path.write_bytes(
+        {"empty": b"", "half": data[: len(data) // 2], "junk": b"junk" * 100, "start": b"\xff" * 8 + data[8:]}.get(
+            damage, data
+        )
+    )
+    with pytest.raises(GiveUpError, match="delete it and resume the study") as caught:
+        Library(path, "id")
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_analysis_in_the_file_is_the_one_that_it_was_built_for(tmp_path: Path) -> None:
+    analysis = analysed()
+    library = open_or_build(tmp_path, analysis, images(NAME, 8).numpy(), [QuantLearner()], 0, lambda *_: None)
+    found = library.analysis
+    assert (found.graph, found.layers, found.protected) == (analysis.graph, analysis.layers, analysis.protected)
+    assert (found.nodes, found.input_shape, found.macs) == (analysis.nodes, analysis.input_shape, analysis.macs)
+    assert found.dense == analysis.dense
+    assert {name: tensor.tolist() for name, tensor in found.tensors.items()} == {
+        name: tensor.tolist() for name, tensor in analysis.tensors.items()
+    }
+
+
+def test_costs_are_known_before_the_library_is_built(built: Callable[[str], Built]) -> None:
+    library = built(NAME).library
+    planned = planned_space(library.analysis, QuantLearner())
+    assert planned.protected == library.space.protected
+    for before, after in zip(planned.sites, library.space.sites, strict=True):
+        assert before.name == after.name
+        assert [level.size_bytes for level in before.levels] == [level.size_bytes for level in after.levels]
+    assert abs(planned.fixed_bytes - library.space.fixed_bytes) < 64
+
+
+def test_a_levels_cost_is_what_it_adds_to_the_file(built: Callable[[str], Built]) -> None:
+    network = built("vgg")
+    space = network.library.space
+    uniform = space.uniform("w4")
+    base = len(pack(network.packed(uniform)))
+    for site, layer in enumerate(network.library.analysis.layers):
+        for level in (1, 2, 4, 5):
+            changed = (*uniform[:site], level, *uniform[site + 1 :])
+            grown = len(pack(network.packed(changed))) - base
+            levels = space.sites[site].levels
+            assert abs(grown - (levels[level].size_bytes - levels[3].size_bytes)) <= 16  # what compression varies
+            assert levels[level].size_bytes == level_bytes(levels[level].bits, layer.shape[0], space.sites[site].weights)
+
+
+def test_rounded_weights_are_there_for_the_baseline_and_others_refused(built: Callable[[str], Built]) -> None:
+    library = built(NAME).library
+    levels = library.space.uniform("w4")
+    rounded = library.choose(levels, library.rounded_id)
+    assert {level.method for level in rounded.values()} == {"round to nearest"}
+    assert {level.bits for level in rounded.values()} == {4}
+    dense = library.choose(library.space.uniform("fp32"), library.rounded_id)
+    assert all(level.codes is None for level in dense.values())
+    network = built(NAME)
+    pack(pack_candidate(library.analysis, rounded, library.ranges, network.contract))
+    with pytest.raises(ValueError, match="are not of library"):
+        library.choose(levels, "another")
+    with pytest.raises(ValueError, match="no candidate"):
+        library.choose((*levels, 0), library.id)
+    with pytest.raises(ValueError, match="no candidate"):
+        library.choose((-1, *levels[1:]), library.id)
+
+
+def test_progress_is_told_of_every_layer(tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    analysis = analysed()
+    open_or_build(tmp_path, analysis, images(NAME, CALIBRATION_IMAGES).numpy(), [QuantLearner()], 0, lambda *a: told.append(a))
+    assert [done for _, done, _ in told] == list(range(len(analysis.layers) + 2))
+    assert {of for *_, of in told} == {len(analysis.layers) + 2}
+    told.clear()
+    open_or_build(tmp_path, analysis, images(NAME, CALIBRATION_IMAGES).numpy(), [QuantLearner()], 0, lambda *a: told.append(a))
+    assert told == []

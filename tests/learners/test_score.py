@@ -1,0 +1,123 @@
+"""The quick score: what a candidate gets depends on nothing but the candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+import learners.score
+from learners.device import single_thread
+from learners.graph.run import Program
+from learners.score import QuickScore, QuickScorer
+from objectives.metric import Top1, soft_score
+from objectives.workload.subsets import Subset
+from storage.records.candidate import Candidate
+from tests.built import Built, stitched_tensors
+from tests.networks import images
+
+IMAGES = 150  # more than one chunk
+
+
+def subset(network: Built) -> Subset:
+    batch = images(network.name, IMAGES, seed=3)
+    with torch.no_grad():
+        labels = network.model(batch).argmax(1).numpy().astype(np.int64)
+    labels[::5] = (labels[::5] + 1) % 10  # the model is wrong on a fifth
+    return Subset(batch.numpy(), labels)
+
+
+def candidates(network: Built, count: int) -> list[Candidate]:
+    """Random ones, many that begin alike, copies, and some of the rounded weights."""
+    library = network.library
+    generator = np.random.default_rng(0)
+    sites = len(library.space.sites)
+    found = [tuple(map(int, generator.integers(0, 6, sites))) for _ in range(count)]
+    for cut in range(sites):
+        found.append((*found[0][:cut], *found[1][cut:]))
+        found.append((*found[0][: sites - cut], *found[2][sites - cut :]))
+    found.append(found[3])
+    made = [Candidate(levels, library.id) for levels in found]
+    made += [Candidate(levels, library.rounded_id) for levels in found[:4]]
+    return made
+
+
+def bits(score: QuickScore) -> tuple[bytes, bytes]:
+    return score.soft.tobytes(), score.metric.tobytes()
+
+
+@pytest.mark.parametrize("name", ["resnet-pad", "shufflenet", "mixer", "one-layer"])
+@pytest.mark.parametrize("fast", [False, True], ids=["float32", "bfloat16 where it is exact enough"])
+def test_a_score_is_the_same_alone_in_any_batch_and_in_any_order(
+    name: str, fast: bool, built: Callable[[str], Built], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learners.score, "_bf16_is_fast", lambda device: fast)
+    network = built(name)
+    scorer = QuickScorer(network.library, subset(network), Top1())
+    asked = candidates(network, 8)
+    together = dict(zip(asked, map(bits, scorer.score(asked)), strict=True))
+    order = np.random.default_rng(1).permutation(len(asked))
+    shuffled = scorer.score([asked[index] for index in order])
+    assert [together[asked[index]] for index in order] == [bits(score) for score in shuffled]
+    fresh = QuickScorer(network.library, subset(network), Top1())
+    for candidate in asked[::3]:
+        assert bits(fresh.score([candidate])[0]) == together[candidate]
+    pairs = scorer.score([asked[0], asked[-1], asked[0]])
+    assert bits(pairs[0]) == bits(pairs[2]) == together[asked[0]]
+    assert scorer.score([]) == []
+
+
+@pytest.mark.parametrize("name", ["resnet-conv", "densenet", "attention"])
+def test_scores_are_those_of_the_stitched_network(
+    name: str, built: Callable[[str], Built], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learners.score, "_bf16_is_fast", lambda device: False)
+    network = built(name)
+    library, part = network.library, subset(network)
+    scorer = QuickScorer(library, part, Top1())
+    assert scorer.precision == "float32"
+    for candidate in candidates(network, 4)[::2]:
+        tensors = stitched_tensors(library, library.choose(candidate.levels, candidate.weights))
+        with single_thread(), torch.no_grad():
+            outputs = Program(library.analysis.graph)(tensors, torch.from_numpy(part.images)).numpy()
+        score = scorer.score([candidate])[0]
+        np.testing.assert_allclose(score.soft, soft_score(outputs, part.labels, outputs), atol=1e-4)
+        assert (score.metric == (outputs.argmax(1) == part.labels)).mean() > 0.98
+    dense = scorer.score([Candidate(library.space.uniform("fp32"), library.id)])[0]
+    assert dense.metric.mean() == pytest.approx(0.8)
+
+
+def test_scores_fall_with_the_bits(built: Callable[[str], Built]) -> None:
+    network = built("mobilenet")
+    library = network.library
+    scorer = QuickScorer(library, subset(network), Top1())
+    levels = ("fp32", "w8", "w4", "w3", "w2")
+    scores = scorer.score([Candidate(library.space.uniform(level), library.id) for level in levels])
+    means = [float(score.metric.mean()) for score in scores]
+    assert means[0] == pytest.approx(0.8, abs=0.02)
+    assert abs(means[1] - means[0]) < 0.03
+    assert means[0] > means[3] > means[4]
+
+
+def test_candidates_of_another_library_are_refused(built: Callable[[str], Built]) -> None:
+    network = built("plain")
+    scorer = QuickScorer(network.library, subset(network), Top1())
+    with pytest.raises(ValueError, match="are not of library"):
+        scorer.score([Candidate((0, 0, 1), "another")])
+
+
+def test_bfloat16_is_given_up_where_it_moves_the_scores(
+    built: Callable[[str], Built], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learners.score, "_bf16_is_fast", lambda device: True)
+    network = built("plain")
+    assert QuickScorer(network.library, subset(network), Top1()).precision == "bfloat16"
+    monkeypatch.setattr(learners.score, "BF16_SCORE_TOLERANCE", -1.0)
+    scorer = QuickScorer(network.library, subset(network), Top1())
+    assert scorer.precision == "float32"
+    monkeypatch.setattr(learners.score, "_bf16_is_fast", lambda device: False)
+    plain = QuickScorer(network.library, subset(network), Top1())
+    candidate = [Candidate(network.library.space.uniform("w3"), network.library.id)]
+    assert bits(scorer.score(candidate)[0]) == bits(plain.score(candidate)[0])

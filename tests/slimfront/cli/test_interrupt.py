@@ -1,0 +1,111 @@
+"""Ctrl-C and SIGTERM: code 130, no traceback, and a study that goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.slimfront.finished import Finished
+from tests.slimfront.material import ROOT, environment, execute, start, write_study
+
+
+def read_until(process: subprocess.Popen[str], beginning: str) -> str:
+    """Reads stderr up to a line that begins so; returns what was read."""
+    assert process.stderr is not None
+    seen = ""
+    for line in process.stderr:
+        seen += line
+        if line.startswith(beginning):
+            return seen
+    raise AssertionError(f"no line {beginning!r} in {seen}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stage", ["library 1", "quick 0", "confirmed 1"])
+def test_a_stopped_study_says_how_it_goes_on(
+    finished: Finished, tmp_path: Path, number: signal.Signals, stage: str
+) -> None:
+    home = tmp_path / "home"
+    path = write_study(tmp_path, finished.folder)
+    with start(home, "run", str(path)) as process:
+        read_until(process, stage)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.splitlines()[-1] == "interrupted: `slimfront resume tiny` goes on"
+    status = json.loads(execute(home, "status", "tiny", "--json").out)
+    assert status["state"] == "interrupted"
+    if number is signal.SIGINT and stage == "confirmed 1":
+        assert execute(home, "resume", "tiny").code == 0
+        again = json.loads(execute(home, "front", "tiny", "--json").out)
+        assert [row["candidate"] for row in again["front"]] == [row["candidate"] for row in finished.front["front"]]
+
+
+def test_ctrl_c_before_anything_is_stored(finished: Finished, tmp_path: Path) -> None:
+    path = write_study(tmp_path, finished.folder)
+    with start(tmp_path / "home", "run", str(path)) as process:
+        read_until(process, "reading 0")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines()[-1] == "interrupted"
+    assert json.loads(execute(tmp_path / "home", "list", "--json").out) == []
+
+
+def test_ctrl_c_at_any_moment_of_the_imports_leaves_no_traceback(finished: Finished, tmp_path: Path) -> None:
+    path = write_study(tmp_path, finished.folder)
+    moments = random.Random(0)
+    for _ in range(6):
+        with start(tmp_path / "home", "run", str(path)) as process:
+            time.sleep(moments.uniform(0.4, 2.0))
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        assert (process.returncode, out) == (130, "")
+        assert "Traceback" not in err
+        assert err.splitlines()[-1].startswith("interrupted")
+        execute(tmp_path / "home", "delete", "tiny", "--yes")
+
+
+def test_a_terminal_shows_a_bar_and_stays_usable(finished: Finished, tmp_path: Path) -> None:
+    path = write_study(tmp_path, finished.folder)
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "slimfront", "run", str(path)],
+        cwd=ROOT,
+        env=environment(tmp_path / "home", TERM="xterm"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=follower,
+        text=True,
+    )
+    os.close(follower)
+    seen = b""
+    while True:
+        try:
+            part = os.read(leader, 4096)
+        except OSError:  # Linux's way of saying that the other end is closed
+            break
+        if not part:
+            break
+        seen += part
+    os.close(leader)
+    assert process.stdout is not None
+    out = process.stdout.read()
+    process.stdout.close()
+    assert process.wait() == 0
+    assert "target met" in out
+    assert b"library" in seen
+    assert b"/12" in seen
+    assert b"study tiny is stored" in seen
+    assert seen.rindex(b"\x1b[?25h") > seen.index(b"\x1b[?25l")  # the cursor is shown again

@@ -29,4 +29,4 @@ def rounded(model: str, home: Path, bits: int) -> dict[str, float]:
     images, labels = prepared.workload.confirmation.images, prepared.workload.confirmation.labels
     outputs = evaluate(PackedSession(unpack(data)), images)
     scores = prepared.workload.metric.per_image(outputs, labels, outputs)
-    return {"accuracy": 100 * float(scores.mean(dtype='float64')), "size_bytes": len(data)}
+    return {"accuracy": 100 * float(scores.mean(dtype="float64")), "size_bytes": len(data)}

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.material import config
-from learners.gram import Gram, collect_grams
+from learners.gram import AnyGram, collect_grams
 from learners.library.library import Library
 from learners.quant.learner import QuantLearner
 from learners.quant.rounding import round_to_nearest
@@ -75,8 +75,9 @@ def measure(model: str, folder: Path) -> QuickFigures:
     analysis = library.analysis
     grams = collect_grams(analysis.graph, analysis.tensors, analysis.layers, images, 0)
     some = plans[:: PLANS // NAIVE_PLANS]
-    rounding = _cpu(lambda: [_naive(prepared, library, plan, None) for plan in some]) / len(some)
-    gptq = _cpu(lambda: [_naive(prepared, library, plan, grams) for plan in some]) / len(some)
+    original = prepared.workload.model()
+    rounding = _cpu(lambda: [_naive(original, prepared, library, plan, None) for plan in some]) / len(some)
+    gptq = _cpu(lambda: [_naive(original, prepared, library, plan, grams) for plan in some]) / len(some)
     return QuickFigures(
         prepare_seconds=prepared_at - start,
         library_seconds=built_at - prepared_at,
@@ -94,9 +95,15 @@ def _cpu(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def _naive(prepared: Prepared, library: Library, plan: Candidate, grams: dict[str, Gram] | None) -> float:
+def _naive(
+    original: torch.nn.Module,
+    prepared: Prepared,
+    library: Library,
+    plan: Candidate,
+    grams: dict[str, AnyGram] | None,
+) -> float:
     """What a script does for one candidate: copy the model, quantise its layers, evaluate it."""
-    model = copy.deepcopy(prepared.workload.model())
+    model = copy.deepcopy(original)
     modules = dict(model.named_modules())
     with torch.no_grad():
         for layer, site, index in zip(library.analysis.layers, library.space.sites, plan.levels, strict=True):

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import torch
 
-from learners.gram import Gram
+from learners.gram import AnyGram
 from learners.graph.layers import Layer
 
 
@@ -17,7 +17,8 @@ class LevelWeights:
     """A layer's weights adapted to one level.
 
     `codes` None stands for the float32 weight as it is. Otherwise the weight of output channel o is
-    ``scale[o] / 2 * (2 * codes[o] - zero[o])``.
+    ``2^exponent * scale[o] / 2 * (2 * codes[o] - zero[o])``. The power of two brings the layer's scales to where
+    float16 is exact enough, whatever the unit of its inputs.
     """
 
     level: str  # "fp32", "w8", "w4", ...
@@ -28,13 +29,15 @@ class LevelWeights:
     bias: torch.Tensor | None  # float32 [out], holding float16 values if codes are given
     error: float  # squared output error relative to the output's variance
     method: str
+    exponent: int = 0
+    bias_exponent: int = 0  # of the biases likewise; `bias` holds the values themselves
 
     def weight(self, original: torch.Tensor) -> torch.Tensor:
         """The adapted weight in float32, of the original's shape."""
         if self.codes is None or self.scale is None or self.zero is None:
             return original
         shape = (-1, *[1] * (original.dim() - 1))
-        half_step = self.scale.float().reshape(shape) / 2
+        half_step = self.scale.float().reshape(shape) * 2.0 ** (self.exponent - 1)
         return (2.0 * self.codes.float() - self.zero.float().reshape(shape)) * half_step
 
 
@@ -59,7 +62,7 @@ class Learner(Protocol):
         ...
 
     def adapt(
-        self, layer: Layer, weight: torch.Tensor, bias: torch.Tensor | None, gram: Gram
+        self, layer: Layer, weight: torch.Tensor, bias: torch.Tensor | None, gram: AnyGram
     ) -> Sequence[LevelWeights]:
         """The layer's weights for each of `levels(layer)`, in that order. Deterministic on one thread."""
         ...

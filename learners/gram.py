@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -13,8 +14,12 @@ from learners.graph.graph import Graph, Node
 from learners.graph.layers import Layer
 from learners.graph.run import Program
 
+RECIPE = "gram-1"  # changes whenever the same images would give other matrices
 POSITIONS = 128  # output positions sampled from an image; neighbouring ones say nearly the same
 BATCH = 32
+# Wider layers keep the diagonal alone: the matrix of VGG's first linear layer, 25,088 columns, would take 5 GB, and its
+# factorisation hours.
+WIDEST = 8192
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,11 @@ class Gram:
 
     matrix: torch.Tensor  # float64, divided by the number of samples
     samples: int
+
+    @property
+    def variance(self) -> torch.Tensor:
+        """Variance of each input [groups, columns]."""
+        return self.covariance.diagonal(dim1=1, dim2=2)
 
     @property
     def mean(self) -> torch.Tensor:
@@ -39,13 +49,25 @@ class Gram:
         return self.matrix[:, :-1, :-1] - mean[:, :, None] * mean[:, None, :]
 
 
+@dataclass(frozen=True)
+class DiagonalGram:
+    """Mean and variance of the inputs of a layer that is too wide for its Gram matrix; float64 [groups, columns]."""
+
+    mean: torch.Tensor
+    variance: torch.Tensor
+    samples: int
+
+
+AnyGram: TypeAlias = Gram | DiagonalGram
+
+
 def collect_grams(
     graph: Graph,
     tensors: Mapping[str, torch.Tensor],
     layers: Sequence[Layer],
     images: torch.Tensor,
     seed: int,
-) -> dict[str, Gram]:
+) -> dict[str, AnyGram]:
     """The Gram matrix of each layer by name, over calibration `images` [n, ...]; one forward pass of the dense model.
 
     The sampled positions depend on `seed` alone. Non-finite inputs are the caller's to refuse beforehand.
@@ -60,7 +82,7 @@ def collect_grams(
     def add(source: str, value: torch.Tensor) -> None:
         for layer in by_source.get(source, ()):
             rows = unfold(layer, value, generator)
-            product = (rows.transpose(1, 2) @ rows).double().cpu()
+            product = _moments(rows).double().cpu()
             sums[layer.name] = sums[layer.name] + product if layer.name in sums else product
             samples[layer.name] = samples.get(layer.name, 0) + rows.shape[1]
 
@@ -72,7 +94,23 @@ def collect_grams(
         for batch in torch.split(images, BATCH):
             add(graph.input, batch)
             program(tensors, batch, observe)
-    return {name: Gram(total / samples[name], samples[name]) for name, total in sums.items()}
+    wide = {layer.name for layer in layers if layer.columns > WIDEST}
+    return {name: _gram(total / samples[name], samples[name], name in wide) for name, total in sums.items()}
+
+
+def _moments(rows: torch.Tensor) -> torch.Tensor:
+    """Summed moments [groups, columns + 1, columns + 1]; of a wide layer, sums and squares [groups, 2, columns]."""
+    if rows.shape[2] - 1 > WIDEST:
+        inputs = rows[:, :, :-1]
+        return torch.stack([inputs.sum(1), inputs.square().sum(1)], 1)
+    return rows.transpose(1, 2) @ rows
+
+
+def _gram(moments: torch.Tensor, samples: int, wide: bool) -> AnyGram:
+    if not wide:
+        return Gram(moments, samples)
+    mean = moments[:, 0]
+    return DiagonalGram(mean, (moments[:, 1] - mean.square()).clamp_(min=0), samples)
 
 
 def unfold(layer: Layer, value: torch.Tensor, generator: np.random.Generator) -> torch.Tensor:

@@ -29,7 +29,7 @@ def materialise(model: PackedModel) -> GraphModule:
             continue
         tensors[weight] = float_weight(layer)
         if bias is not None and layer.bias is not None:
-            tensors[bias] = torch.from_numpy(layer.bias.astype(np.float32))
+            tensors[bias] = torch.from_numpy(layer.float_bias())
     missing = next((name for name in graph.parameters() if name not in tensors), None)
     if missing is not None:
         raise PackedFileError(f"model.slim holds no {missing}, which its graph reads: export it again")
@@ -39,6 +39,6 @@ def materialise(model: PackedModel) -> GraphModule:
 def float_weight(layer: PackedLayer) -> torch.Tensor:
     """The weight [out, ...] that the codes of a layer stand for."""
     shape = (-1, *[1] * (layer.codes.ndim - 1))
-    half_step = layer.scale.astype(np.float32).reshape(shape) / 2
+    half_step = layer.float_scale().reshape(shape) / 2
     steps = 2.0 * layer.codes.astype(np.float32) - layer.zero.astype(np.float32).reshape(shape)
     return torch.from_numpy((steps * half_step).astype(np.float32))

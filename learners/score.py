@@ -8,7 +8,7 @@ of any score: every value is still computed by the same operations from the same
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,12 +23,15 @@ from objectives.metric import Metric, soft_score
 from objectives.workload.subsets import Subset
 from storage.records.candidate import Candidate
 
-REPORT_EVERY = 8  # passes between two reports of progress
-CHUNK = 128  # images of one pass; larger ones leave the processor's cache, smaller ones cost more calls
+MOST_CHUNK = 128  # images of one pass; larger ones leave the processor's cache, smaller ones cost more calls
+CHUNK_BYTES = 2**30  # of the inputs of all layers for one chunk; what a pass needs at a time is a part of it
+KEPT_BYTES = 2**31  # of the values kept for candidates that begin alike; beyond, every pass starts from the images
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})  # without one of them bfloat16 is slower than float32
 # How far bfloat16 may move the dense model's scores before float32 is used: well below what tells candidates apart.
 BF16_SCORE_TOLERANCE = 0.005
 BF16_LEAST_AGREEMENT = 0.98
+CLASSES = 2  # outputs of a model that says how probable each class is
+AGREEMENT = "agreement"
 
 
 @dataclass(frozen=True)
@@ -54,39 +57,58 @@ class QuickScorer:
         self._order = sorted(range(len(self._starts)), key=self._starts.__getitem__)
         self._cache: dict[tuple[int, int, str], dict[str, torch.Tensor]] = {}
         self._dtype = torch.float32
-        dense = (0,) * len(analysis.layers)
+        dense = Candidate((0,) * len(analysis.layers), library.id)
         with single_thread(), torch.no_grad():
+            each = self._bytes_per_image()
+            self._chunk = max(1, min(MOST_CHUNK, CHUNK_BYTES // each))
+            self._keeps = each * len(subset) <= KEPT_BYTES
             self._prepare()
-            self._dense = self._outputs([Candidate(dense, library.id)])[0]
+            self._dense = self._outputs(dense)
             if self._dense.ndim == 2 and _bf16_is_fast(self._device):
-                self._try_bf16(Candidate(dense, library.id))
+                self._try_bf16(dense)
 
     @property
     def precision(self) -> str:
         """What the scores are computed in: "bfloat16" or "float32"."""
         return str(self._dtype).removeprefix("torch.")
 
-    def score(self, candidates: Sequence[Candidate], report: Callable[[float], None] | None = None) -> list[QuickScore]:
-        """Scores in the order of `candidates`; one that is scored alone gets the same bits.
+    def score(self, candidates: Sequence[Candidate]) -> list[QuickScore]:
+        """Scores in the order of `candidates`; one that is scored alone gets the same bits."""
+        found = dict(self.visit(candidates))
+        return [found[index] for index in range(len(candidates))]
 
-        `report` is told the share of the work that is done, in [0, 1], now and then.
-        """
-        with single_thread(), torch.no_grad():
-            outputs = self._outputs(candidates, report)
-        return [self._judge(output) for output in outputs]
+    def visit(self, candidates: Sequence[Candidate]) -> Iterator[tuple[int, QuickScore]]:
+        """Each candidate's index and score as soon as it is known, in the order in which they share most work."""
+        visits = sorted(range(len(candidates)), key=lambda index: self._sort_key(candidates[index]))
+        keys = [self._sort_key(candidates[index]) for index in visits]
+        shared = [_common(first, second) if self._keeps else 0 for first, second in itertools.pairwise(keys)]
+        kept: list[list[tuple[int, Values]]] = [[(0, self._program.begin(chunk))] for chunk in self._chunks]
+        for place, index in enumerate(visits):
+            with single_thread(), torch.no_grad():
+                parts = [self._pass(candidates[index], stack, shared[place:]) for stack in kept]
+            for stack in kept:
+                while place < len(shared) and stack[-1][0] > shared[place]:
+                    stack.pop()
+            yield index, self._judge(np.concatenate([part.float().cpu().numpy() for part in parts]))
 
     def _judge(self, output: npt.NDArray[np.float32]) -> QuickScore:
-        labels = self._subset.labels
-        metric = self._metric.per_image(output, labels, self._dense)
-        # Only a classifier has a probability of the true class; others are ranked by their metric.
-        return QuickScore(soft=soft_score(output, labels, self._dense) if output.ndim == 2 else metric, metric=metric)
+        return judge(output, self._subset.labels, self._dense, self._metric)
+
+    def _bytes_per_image(self) -> int:
+        """Bytes of the inputs of all layers for one image in float32."""
+        sources = {layer.source for layer in self._library.analysis.layers}
+        sizes = {self._program.graph.input: self._subset.images[0].nbytes}
+        image = torch.from_numpy(self._subset.images[:1])
+        tensors = self._library.analysis.tensors
+        self._program(tensors, image, lambda node, value: sizes.__setitem__(node.name, 4 * value.numel()))
+        return max(1, sum(int(sizes[source]) for source in sources))
 
     def _prepare(self) -> None:
         """Moves the dense tensors and the images to the device, in the working precision."""
         self._cache.clear()
         self._tensors = {name: self._place(item) for name, item in self._library.analysis.tensors.items()}
         images = torch.from_numpy(self._subset.images)
-        self._chunks = [self._place(chunk) for chunk in torch.split(images, CHUNK)]
+        self._chunks = [self._place(chunk) for chunk in torch.split(images, self._chunk)]
 
     def _place(self, tensor: torch.Tensor) -> torch.Tensor:
         if not tensor.is_floating_point():
@@ -95,36 +117,29 @@ class QuickScorer:
         return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
 
     def _try_bf16(self, dense: Candidate) -> None:
+        """Changes to bfloat16 if the dense model runs in it and its scores hardly move."""
         exact = self._dense
+        labels = self._subset.labels
         self._dtype = torch.bfloat16
         self._prepare()
-        rough = self._outputs([dense])[0]
-        labels = self._subset.labels
-        shift = np.abs(soft_score(rough, labels, exact).mean() - soft_score(exact, labels, exact).mean())
-        agreement = (rough.argmax(1) == exact.argmax(1)).mean()
-        if shift > BF16_SCORE_TOLERANCE or agreement < BF16_LEAST_AGREEMENT:
+        try:
+            rough = self._outputs(dense)
+        except RuntimeError:  # the forward makes float32 tensors of its own, which do not go with bfloat16 ones
+            close = False
+        else:
+            close = rough.shape == exact.shape and (rough.argmax(1) == exact.argmax(1)).mean() >= BF16_LEAST_AGREEMENT
+        if close and exact.shape[1] >= CLASSES:
+            shift = soft_score(rough, labels, exact).mean() - soft_score(exact, labels, exact).mean()
+            close = abs(float(shift)) <= BF16_SCORE_TOLERANCE
+        if not close:
             self._dtype = torch.float32
             self._prepare()
 
-    def _outputs(
-        self, candidates: Sequence[Candidate], report: Callable[[float], None] | None = None
-    ) -> list[npt.NDArray[np.float32]]:
-        visits = sorted(range(len(candidates)), key=lambda index: self._sort_key(candidates[index]))
-        shared = [
-            _common(self._sort_key(candidates[a]), self._sort_key(candidates[b])) for a, b in itertools.pairwise(visits)
-        ]
-        parts: list[list[npt.NDArray[np.float32]]] = [[] for _ in candidates]
-        for number, chunk in enumerate(self._chunks):
-            kept: list[tuple[int, Values]] = [(0, self._program.begin(chunk))]
-            for place, index in enumerate(visits):
-                output = self._pass(candidates[index], kept, shared[place:])
-                parts[index].append(output.float().cpu().numpy())
-                if report is not None and place % REPORT_EVERY == 0:
-                    report((number + place / len(visits)) / len(self._chunks))
-                if place < len(shared):
-                    while kept[-1][0] > shared[place]:
-                        kept.pop()
-        return [np.concatenate(part) for part in parts]
+    def _outputs(self, candidate: Candidate) -> npt.NDArray[np.float32]:
+        """Outputs [n, ...] of one candidate; the caller holds one thread and no gradients."""
+        parameters = self._parameters(candidate)
+        parts = [self._program(parameters, chunk) for chunk in self._chunks]
+        return np.concatenate([part.float().cpu().numpy() for part in parts])
 
     def _pass(self, candidate: Candidate, kept: list[tuple[int, Values]], shared: Sequence[int]) -> torch.Tensor:
         """One candidate from the deepest kept values on; keeps those that the following candidates begin with."""
@@ -167,6 +182,24 @@ class QuickScorer:
         if layer.bias is not None and chosen.bias is not None:
             found[layer.bias] = self._place(chosen.bias)
         return found
+
+
+def judge(
+    output: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64] | None,
+    dense: npt.NDArray[np.float32],
+    metric: Metric,
+) -> QuickScore:
+    """Scores of outputs [n, ...] beside the dense model's.
+
+    Only a classifier has a probability of the true class, which for agreement is the dense model's class; others are
+    ranked by their metric.
+    """
+    scores = metric.per_image(output, labels, dense)
+    if output.ndim != 2 or output.shape[1] < CLASSES:
+        return QuickScore(soft=scores, metric=scores)
+    truth = None if metric.name == AGREEMENT else labels
+    return QuickScore(soft=soft_score(output, truth, dense), metric=scores)
 
 
 def _common(first: Sequence[int | str], second: Sequence[int | str]) -> int:

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-ROUNDS = 3
+ROUNDS = 7  # some of them meet the machine in a quiet moment: with 3, equal int8 files came out at 1.5x and 2.0x
 SECONDS = 30.0  # for everything that is measured in one go
-FEWEST_REPETITIONS = 20  # a round: below that a 10th percentile is the minimum
-MOST_REPETITIONS = 200  # a round: more did not make ratios repeat any better
+FEWEST_REPETITIONS = 10  # a round: with fewer, too many rounds would be wholly interrupted
+MOST_REPETITIONS = 100  # a round: more did not make ratios repeat any better
 # Calls in a row before the turn changes: caches are warm for most of them, as in use, and yet a slow phase of
 # the machine, which lasts milliseconds, hits the reference and the candidate alike.
 BURST = 5
@@ -50,18 +50,17 @@ def measure(
 ) -> dict[str, Latency]:
     """Time every candidate in turn with `reference` on `sample`.
 
-    In each round each candidate, in the order of the mapping, alternates with the reference in short bursts
-    of calls. A round's time is the 10th percentile of its calls, a model's the lowest of its rounds; the
-    speed-up compares a candidate with the calls of the reference between its own. Python's garbage collector
-    pauses.
+    In each round each candidate, in the order of the mapping and back again, alternates with the reference in short
+    bursts of calls. A round's time is the 10th percentile of its calls, a model's the lowest of its rounds; the
+    speed-up compares a candidate with the calls of the reference between its own. Python's garbage collector pauses.
 
     Args:
         reference: the dense model. To learn its milliseconds, measure it as a candidate too.
         candidates: name -> callable, all loaded; the result has the same names in the same order.
         sample: one batch as every callable takes it.
         rounds: >= 1; the interval of the speed-up is their spread.
-        seconds: budget for the whole, > 0, from which the number of calls a round is chosen, between 20 and
-            200 for each candidate. With many slow models the 20 take longer than the budget.
+        seconds: budget for the whole, > 0, from which the number of calls a round is chosen, between 10 and
+            100 for each candidate. With many slow models the 10 take longer than the budget.
         clock: nanoseconds.
 
     Raises:
@@ -79,9 +78,11 @@ def measure(
             name: _bursts(share / (reference_once + _warm_up(candidate, sample, clock)))
             for name, candidate in candidates.items()
         }
-        for _ in range(rounds):
-            for name, candidate in candidates.items():
-                times[name].append(_round(reference, candidate, sample, bursts[name], clock))
+        for number in range(rounds):
+            # To and fro, so that no candidate always comes after the same one.
+            order = list(candidates) if number % 2 == 0 else list(reversed(candidates))
+            for name in order:
+                times[name].append(_round(reference, candidates[name], sample, bursts[name], clock))
     return {name: _latency(pairs) for name, pairs in times.items()}
 
 

@@ -24,16 +24,20 @@ def confirmed_front(results: Sequence[Result]) -> list[Result]:
     return _front(results, "accuracy")
 
 
-def rows(front: Sequence[Result]) -> tuple[FrontRow, ...]:
-    """The front as the store keeps it, thinned to its most rows."""
+def rows(front: Sequence[Result], keep: Sequence[int] = ()) -> tuple[FrontRow, ...]:
+    """The front as the store keeps it, thinned to its most rows; `keep` holds trial numbers that stay."""
     if len(front) > FRONT_ROWS:
         objective = "accuracy" if front[0].rung is Rung.CONFIRMED else QUICK_OBJECTIVE
-        front = [front[index] for index in thin(_points(front, objective), FRONT_ROWS)]
+        places = {item.number: index for index, item in enumerate(front)}
+        kept = [places[number] for number in keep if number in places]
+        front = [front[index] for index in thin(_points(front, objective), FRONT_ROWS, kept)]
     return tuple(FrontRow(position, item.number, item.rung) for position, item in enumerate(front))
 
 
 def spread(front: Sequence[Result], count: int, keep: Sequence[int]) -> list[Result]:
     """At most `count` results of a quick front that cover it; `keep` holds trial numbers that go first."""
+    if not front:
+        return []
     wanted = [index for index, item in enumerate(front) if item.number in set(keep)]
     return [front[index] for index in thin(_points(front, QUICK_OBJECTIVE), count, wanted)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from learners.score import judge
 from learners.table import LEARNERS
 from objectives.accuracy import evaluate
 from objectives.metric import METRICS
@@ -66,5 +67,5 @@ def check_images(prepared: Prepared, progress: Progress) -> None:
         outputs = evaluate(session, quick.images)
     except GiveUpError as error:
         raise FixInputError(str(error)) from error
-    workload.metric.per_image(outputs, quick.labels, outputs)
+    judge(outputs, quick.labels, outputs, workload.metric)
     progress.update("images", len(subsets), len(subsets))

@@ -41,6 +41,7 @@ DIGEST_BYTES = 16
 BYTE_BITS = 8
 BYTE_ZERO = 254  # see learners.quant.grid: 8-bit codes are int8 values around 127
 FILTERS = ({"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "lp": 0, "pb": 0},)
+LARGEST_EXPONENT = 160  # float32 reaches from 2^-149 to 2^128
 LARGEST_HEADER = 64 * 2**20  # a graph is kilobytes; more is an attack on memory
 WIDTHS = (1, 2, 3, 4, 5, 6, 8)  # twice a 7-bit code does not fit into the int8 that the weight is run as
 # What reading lies can raise: a checksum proves that a file is whole, not that it is honest.
@@ -68,7 +69,7 @@ class Activation:
 
 @dataclass(frozen=True)
 class PackedLayer:
-    """A layer with low-bit weights: weight[o] = scale[o] / 2 * (2 * codes[o] - zero[o])."""
+    """A layer with low-bit weights: weight[o] = 2^exponent * scale[o] / 2 * (2 * codes[o] - zero[o])."""
 
     name: str
     form: str  # "conv" and "gemm" have weights [out, ...] and int32 biases; "matmul" [in, out] and a float one
@@ -78,6 +79,18 @@ class PackedLayer:
     zero: Array  # uint8 [out]
     bias: Array | None  # float16 [out]
     activation: int  # which activation it reads
+    exponent: int = 0
+    bias_exponent: int = 0  # the bias is 2^bias_exponent times what is stored
+
+    def float_scale(self) -> npt.NDArray[np.float32]:
+        """The scales [out] with their power of two; exact in float32."""
+        return np.ldexp(self.scale.astype(np.float32), self.exponent)
+
+    def float_bias(self) -> npt.NDArray[np.float32]:
+        """The biases [out] with their power of two. ValueError if the layer has none."""
+        if self.bias is None:
+            raise ValueError(f"layer {self.name} has no bias")
+        return np.ldexp(self.bias.astype(np.float32), self.bias_exponent)
 
 
 @dataclass(frozen=True)
@@ -130,6 +143,8 @@ def pack(model: PackedModel) -> bytes:
                 layer.codes.shape,
                 int(layer.bias is not None),
                 layer.activation,
+                layer.exponent,
+                layer.bias_exponent,
             ]
             for layer in model.layers
         ],
@@ -245,16 +260,21 @@ def _layer(
     shape: list[int],
     bias: int,
     activation: int,
+    exponent: int,
+    bias_exponent: int,
 ) -> PackedLayer:
     if form not in ("conv", "gemm", "matmul") or bits not in WIDTHS or not 0 <= activation < activations:
         raise ValueError(f"its layer {name} is malformed")
+    if not all(isinstance(item, int) and abs(item) <= LARGEST_EXPONENT for item in (exponent, bias_exponent)):
+        raise ValueError(f"the exponents of its layer {name} are out of range")
     count, rows = prod(shape), shape[0]
     codes = unpack_codes(reader.take((count * bits + 7) // 8), bits, count).reshape(shape)
     scale = reader.array("<f2", [rows])
     zero = np.full(rows, BYTE_ZERO, np.uint8) if bits == BYTE_BITS else reader.array("u1", [rows])
     if bits != BYTE_BITS and (zero > 2 * (2**bits - 1)).any():
         raise ValueError(f"a zero point of its layer {name} lies outside the grid")
-    return PackedLayer(name, form, bits, codes, scale, zero, reader.array("<f2", [rows]) if bias else None, activation)
+    kept = reader.array("<f2", [rows]) if bias else None
+    return PackedLayer(name, form, bits, codes, scale, zero, kept, activation, exponent, bias_exponent)
 
 
 def _tensor(reader: _Reader, name: str, dtype: str, shape: list[int], use: str) -> PackedTensor:

@@ -57,9 +57,7 @@ class ResNet(nn.Module):
     def __init__(self, shortcut: str) -> None:
         super().__init__()
         self.stem = conv_bn(3, 16)
-        self.blocks = nn.Sequential(
-            Block(16, 16, 1, shortcut), Block(16, 32, 2, shortcut), Block(32, 32, 1, shortcut)
-        )
+        self.blocks = nn.Sequential(Block(16, 16, 1, shortcut), Block(16, 32, 2, shortcut), Block(32, 32, 1, shortcut))
         self.head = nn.Linear(32, CLASSES)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -14,8 +14,10 @@ from onnx import TensorProto, helper
 from objectives.runtimes.onnxruntime import LOG_ERRORS_ONLY, PROVIDER
 from storage.slim import Activation
 
+RECIPE = "activations-2"  # changes whenever the same images would give other ranges
 LEVELS = 255  # steps of a uint8 grid
-BATCH = 32
+MOST_BATCH = 32
+BATCH_BYTES = 2**28  # of all tensors of one batch together
 VALUES = 8192  # sampled from a tensor and a batch for choosing the clipping
 # Shares of the observed range to clip to; the least squared error of the sampled values decides. Clipping further
 # lowers that error on and on, but cuts the few large values that decide a class: with shares down to 0.4 the squared
@@ -57,14 +59,17 @@ def activation_ranges(
     session = onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=[PROVIDER])
     bounds: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     samples: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in names}
-    for start in range(0, len(images), BATCH):
-        batch = images[start : start + BATCH]
+    generator = np.random.Generator(np.random.PCG64(0))
+    size = _batch_size(session, source, outputs, images[:1])
+    for start in range(0, len(images), size):
+        batch = images[start : start + size]
         values = dict(zip(outputs, session.run(outputs, {source: batch}), strict=True)) if outputs else {}
         values[source] = batch
         for name in names:
             flat = values[name].reshape(-1)
             bounds[name].append((float(flat.min()), float(flat.max())))
-            samples[name].append(flat[:: max(1, len(flat) // VALUES)].copy())
+            # At random: every n-th value would come from one column of the map, whose border is padding.
+            samples[name].append(flat[generator.integers(0, len(flat), VALUES)])
     return {
         name: _clipped(
             min(low for low, _ in bounds[name]),
@@ -73,6 +78,14 @@ def activation_ranges(
         )
         for name in names
     }
+
+
+def _batch_size(
+    session: onnxruntime.InferenceSession, source: str, outputs: Sequence[str], image: npt.NDArray[np.float32]
+) -> int:
+    """How many images' tensors fit into BATCH_BYTES."""
+    each = sum(value.nbytes for value in session.run(outputs, {source: image})) if outputs else 0
+    return max(1, min(MOST_BATCH, BATCH_BYTES // max(1, each)))
 
 
 def _clipped(low: float, high: float, values: npt.NDArray[np.float32]) -> Range:

@@ -69,9 +69,20 @@ def _packed_layer(level: LevelWeights, name: str, form: str, activation: int) ->
     assert level.codes is not None
     assert level.scale is not None
     assert level.zero is not None
-    bias = None if level.bias is None else level.bias.numpy().astype(np.float16)
+    bias = None
+    if level.bias is not None:
+        bias = (level.bias.numpy() * np.float32(2.0**-level.bias_exponent)).astype(np.float16)
     return PackedLayer(
-        name, form, level.bits, level.codes.numpy(), level.scale.numpy(), level.zero.numpy(), bias, activation
+        name=name,
+        form=form,
+        bits=level.bits,
+        codes=level.codes.numpy(),
+        scale=level.scale.numpy(),
+        zero=level.zero.numpy(),
+        bias=bias,
+        activation=activation,
+        exponent=level.exponent,
+        bias_exponent=level.bias_exponent,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +21,7 @@ from objectives.runtimes.table import runtime
 from storage.errors import GiveUpError
 from storage.slim import unpack
 
+BATCH = 32  # images of one pass of a module
 TOLERANCE = 1e-3  # of the largest output, between float32 computations of the same weights
 LEAST_AGREEMENT = 0.98  # share of images on which int8 activations leave the predicted class as it is
 
@@ -54,7 +57,7 @@ def verify(
     stitched = _stitched(library, levels, images)
     module = materialise(model)
     with single_thread(), torch.no_grad():
-        materialised = module(torch.from_numpy(images)).numpy()
+        materialised = _in_batches(module, images)
     slim = evaluate(PackedSession(model), images)
     exported = evaluate(runtime("onnxruntime").session(onnx_file, 1), images)
     result = Verification(
@@ -81,8 +84,13 @@ def _stitched(
         if layer.bias is not None and level.bias is not None:
             tensors[layer.bias] = level.bias
     with single_thread(), torch.no_grad():
-        outputs: npt.NDArray[np.float32] = Program(library.analysis.graph)(tensors, torch.from_numpy(images)).numpy()
-    return outputs
+        return _in_batches(partial(Program(library.analysis.graph), tensors), images)
+
+
+def _in_batches(
+    forward: Callable[[torch.Tensor], torch.Tensor], images: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    return np.concatenate([forward(batch).numpy() for batch in torch.split(torch.from_numpy(images), BATCH)])
 
 
 def _difference(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> float:

@@ -48,4 +48,6 @@ def resolve(name: str) -> Callable[..., object]:
         overload = getattr(packet, overload_name, None) if packet is not None else None
         if isinstance(overload, torch._ops.OpOverload) and not overload._schema.is_mutable:
             return overload
-    raise FixInputError(f"operation {name!r} is not one that a graph may hold: export the model again with this version")
+    raise FixInputError(
+        f"operation {name!r} is not one that a graph may hold: export the model again with this version"
+    )

@@ -54,13 +54,17 @@ class Program:
     ) -> None:
         """Runs the nodes from `start` up to `stop` on `values`, which a copy of can be continued from again."""
 
+        source = next((item for item in values.values() if isinstance(item, torch.Tensor)), None)
+        device = torch.device("cpu") if source is None else source.device
+
         def value(argument: Argument) -> object:
             if isinstance(argument, Ref):
                 return values[argument.name] if argument.name in values else parameters[argument.name]
             if isinstance(argument, tuple):
                 return [value(item) for item in argument]
             if isinstance(argument, TorchType):
-                return torch_type(argument.name)
+                # A trace on the processor writes it down as the place of tensors that the forward makes.
+                return device if argument.name == "cpu" else torch_type(argument.name)
             return argument
 
         for index in range(start, stop):

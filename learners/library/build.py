@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from learners import gram
 from learners.analysis import Analysis
 from learners.base import Learner, LevelWeights, level_bits
 from learners.device import pick_device, single_thread
+from learners.export import activations
 from learners.export.activations import Range, activation_ranges
 from learners.export.packing import FLOAT_BITS, level_bytes, pack_candidate
 from learners.export.qdq import float_tensors
@@ -30,7 +32,7 @@ Progress = Callable[[str, int, int], None]  # what is being done, how many steps
 def library_id(analysis: Analysis, images: npt.NDArray[np.float32], learners: Sequence[Learner], seed: int) -> str:
     """Address of the library: everything that its content depends on, hashed."""
     digest = hashlib.sha256()
-    parts = [FORMAT, analysis.graph.to_json(), str(seed), pick_device().type]
+    parts = [FORMAT, gram.RECIPE, activations.RECIPE, analysis.graph.to_json(), str(seed), pick_device().type]
     parts += [learner.recipe for learner in learners]
     parts += [layer.name for layer in analysis.layers]
     for part in parts:
@@ -170,4 +172,6 @@ def _on_cpu(level: LevelWeights) -> LevelWeights:
         move(level.bias),
         level.error,
         level.method,
+        level.exponent,
+        level.bias_exponent,
     )

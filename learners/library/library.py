@@ -127,6 +127,8 @@ class Library:
             bias=read("bias"),
             error=chosen.error,
             method=chosen.method,
+            exponent=self._document["exponents"][layer][level][0],
+            bias_exponent=self._document["exponents"][layer][level][1],
         )
 
     def _rounded(self, index: int, level: int) -> LevelWeights:
@@ -164,5 +166,9 @@ def write_library(path: Path, content: LibraryContent) -> None:
         "macs": content.analysis.macs,
         "ranges": {name: (item.low, item.high) for name, item in content.ranges.items()},
         "space": content.space.to_json(),
+        "exponents": [
+            [(level.exponent, level.bias_exponent) for level in content.levels[layer.name]]
+            for layer in content.analysis.layers
+        ],
     }
     atomic_write(path, safetensors.torch.save(tensors, {"slimfront": json.dumps(document)}))

@@ -7,6 +7,7 @@ weights better than the usual two's-complement range; and ``2 * code - zero`` is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,6 +58,23 @@ class Grid:
 def largest_code(bits: int) -> int:
     """The largest code of a width: 2^bits - 1, but 254 at 8 bits (see BYTE_ZERO)."""
     return BYTE_ZERO if bits == BYTE_BITS else 2**bits - 1
+
+
+# The exponent to which the largest value of a layer is brought before its scales or biases are rounded to float16:
+# scales of 2 bits stay below the largest float16, those of rows a million times smaller above the subnormal ones.
+LARGEST_EXPONENT = 10
+
+
+def common_exponent(values: torch.Tensor) -> int:
+    """The power of two by which a layer's values are divided before they are kept in float16; 0 if all are zero."""
+    largest = float(values.abs().max()) if values.numel() else 0.0
+    return math.frexp(largest)[1] - LARGEST_EXPONENT if largest > 0 else 0
+
+
+def storable_bias(bias: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """`bias` as float32 values that float16 holds after division by a power of two, and that exponent."""
+    exponent = common_exponent(bias)
+    return (bias.double() * 2.0**-exponent).half().float() * 2.0**exponent, exponent
 
 
 def storable(scale: torch.Tensor) -> torch.Tensor:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
 from learners.base import LevelWeights
-from learners.gram import Gram
+from learners.gram import AnyGram, Gram
 from learners.graph.layers import Layer
 from learners.quant.gptq import gptq
-from learners.quant.grid import Grid, fit_grid
+from learners.quant.grid import Grid, common_exponent, fit_grid, storable_bias
 from learners.quant.refine import coordinate_descent, output_error, refit_scale
 
 WIDTHS = (8, 6, 4, 3, 2)
@@ -28,7 +29,7 @@ class QuantLearner:
     """Scales of least squared error, GPTQ, refitted scales, coordinate descent, bias correction; all widths at once."""
 
     name = "quant"
-    recipe = "quant-1"
+    recipe = "quant-2"
 
     def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
         """`widths` in bits, at most 8, the widest first."""
@@ -39,19 +40,51 @@ class QuantLearner:
         return (ORIGINAL, *(f"w{bits}" for bits in self._widths))
 
     def adapt(
-        self, layer: Layer, weight: torch.Tensor, bias: torch.Tensor | None, gram: Gram
+        self, layer: Layer, weight: torch.Tensor, bias: torch.Tensor | None, gram: AnyGram
     ) -> Sequence[LevelWeights]:
-        """See `Learner.adapt`. Where the covariance cannot be factorised, the weights are rounded to the nearest."""
-        matrix = weight.reshape(layer.matrix_shape)
-        covariance = gram.covariance.to(weight.device)
-        importance = covariance.diagonal(dim1=1, dim2=2).clamp(min=SMALLEST_VARIANCE).to(weight.dtype)
+        """See `Learner.adapt`. Where there is no covariance to factorise, weights are rounded to the nearest."""
+        exponent = common_exponent(weight)
+        matrix = weight.reshape(layer.matrix_shape) * 2.0**-exponent
+        variance = gram.variance.to(weight.device)
+        importance = variance.clamp(min=SMALLEST_VARIANCE).to(weight.dtype)
         grid = Grid.stack([fit_grid(matrix, importance, bits) for bits in self._widths])
         stacked = matrix.repeat(1, len(self._widths), 1)
-        grid, codes, method = _fit(stacked, covariance, grid)
-        return (
-            LevelWeights(ORIGINAL, 32, None, None, None, bias, 0.0, UNCHANGED),
-            *_levels(layer, self._widths, matrix, bias, gram, grid, codes, method),
-        )
+        if isinstance(gram, Gram):
+            covariance = gram.covariance.to(weight.device)
+            grid, codes, method = _fit(stacked, covariance, grid)
+            error = partial(output_error, covariance=covariance)
+        else:
+            codes, method = grid.encode(stacked), ROUND_METHOD
+            error = partial(_diagonal_error, variance=variance)
+        levels = [LevelWeights(ORIGINAL, 32, None, None, None, bias, 0.0, UNCHANGED)]
+        power = float(error(torch.zeros_like(matrix), approximation=matrix).sum())
+        mean = gram.mean.to(weight.device)
+        for index, bits in enumerate(self._widths):
+            start, stop = index * layer.rows, (index + 1) * layer.rows
+            part, rows = grid.rows(start, stop), codes[:, start:stop]
+            approximation = part.decode(rows)
+            shift = ((matrix - approximation).double() @ mean[:, :, None]).reshape(-1) * 2.0**exponent
+            corrected, bias_exponent = storable_bias(shift if bias is None else bias.double() + shift)
+            levels.append(
+                LevelWeights(
+                    level=f"w{bits}",
+                    bits=bits,
+                    codes=rows.reshape(layer.shape).to(torch.uint8),
+                    scale=part.scale.reshape(-1).half(),
+                    zero=part.zero.reshape(-1).to(torch.uint8),
+                    bias=corrected,
+                    error=float(error(matrix, approximation=approximation).sum()) / max(power, SMALLEST_VARIANCE),
+                    method=method,
+                    exponent=exponent,
+                    bias_exponent=bias_exponent,
+                )
+            )
+        return levels
+
+
+def _diagonal_error(weight: torch.Tensor, variance: torch.Tensor, approximation: torch.Tensor) -> torch.Tensor:
+    """`output_error` of uncorrelated inputs."""
+    return ((approximation - weight).double().square() * variance[:, None, :]).sum(2, keepdim=True)
 
 
 def _fit(weight: torch.Tensor, covariance: torch.Tensor, grid: Grid) -> tuple[Grid, torch.Tensor, str]:
@@ -71,39 +104,3 @@ def _fit(weight: torch.Tensor, covariance: torch.Tensor, grid: Grid) -> tuple[Gr
     keep = output_error(weight, covariance, fitted.decode(codes)) <= rounded
     best = Grid(grid.largest, torch.where(keep, fitted.scale, grid.scale), torch.where(keep, fitted.zero, grid.zero))
     return best, torch.where(keep, codes, nearest), GPTQ_METHOD
-
-
-def _levels(
-    layer: Layer,
-    widths: Sequence[int],
-    matrix: torch.Tensor,
-    bias: torch.Tensor | None,
-    gram: Gram,
-    grid: Grid,
-    codes: torch.Tensor,
-    method: str,
-) -> list[LevelWeights]:
-    """Takes the stacked rows apart again, corrects the biases and measures the errors."""
-    covariance = gram.covariance.to(matrix.device)
-    power = float(output_error(torch.zeros_like(matrix), covariance, matrix).sum())
-    found = []
-    for index, bits in enumerate(widths):
-        start, stop = index * layer.rows, (index + 1) * layer.rows
-        part, rows = grid.rows(start, stop), codes[:, start:stop]
-        approximation = part.decode(rows)
-        error = float(output_error(matrix, covariance, approximation).sum()) / max(power, SMALLEST_VARIANCE)
-        shift = ((matrix - approximation).double() @ gram.mean.to(matrix.device)[:, :, None]).reshape(-1)
-        corrected = shift if bias is None else bias.double() + shift
-        found.append(
-            LevelWeights(
-                level=f"w{bits}",
-                bits=bits,
-                codes=rows.reshape(layer.shape).to(torch.uint8),
-                scale=part.scale.reshape(-1).half(),
-                zero=part.zero.reshape(-1).to(torch.uint8),
-                bias=corrected.half().float(),
-                error=error,
-                method=method,
-            )
-        )
-    return found

@@ -90,7 +90,7 @@ def int8_weight(layer: PackedLayer) -> tuple[npt.NDArray[np.int8], Floats]:
     """The weight on an int8 grid [out, ...] and its float32 scales [out]."""
     shape = (-1, *[1] * (layer.codes.ndim - 1))
     doubled = 2 * layer.codes.astype(np.int16) - layer.zero.astype(np.int16).reshape(shape)
-    scale: Floats = layer.scale.astype(np.float32)
+    scale = layer.float_scale()
     if layer.bits == BYTE_BITS:  # the zero point is even: every second step of the half grid is enough
         return (doubled // 2).astype(np.int8), scale
     return doubled.astype(np.int8), scale * np.float32(0.5)
@@ -107,7 +107,7 @@ def _layer_arrays(prefix: str, layer: PackedLayer, input_scale: float) -> dict[s
         f"{prefix}z": np.zeros(rows, np.int8),
     }
     if layer.bias is not None:
-        bias = layer.bias.astype(np.float32)
+        bias = layer.float_bias()
         if layer.form == "matmul":
             arrays[f"{prefix}b"] = bias
         else:

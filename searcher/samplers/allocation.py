@@ -40,6 +40,12 @@ class AllocationSampler:
             for site in space.sites
         )
         self._focus = context.focus_bytes
+        self._known = context.known
+        self.notes: tuple[str, ...] = ()
+        if not self._frontier.exact:
+            self.notes = (
+                f"plans are exact to {self._frontier.unit} bytes a layer: the exact table of this model is too large",
+            )
         self._seen: set[int] = set()
         self._budgets = self._sequence()
 
@@ -50,7 +56,9 @@ class AllocationSampler:
             index = self._frontier.within(next(self._budgets))
             if index is not None and index not in self._seen:
                 self._seen.add(index)
-                found.append(Candidate(self._frontier.plan(index), self._library))
+                candidate = Candidate(self._frontier.plan(index), self._library)
+                if candidate not in self._known:
+                    found.append(candidate)
         return found
 
     def tell(self, scored: Sequence[Scored]) -> None:

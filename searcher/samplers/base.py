@@ -27,6 +27,7 @@ class SamplerContext:
     library: str  # id of the weights that candidates start from
     seed: int
     focus_bytes: tuple[int, ...]  # sizes that the targets name, worth an exact plan
+    known: frozenset[Candidate] = frozenset()  # the baselines: scored anyway, not worth proposing
 
 
 class Sampler(Protocol):
@@ -36,6 +37,8 @@ class Sampler(Protocol):
     with everything that was asked, in the order of the asks. Proposals depend on (context, history) alone. Every
     candidate belongs to the space; no candidate is proposed twice.
     """
+
+    notes: tuple[str, ...]  # what a user should know of its proposals, a line each
 
     def __init__(self, context: SamplerContext) -> None: ...
 

@@ -17,9 +17,6 @@ from storage.records.space import SearchSpace
 from storage.slim import InputContract
 from storage.store import StudyStore
 
-DENSE_ONNX = "dense"  # artifact that holds the dense ONNX file
-ORT_INT8 = "ort-int8"  # artifact of the baseline of that name
-
 
 @dataclass
 class Clock:

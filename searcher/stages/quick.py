@@ -11,151 +11,166 @@ from learners.score import QuickScore, QuickScorer
 from objectives.paired import pack_scores
 from searcher.baselines import ORT_INT8, baseline_proposals
 from searcher.front import QUICK_OBJECTIVE, quick_front, rows
-from searcher.samplers.base import SamplerContext, Scored
+from searcher.samplers.base import Sampler, SamplerContext, Scored
 from searcher.samplers.table import sampler
 from searcher.stages.context import StudyContext
+from storage.errors import StoreConflictError
 from storage.records.candidate import Proposal, Trial
 from storage.records.measurement import Direction, Measurement, Result, Rung
 
 STAGE = "quick"
 # Candidates of one ask; fixed, because what a sampler proposes depends on it. On ResNet-20, 100 allocations share so
-# many first layers that a score costs 0.57 of a whole pass (0.69 in batches of 50, 0.41 in one of 300); a killed
-# study repeats one batch at most.
+# many first layers that a score costs 0.57 of a whole pass (0.69 in batches of 50, 0.41 in one of 300).
 BATCH = 100
+COMMIT_SECONDS = 2.0  # between two commits of results: what a kill costs, and how far `minutes` is overshot
+DEFAULT_DROP = 1.0  # points, in what the progress line calls the best so far
 
 
 def search(context: StudyContext) -> None:
     """Runs until as many candidates are scored as the study asks for, or its minutes are over."""
     context.checkpoint(STAGE)
-    store, name = context.store, context.name
-    scorer = QuickScorer(context.library, context.workload.quick, context.workload.metric)
-    baselines = store.add_trials(name, 1, baseline_proposals(context.library))
-    _score(context, scorer, [trial for trial in baselines if trial.baseline != ORT_INT8])
-    proposer = sampler(context.config.search.sampler, _sampler_context(context))
-    done = 0
-    for batch in _stored_batches(context):  # of an earlier attempt: asked again, which must give the same
-        asked = proposer.ask(batch_size(context, done))
-        assert [trial.candidate for trial in batch] == list(asked)[: len(batch)]
-        done += len(batch)
-        _score(context, scorer, batch)
-        proposer.tell(_scored(context, batch))
-    while not finished(context, done):
-        asked = proposer.ask(batch_size(context, done))
-        if not asked:
-            context.progress.event(f"the sampler has nothing left to propose after {done} candidates")
-            break
-        proposals = [Proposal(candidate, context.config.search.sampler) for candidate in asked]
-        batch = list(store.add_trials(name, len(baselines) + done + 1, proposals))
-        done += len(batch)
-        _score(context, scorer, batch)
-        proposer.tell(_scored(context, batch))
+    Search(context).run()
     context.checkpoint(STAGE)
 
 
-def batch_size(context: StudyContext, done: int) -> int:
-    """How many candidates the next ask is for."""
-    most = context.config.search.candidates
-    return BATCH if most is None else min(BATCH, most - done)
+class Search:
+    """One attempt at the stage; reads the store once and then keeps what it has written there."""
 
+    def __init__(self, context: StudyContext) -> None:
+        self._context = context
+        self._scorer = QuickScorer(context.library, context.workload.quick, context.workload.metric)
+        self._results = {item.number: item for item in context.store.results(context.name, Rung.QUICK)}
+        self._baselines = context.store.add_trials(context.name, 1, baseline_proposals(context.library))
+        self._note = ""
 
-def finished(context: StudyContext, done: int) -> bool:
-    """Whether the search has had what the study grants it."""
-    search_config = context.config.search
-    if search_config.candidates is not None:
-        return done >= search_config.candidates
-    assert search_config.minutes is not None
-    return context.clock.seconds >= 60 * search_config.minutes
+    def run(self) -> None:
+        """Scores the baselines, then asks and tells until the study has had its share."""
+        context = self._context
+        self._score([trial for trial in self._baselines if trial.baseline != ORT_INT8])
+        proposer = sampler(context.config.search.sampler, self._sampler_context())
+        for note in proposer.notes:
+            context.progress.event(note)
+        done = self._replay(proposer)
+        while not done or not self._finished(done):
+            asked = proposer.ask(self._batch_size(done))
+            if not asked:
+                context.progress.event(f"the sampler has nothing left to propose after {done} candidates")
+                break
+            proposals = [Proposal(candidate, context.config.search.sampler) for candidate in asked]
+            batch = context.store.add_trials(context.name, len(self._baselines) + done + 1, proposals)
+            done += len(batch)
+            self._score(batch)
+            proposer.tell(self._scored(batch))
 
+    def _replay(self, proposer: Sampler) -> int:
+        """Asks again for what an earlier attempt has stored, so that the sampler stands where it stood; how many."""
+        context = self._context
+        trials = [trial for trial in context.store.trials(context.name) if trial.baseline is None]
+        done = 0
+        while done < len(trials):
+            size = self._batch_size(done)
+            batch = trials[done : done + size]
+            if [trial.candidate for trial in batch] != list(proposer.ask(size))[: len(batch)]:
+                raise StoreConflictError(
+                    f"study {context.name} was begun by a Slimfront that proposes other candidates: "
+                    "go on with that version, or start a new study"
+                )
+            done += len(batch)
+            self._score(batch)
+            proposer.tell(self._scored(batch))
+        return done
 
-def _sampler_context(context: StudyContext) -> SamplerContext:
-    sizes = [
-        int(cost.limit(context.dense.size_bytes)) for cost in context.config.target.costs if cost.objective == "size"
-    ]
-    return SamplerContext(context.space, context.library.id, context.config.seed, tuple(sizes))
+    def _batch_size(self, done: int) -> int:
+        most = self._context.config.search.candidates
+        return BATCH if most is None else min(BATCH, most - done)
 
+    def _finished(self, done: int) -> bool:
+        search_config = self._context.config.search
+        if search_config.candidates is not None:
+            return done >= search_config.candidates
+        return self._out_of_time()
 
-def _stored_batches(context: StudyContext) -> list[list[Trial]]:
-    """The searched trials of earlier attempts, cut as they were asked for."""
-    trials = [trial for trial in context.store.trials(context.name) if trial.baseline is None]
-    batches = []
-    start = 0
-    while start < len(trials):
-        size = batch_size(context, start)
-        batches.append(trials[start : start + size])
-        start += size
-    return batches
+    def _out_of_time(self) -> bool:
+        minutes = self._context.config.search.minutes
+        return minutes is not None and self._context.clock.seconds >= 60 * minutes
 
-
-def _score(context: StudyContext, scorer: QuickScorer, trials: Sequence[Trial]) -> None:
-    """Scores those of `trials` that have no result yet and commits the results with the new front."""
-    store, name = context.store, context.name
-    earlier = store.results(name, Rung.QUICK)
-    known = {item.number for item in earlier}
-    waiting = [trial for trial in trials if trial.number not in known]
-    if not waiting:
-        return
-    started = time.process_time()
-    total = context.config.search.candidates or 0
-    before = sum(1 for item in earlier if item.number > baseline_count(context))
-
-    def report(share: float) -> None:
-        if trials[0].baseline is None:
-            context.progress.update(STAGE, before + int(share * len(waiting)), total)
-
-    scores = scorer.score([trial.candidate for trial in waiting], report)
-    seconds = (time.process_time() - started) / len(waiting)
-    results = [_result(context, trial, score, seconds) for trial, score in zip(waiting, scores, strict=True)]
-    front = quick_front([*earlier, *results])
-    store.record_batch(name, results, rows(front))
-    searched = sum(1 for item in (*earlier, *results) if item.number > baseline_count(context))
-    context.checkpoint(STAGE)
-    context.progress.update(STAGE, searched, total, _best(context, front))
-
-
-def baseline_count(context: StudyContext) -> int:
-    """How many trials come before the first searched one."""
-    return len(baseline_proposals(context.library))
-
-
-def _result(context: StudyContext, trial: Trial, score: QuickScore, seconds: float) -> Result:
-    count = len(score.soft)
-    return Result(
-        number=trial.number,
-        rung=Rung.QUICK,
-        measurements=(
-            Measurement(
-                QUICK_OBJECTIVE, 100 * float(score.soft.mean(dtype=np.float64)), "%", Direction.MAXIMIZE, count
-            ),
-            Measurement("accuracy", 100 * float(score.metric.mean(dtype=np.float64)), "%", Direction.MAXIMIZE, count),
-            Measurement("size", context.space.size_bytes(trial.candidate.levels), "bytes", Direction.MINIMIZE),
-            Measurement("macs", context.dense.macs, "macs", Direction.MINIMIZE),
-        ),
-        per_image=pack_scores(score.metric),
-        seconds=seconds,
-    )
-
-
-def _scored(context: StudyContext, batch: Sequence[Trial]) -> list[Scored]:
-    results = {item.number: item for item in context.store.results(context.name, Rung.QUICK)}
-    return [
-        Scored(
-            trial.candidate,
-            results[trial.number].value(QUICK_OBJECTIVE) if trial.number in results else None,
-            context.space.size_bytes(trial.candidate.levels),
+    def _sampler_context(self) -> SamplerContext:
+        context = self._context
+        costs = [cost for cost in context.config.target.costs if cost.objective == "size"]
+        return SamplerContext(
+            space=context.space,
+            library=context.library.id,
+            seed=context.config.seed,
+            focus_bytes=tuple(int(cost.limit(context.dense.size_bytes)) for cost in costs),
+            known=frozenset(trial.candidate for trial in self._baselines),
         )
-        for trial in batch
-    ]
 
+    def _score(self, trials: Sequence[Trial]) -> None:
+        """Scores those of `trials` that have no result yet; commits what is there every few seconds."""
+        waiting = [trial for trial in trials if trial.number not in self._results]
+        pending: list[Result] = []
+        started, committed = time.process_time(), time.monotonic()
+        for index, score in self._scorer.visit([trial.candidate for trial in waiting]):
+            now = time.process_time()
+            pending.append(self._result(waiting[index], score, now - started))
+            started = now
+            if time.monotonic() - committed >= COMMIT_SECONDS:
+                self._commit(pending)
+                pending, committed = [], time.monotonic()
+                if trials[0].baseline is None and self._out_of_time():
+                    return
+        self._commit(pending)
 
-def _best(context: StudyContext, front: Sequence[Result]) -> str:
-    """The smallest plan that the quick images find no worse than the dense model by more than the allowed drop."""
-    dense = next((item for item in context.store.results(context.name, Rung.QUICK) if item.number == 1), None)
-    allowed = context.config.target.max_drop if context.config.target.max_drop is not None else 1.0
-    if dense is None:
-        return ""
-    good = [item for item in front if dense.value("accuracy") - item.value("accuracy") <= allowed]
-    if not good:
-        return ""
-    best = min(good, key=lambda item: item.value("size"))
-    ratio = context.dense.size_bytes / best.value("size")
-    return f"{ratio:.1f}x smaller at {best.value('accuracy') - dense.value('accuracy'):+.1f} points"
+    def _commit(self, results: Sequence[Result]) -> None:
+        """Stores results with the new front."""
+        if not results:
+            return
+        context = self._context
+        self._results.update({item.number: item for item in results})
+        front = quick_front(list(self._results.values()))
+        context.store.record_batch(context.name, sorted(results, key=lambda item: item.number), rows(front))
+        context.checkpoint(STAGE)
+        self._note = self._best(front) or self._note
+        searched = sum(1 for number in self._results if number > len(self._baselines))
+        context.progress.update(STAGE, searched, context.config.search.candidates or 0, self._note)
+
+    def _result(self, trial: Trial, score: QuickScore, seconds: float) -> Result:
+        count = len(score.soft)
+        context = self._context
+        soft, hits = (100 * float(item.mean(dtype=np.float64)) for item in (score.soft, score.metric))
+        return Result(
+            number=trial.number,
+            rung=Rung.QUICK,
+            measurements=(
+                Measurement(QUICK_OBJECTIVE, soft, "%", Direction.MAXIMIZE, count),
+                Measurement("accuracy", hits, "%", Direction.MAXIMIZE, count),
+                Measurement("size", context.space.size_bytes(trial.candidate.levels), "bytes", Direction.MINIMIZE),
+                Measurement("macs", context.dense.macs, "macs", Direction.MINIMIZE),
+            ),
+            per_image=pack_scores(score.metric),
+            seconds=seconds,
+        )
+
+    def _scored(self, batch: Sequence[Trial]) -> list[Scored]:
+        return [
+            Scored(
+                trial.candidate,
+                self._results[trial.number].value(QUICK_OBJECTIVE) if trial.number in self._results else None,
+                self._context.space.size_bytes(trial.candidate.levels),
+            )
+            for trial in batch
+        ]
+
+    def _best(self, front: Sequence[Result]) -> str:
+        """The smallest plan that the quick images find within the allowed drop."""
+        dense = self._results.get(1)
+        target = self._context.config.target
+        allowed = target.max_drop if target.max_drop is not None else DEFAULT_DROP
+        if dense is None:
+            return ""
+        good = [item for item in front if dense.value("accuracy") - item.value("accuracy") <= allowed]
+        if not good:
+            return ""
+        best = min(good, key=lambda item: item.value("size"))
+        ratio = self._context.dense.size_bytes / best.value("size")
+        return f"{ratio:.1f}x smaller at {best.value('accuracy') - dense.value('accuracy'):+.1f} points"

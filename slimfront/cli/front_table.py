@@ -12,7 +12,7 @@ from dashboards.front import FrontView, nearest
 from dashboards.row import BaselineRow, Row
 from dashboards.study import StudyData
 from objectives.targets import explain
-from slimfront.cli.output import count, duration, plural, size
+from slimfront.cli.output import count, duration, milliseconds, plural, size
 
 WIDE = 100  # columns from which there is room for MACs and the rung
 NEAREST_ROWS = 3  # shown where the target is not met
@@ -42,7 +42,7 @@ def _dense(view: FrontView) -> Text:
     text.append(f" ({view.state})", style="none")
     if dense.accuracy is None or dense.size_bytes is None or dense.macs is None:
         return text
-    latency = f", {dense.latency_ms:.3g} ms" if dense.latency_ms is not None else ""
+    latency = f", {milliseconds(dense.latency_ms)}" if dense.latency_ms is not None else ""
     figures = f": dense {dense.accuracy:.2f} %, {size(dense.size_bytes)}{latency}, {count(dense.macs)} MACs"
     return text.append(figures, style="none")
 
@@ -78,7 +78,7 @@ def _figures(row: Row) -> list[str]:
         drop,
         size(row.size_bytes),
         f"{row.size_ratio:.1f}x",
-        UNKNOWN if row.latency_ms is None else f"{row.latency_ms:.3g} ms",
+        UNKNOWN if row.latency_ms is None else milliseconds(row.latency_ms),
         UNKNOWN if row.speedup is None else f"{row.speedup:.2f}x",
     ]
 

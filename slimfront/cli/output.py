@@ -29,6 +29,11 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def milliseconds(value: float) -> str:
+    """A latency with as many decimals as repeat from one measurement to the next."""
+    return f"{value:.{3 if value < 1 else 2}f} ms"
+
+
 def plural(count: int, noun: str) -> str:
     """ "1 layer", "2 layers"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slimfront.cli.options import AsJson, Reference, StoreUrl
-from slimfront.cli.output import count, out, plural, print_json, size
+from slimfront.cli.output import count, milliseconds, out, plural, print_json, size
 from slimfront.cli.session import opened, parse_reference
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ def _figures(view: CandidateView) -> list[str]:
     else:
         drop = "" if row.drop is None else f", drop {row.drop:.2f} (at most {row.drop_upper:.2f} with 95 % confidence)"
         lines.append(f"{row.rung} on {plural(row.images, 'image')}: {row.accuracy:.2f} %{drop}")
-        speed = "" if row.latency_ms is None else f"; {row.latency_ms:.3g} ms, {row.speedup:.2f}x the dense speed"
+        speed = (
+            "" if row.latency_ms is None else f"; {milliseconds(row.latency_ms)}, {row.speedup:.2f}x the dense speed"
+        )
         file = "file" if row.rung == "confirmed" else "predicted file"
         megabytes = f"{row.size_bytes / 1e6:.3f} MB"
         lines.append(f"{file} of {row.size_bytes} bytes ({megabytes}), {row.size_ratio:.1f}x smaller{speed}")

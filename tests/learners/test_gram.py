@@ -31,7 +31,9 @@ def one_layer(case: str) -> tuple[Graph, dict[str, torch.Tensor], Layer]:
     """A graph of one convolution on 4 channels."""
     shape, stride, padding, dilation, groups = CASES[case]
     generator = torch.Generator().manual_seed(0)
-    node = Node("y", "aten.conv2d.default", (Ref("x"), Ref("c.weight"), Ref("c.bias"), stride, padding, dilation, groups))
+    node = Node(
+        "y", "aten.conv2d.default", (Ref("x"), Ref("c.weight"), Ref("c.bias"), stride, padding, dilation, groups)
+    )
     tensors = {"c.weight": torch.randn(shape, generator=generator), "c.bias": torch.zeros(shape[0])}
     graph = Graph("x", (node,), "y")
     (layer,), _ = find_layers(graph, tensors, {"x": (1, 4, 9, 9), "y": (1, shape[0], 9, 9)})

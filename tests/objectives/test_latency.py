@@ -46,7 +46,7 @@ def test_steady_machine_gives_exact_values() -> None:
         "same": world.model("same", 4.0),
         "slow": world.model("slow", 10.0),
     }
-    result = measure(world.model("dense", 4.0), models, SAMPLE, seconds=2.0, clock=world.clock)
+    result = measure(world.model("dense", 4.0), models, SAMPLE, rounds=3, seconds=2.0, clock=world.clock)
     assert list(result) == ["half", "same", "slow"]
     assert result["half"] == Latency(milliseconds=2.0, speedup=2.0, speedup_low=2.0, speedup_high=2.0, rounds=3)
     assert result["same"].speedup == 1.0
@@ -58,7 +58,7 @@ def test_slow_phases_do_not_touch_the_ratio() -> None:
     # change in the middle of each round: measured in two blocks, one model would have all the slow calls.
     world = World(slowdown=lambda call: 3.0 if (call - 56) // 100 % 2 == 0 else 1.0)
     result = measure(
-        world.model("dense", 4.0), {"fast": world.model("fast", 2.0)}, SAMPLE, seconds=0.9, clock=world.clock
+        world.model("dense", 4.0), {"fast": world.model("fast", 2.0)}, SAMPLE, rounds=3, seconds=0.9, clock=world.clock
     )["fast"]
     assert len(world.calls) == 6 + 300
     assert result == Latency(milliseconds=2.0, speedup=2.0, speedup_low=2.0, speedup_high=2.0, rounds=3)
@@ -94,8 +94,9 @@ def test_calls_interleave_in_a_stable_order() -> None:
     models = {"a": world.model("a", 1.0), "b": world.model("b", 1.0)}
     measure(world.model("dense", 1.0), models, SAMPLE, rounds=2, seconds=0.001, clock=world.clock)
     timed = "".join({"dense": "d"}.get(name, name) for name in world.calls)[9:]  # after 3 warm-up calls each
-    one_round = ("d" * 5 + "a" * 5) * 4 + ("d" * 5 + "b" * 5) * 4
-    assert timed == one_round * 2
+    bursts = FEWEST_REPETITIONS // 5
+    first, second = ("d" * 5 + "a" * 5) * bursts, ("d" * 5 + "b" * 5) * bursts
+    assert timed == first + second + second + first  # to and fro
 
 
 @pytest.mark.parametrize(

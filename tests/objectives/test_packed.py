@@ -95,7 +95,7 @@ def test_a_template_that_the_runtime_refuses_is_an_error_of_ours(network: Built)
 def test_int8_weights_stand_for_the_same_numbers(layer: PackedLayer) -> None:
     weight, scale = int8_weight(layer)
     shape = (-1, *[1] * (weight.ndim - 1))
-    exact = layer.scale.astype(np.float64).reshape(shape) / 2
+    exact = layer.scale.astype(np.float64).reshape(shape) / 2 * 2.0**layer.exponent
     exact = exact * (2 * layer.codes.astype(np.float64) - layer.zero.astype(np.float64).reshape(shape))
     assert weight.dtype == np.int8
     np.testing.assert_array_equal(weight.astype(np.float64) * scale.astype(np.float64).reshape(shape), exact)
@@ -123,7 +123,9 @@ tops = {{name.partition(".")[0] for name in sys.modules}} - allowed
 print(sorted(tops - set(sys.stdlib_module_names) - {{"objectives", "storage"}}))
 print("torch" in sys.modules, "onnx" in sys.modules)
 """
-    found = subprocess.run([sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}{script}"], capture_output=True, text=True)
+    found = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}{script}"], capture_output=True, text=True
+    )
     assert found.returncode == 0, found.stderr
     shape, foreign, heavy = found.stdout.splitlines()
     assert shape == "(1, 10)"

@@ -22,6 +22,7 @@ from storage.slim import (
 BITS = (1, 2, 3, 4, 5, 6, 8)  # twice a 7-bit code is no int8
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 halves = st.floats(width=16, allow_nan=False, allow_infinity=False)
+exponents = st.integers(-20, 20)
 shapes = hnp.array_shapes(min_dims=2, max_dims=4, max_side=5)
 
 
@@ -42,6 +43,8 @@ def layers(draw: st.DrawFn, activations: int) -> PackedLayer:
         zero=draw(hnp.arrays(np.uint8, rows, elements=zeros)),
         bias=draw(st.none() | hnp.arrays(np.float16, rows, elements=halves)),
         activation=draw(st.integers(0, activations - 1)),
+        exponent=draw(exponents),
+        bias_exponent=draw(exponents),
     )
 
 

@@ -59,7 +59,7 @@ SMALL = PackedModel(
 DOCUMENT: dict[str, Any] = {
     "input": [[3], [0.0], [1.0], []],
     "activations": 1,
-    "layers": [["a", "conv", 2, [2, 2], 0, 0]],
+    "layers": [["a", "conv", 2, [2, 2], 0, 0, 0, 0]],
     "tensors": [["b", "float32", [2], "both"]],
 }
 PAYLOAD = bytes(5) + bytes(1 + 4 + 2) + bytes(8)
@@ -179,19 +179,23 @@ def test_the_crafted_file_is_right_before_it_is_spoilt() -> None:
 
 HUGE = 10**30
 SPOILT: list[tuple[str, object]] = [
-    ("layers", [["a", "conv", 2, [HUGE, HUGE], 0, 0]]),
-    ("layers", [["a", "conv", 2, [HUGE, 0], 0, 0]]),
-    ("layers", [["a", "conv", 8, [10**12, 0], 0, 0]]),
-    ("layers", [["a", "conv", 2, [-2, -2], 0, 0]]),
-    ("layers", [["a", "conv", 2, [], 0, 0]]),
-    ("layers", [["a", "conv", 2, [2.0, 2], 0, 0]]),
-    ("layers", [["a", "conv", 2, None, 0, 0]]),
-    ("layers", [["a", "conv", 0, [2, 2], 0, 0]]),
-    ("layers", [["a", "conv", 9, [2, 2], 0, 0]]),
-    ("layers", [["a", "conv", "2", [2, 2], 0, 0]]),
-    ("layers", [["a", "pool", 2, [2, 2], 0, 0]]),
-    ("layers", [["a", "conv", 2, [2, 2], 0, 1]]),
-    ("layers", [["a", "conv", 2, [2, 2], 0, -1]]),
+    ("layers", [["a", "conv", 2, [HUGE, HUGE], 0, 0, 0, 0]]),
+    ("layers", [["a", "conv", 2, [HUGE, 0], 0, 0, 0, 0]]),
+    ("layers", [["a", "conv", 8, [10**12, 0], 0, 0, 0, 0]]),
+    ("layers", [["a", "conv", 2, [-2, -2], 0, 0, 0, 0]]),
+    ("layers", [["a", "conv", 2, [], 0, 0, 0, 0]]),
+    ("layers", [["a", "conv", 2, [2.0, 2], 0, 0, 0, 0]]),
+    ("layers", [["a", "conv", 2, None, 0, 0, 0, 0]]),
+    ("layers", [["a", "conv", 0, [2, 2], 0, 0, 0, 0]]),
+    ("layers", [["a", "conv", 9, [2, 2], 0, 0, 0, 0]]),
+    ("layers", [["a", "conv", "2", [2, 2], 0, 0, 0, 0]]),
+    ("layers", [["a", "pool", 2, [2, 2], 0, 0, 0, 0]]),
+    ("layers", [["a", "conv", 2, [2, 2], 0, 1, 0, 0]]),
+    ("layers", [["a", "conv", 2, [2, 2], 0, -1, 0, 0]]),
+    ("layers", [["a", "conv", 2, [2, 2], 0, 0, 161, 0]]),
+    ("layers", [["a", "conv", 2, [2, 2], 0, 0, 0, -161]]),
+    ("layers", [["a", "conv", 2, [2, 2], 0, 0, 1.5, 0]]),
+    ("layers", [["a", "conv", 2, [2, 2], 0, 0, None, 0]]),
     ("layers", [["a", "conv", 2]]),
     ("layers", [5]),
     ("layers", {"a": 1}),
@@ -253,7 +257,7 @@ def test_lengths_beyond_the_header_are_refused() -> None:
 
 def test_codes_whose_weights_are_no_int8_are_refused() -> None:
     """The int8 file would wrap around what the float32 module computes."""
-    document = {**DOCUMENT, "layers": [["a", "conv", 7, [2, 2], 0, 0]]}
+    document = {**DOCUMENT, "layers": [["a", "conv", 7, [2, 2], 0, 0, 0, 0]]}
     with pytest.raises(PackedFileError, match="layer a is malformed"):
         unpack(crafted(document, bytes(5) + b"\xff\xff\xff\x0f" + bytes(4 + 2) + bytes(8)))
     for zero, legal in ((6, True), (7, False)):

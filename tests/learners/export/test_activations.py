@@ -59,5 +59,7 @@ def test_every_tensor_with_a_grid_has_a_range_whatever_runs_in_int8(built: Calla
 def test_the_dense_model_is_left_as_it_was(built: Callable[[str], Built]) -> None:
     analysis = built("mobilenet").library.analysis
     before = analysis.dense.SerializeToString(deterministic=True)
-    quantise(analysis.dense, analysis.nodes, [layer.name for layer in analysis.layers], built("mobilenet").library.ranges)
+    quantise(
+        analysis.dense, analysis.nodes, [layer.name for layer in analysis.layers], built("mobilenet").library.ranges
+    )
     assert analysis.dense.SerializeToString(deterministic=True) == before

@@ -150,7 +150,9 @@ def test_a_levels_cost_is_what_it_adds_to_the_file(built: Callable[[str], Built]
             grown = len(pack(network.packed(changed))) - base
             levels = space.sites[site].levels
             assert abs(grown - (levels[level].size_bytes - levels[3].size_bytes)) <= 16  # what compression varies
-            assert levels[level].size_bytes == level_bytes(levels[level].bits, layer.shape[0], space.sites[site].weights)
+            assert levels[level].size_bytes == level_bytes(
+                levels[level].bits, layer.shape[0], space.sites[site].weights
+            )
 
 
 def test_rounded_weights_are_there_for_the_baseline_and_others_refused(built: Callable[[str], Built]) -> None:
@@ -174,9 +176,13 @@ def test_rounded_weights_are_there_for_the_baseline_and_others_refused(built: Ca
 def test_progress_is_told_of_every_layer(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     analysis = analysed()
-    open_or_build(tmp_path, analysis, images(NAME, CALIBRATION_IMAGES).numpy(), [QuantLearner()], 0, lambda *a: told.append(a))
+    open_or_build(
+        tmp_path, analysis, images(NAME, CALIBRATION_IMAGES).numpy(), [QuantLearner()], 0, lambda *a: told.append(a)
+    )
     assert [done for _, done, _ in told] == list(range(len(analysis.layers) + 2))
     assert {of for *_, of in told} == {len(analysis.layers) + 2}
     told.clear()
-    open_or_build(tmp_path, analysis, images(NAME, CALIBRATION_IMAGES).numpy(), [QuantLearner()], 0, lambda *a: told.append(a))
+    open_or_build(
+        tmp_path, analysis, images(NAME, CALIBRATION_IMAGES).numpy(), [QuantLearner()], 0, lambda *a: told.append(a)
+    )
     assert told == []

@@ -1,0 +1,84 @@
+"""Fronts of results."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from objectives.pareto import FRONT_ROWS
+from searcher.front import confirmed_front, quick_front, rows, spread
+from storage.records.measurement import Direction, Measurement, Result, Rung
+
+
+def result(number: int, accuracy: float, size: int, rung: Rung = Rung.CONFIRMED) -> Result:
+    return Result(
+        number,
+        rung,
+        (
+            Measurement("accuracy", accuracy, "%", Direction.MAXIMIZE),
+            Measurement("soft_accuracy", accuracy, "%", Direction.MAXIMIZE),
+            Measurement("size", size, "bytes", Direction.MINIMIZE),
+        ),
+    )
+
+
+points = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20)), max_size=30)
+
+
+@given(points, st.randoms(use_true_random=False))
+def test_a_front_holds_what_nothing_beats_in_any_order_of_the_results(
+    found: list[tuple[int, int]], random: st.randoms
+) -> None:
+    results = [result(number + 1, accuracy, size) for number, (accuracy, size) in enumerate(found)]
+    front = confirmed_front(results)
+    shuffled = list(results)
+    random.shuffle(shuffled)
+    assert confirmed_front(shuffled) == front
+    numbers = {item.number for item in front}
+    for number, (accuracy, size) in enumerate(found):
+        beaten = any(
+            (a >= accuracy and s <= size and (a > accuracy or s < size)) or ((a, s) == (accuracy, size) and n < number)
+            for n, (a, s) in enumerate(found)
+        )
+        assert (number + 1 in numbers) == (not beaten)
+    accuracies = [item.value("accuracy") for item in front]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert len(set(accuracies)) == len(accuracies)
+
+
+def test_an_empty_front() -> None:
+    assert quick_front([]) == []
+    assert rows([]) == ()
+
+
+def test_rows_are_thinned_and_keep_the_ends() -> None:
+    results = [result(n, 90 - n, 10_000 - 90 * n, Rung.QUICK) for n in range(1, 61)]
+    front = quick_front(results)
+    assert len(front) == 60
+    kept = rows(front)
+    assert len(kept) == FRONT_ROWS
+    assert [row.position for row in kept] == list(range(FRONT_ROWS))
+    assert (kept[0].number, kept[-1].number) == (1, 60)
+    assert {row.rung for row in kept} == {Rung.QUICK}
+    gaps = np.diff([row.number for row in kept])
+    assert gaps.min() >= 1
+    assert gaps.max() <= 6
+
+
+def test_a_spread_keeps_what_it_is_told_to_and_covers_the_rest() -> None:
+    front = quick_front([result(n, 90 - n, 10_000 - 90 * n, Rung.QUICK) for n in range(1, 41)])
+    chosen = spread(front, 8, keep=[17, 23])
+    numbers = [item.number for item in chosen]
+    assert len(numbers) == 8
+    assert {1, 17, 23, 40} <= set(numbers)
+    assert numbers == sorted(numbers)
+    assert spread(front[:3], 8, keep=[]) == front[:3]
+
+
+@pytest.mark.parametrize("front", [quick_front, confirmed_front])
+def test_equal_results_are_represented_by_the_first(front: object) -> None:
+    assert callable(front)
+    found = front([result(2, 50, 10), result(1, 50, 10), result(3, 50, 11)])
+    assert [item.number for item in found] == [1]

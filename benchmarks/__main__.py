@@ -14,11 +14,11 @@ from benchmarks.baselines import rounded
 from benchmarks.material import RESULTS, config
 from benchmarks.quick import measure
 from benchmarks.report import write_report
-from benchmarks.study import largest_size_error, recomputed, run, write_study
+from benchmarks.study import at_size, largest_size_error, recomputed, run, write_study
 
 MODELS = ("resnet20", "resnet56")
 PLANS = 100
-# The sizes at which Sony's Model Compression Toolkit was run on the same models (shared notes on today's tools).
+# The sizes at which Sony's Model Compression Toolkit was run on the same models and val split.
 RATIOS = (8, 10)
 ROUNDED_WIDTHS = (3, 4)
 
@@ -44,12 +44,13 @@ def benchmark(model: str) -> dict[str, Any]:
         name = f"{model}-8x"
         study = run(write_study(config(model, name, "size=8x drop<=1"), folder, PLANS), name, home)
         files = recomputed(home, name, study.front)
-        at_size = {"8": study.front}
+        sizes = {"8": at_size(home, name, RATIOS[0])}
         for ratio in RATIOS[1:]:
             print(f"{model}: a study for {ratio} times smaller", file=sys.stderr)
             other = f"{model}-{ratio}x"
             study_file = write_study(config(model, other, f"size={ratio}x drop<=1"), folder, PLANS)
-            at_size[str(ratio)] = run(study_file, other, home).front
+            run(study_file, other, home)
+            sizes[str(ratio)] = at_size(home, other, ratio)
         return {
             "model": model,
             "command": f"python -m benchmarks {model}",
@@ -58,17 +59,11 @@ def benchmark(model: str) -> dict[str, Any]:
             "quick": {**asdict(quick), "over_rounding": quick.over_rounding, "over_gptq": quick.over_gptq},
             "study": {"plans": PLANS, "wall_seconds": study.wall_seconds, "cpu_seconds": study.cpu_seconds},
             "front": study.front,
-            "at_size": {ratio: _best_at(front, float(ratio)) for ratio, front in at_size.items()},
+            "at_size": {ratio: asdict(found) for ratio, found in sizes.items()},
             "rounded": {str(bits): rounded(model, home, bits) for bits in ROUNDED_WIDTHS},
             "size_error": largest_size_error(home, name),
             "recomputed": files,
         }
-
-
-def _best_at(front: dict[str, Any], ratio: float) -> dict[str, Any]:
-    """The most accurate row that is at least `ratio` times smaller, all overhead counted."""
-    rows: list[dict[str, Any]] = [row for row in front["front"] if row["size_ratio"] >= ratio]
-    return min(rows, key=lambda row: row["drop"])
 
 
 if __name__ == "__main__":

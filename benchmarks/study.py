@@ -10,12 +10,14 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 from PIL import Image
 
 import slimfront
@@ -114,11 +116,53 @@ def recomputed(home: Path, study: str, front: dict[str, Any]) -> dict[int, tuple
         path = artifacts.folder(study, str(row["candidate"])) / "model.slim"
         if not path.exists():  # the baseline of another tool has no packed form
             continue
-        model = slimfront.load(path)
-        chosen = images[used]
-        outputs = np.concatenate([model(chosen[start : start + BATCH]) for start in range(0, len(chosen), BATCH)])
-        found[row["candidate"]] = (row["accuracy"], 100 * float((outputs.argmax(1) == labels[used]).mean()))
+        found[row["candidate"]] = (row["accuracy"], _accuracy(slimfront.load(path), images[used], labels[used]))
     return found
+
+
+@dataclass(frozen=True)
+class AtSize:
+    """The plan for one size, picked by rule and not by its score: the largest confirmed file within the size."""
+
+    candidate: int
+    size_ratio: float
+    drop: float  # points on the confirmation images
+    drop_val: float  # points on the whole val split, recomputed from the file alone
+    accuracy_val: float  # percent on the whole val split
+
+
+def at_size(home: Path, study: str, ratio: float) -> AtSize:
+    """The plan at `ratio` times smaller than the dense ONNX file."""
+    store = open_store(Home(home).database_url)
+    confirmed = {item.number: item for item in store.results(study, Rung.CONFIRMED)}
+    searched = {trial.number for trial in store.trials(study) if trial.baseline is None}
+    store.close()
+    dense = confirmed[1].value("size")
+    within = [item for item in confirmed.values() if item.number in searched and dense / item.value("size") >= ratio]
+    chosen = max(within, key=lambda item: item.value("size"))
+    images, labels = _val_images()
+    artifacts = ArtifactStore(Home(home).artifacts)
+    session = onnxruntime.InferenceSession(artifacts.folder(study, "1") / "model.onnx")
+    name = session.get_inputs()[0].name
+    dense_accuracy = _accuracy(lambda batch: session.run(None, {name: batch})[0], images, labels)
+    model = slimfront.load(artifacts.folder(study, str(chosen.number)) / "model.slim")
+    accuracy = _accuracy(model, images, labels)
+    return AtSize(
+        candidate=chosen.number,
+        size_ratio=dense / chosen.value("size"),
+        drop=chosen.value("drop"),
+        drop_val=dense_accuracy - accuracy,
+        accuracy_val=accuracy,
+    )
+
+
+def _accuracy(
+    model: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
+    images: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+) -> float:
+    outputs = np.concatenate([model(images[start : start + BATCH]) for start in range(0, len(images), BATCH)])
+    return 100 * float((outputs.argmax(1) == labels).mean())
 
 
 def _val_images() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:

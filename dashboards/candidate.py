@@ -9,6 +9,7 @@ from dashboards.row import Row, make_row
 from dashboards.study import StudyData
 from storage.errors import FixInputError
 from storage.records.candidate import Trial
+from storage.records.measurement import Result, Rung
 from storage.records.space import Level, Protected, Site
 from storage.rules import no_trial_error
 
@@ -46,6 +47,7 @@ class CandidateView:
     protected: tuple[Protected, ...]  # layers that are left alone, and why
     fixed_bytes: int  # of model.slim beside the layers: graph, activation grids, protected layers
     mean_bits: float | None  # a weight of the layers, on average
+    speedup_interval: tuple[float, float] | None = None  # lowest and highest ratio of one round of timing
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document."""
@@ -73,7 +75,15 @@ def candidate_view(data: StudyData, number: int) -> CandidateView:
         protected=space.protected,
         fixed_bytes=space.fixed_bytes,
         mean_bits=sum(layer.bits * layer.weights for layer in layers) / weights if weights else None,
+        speedup_interval=_speedup_interval(data.result(number, Rung.TIMED)),
     )
+
+
+def _speedup_interval(timed: Result | None) -> tuple[float, float] | None:
+    speedup = timed.get("speedup") if timed is not None else None
+    if speedup is None or speedup.low is None or speedup.high is None:
+        return None
+    return speedup.low, speedup.high
 
 
 def _layers(sites: tuple[Site, ...], trial: Trial, levels: tuple[Level, ...]) -> tuple[LayerPlan, ...]:

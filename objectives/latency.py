@@ -80,7 +80,7 @@ def measure(
         }
         for number in range(rounds):
             # To and fro, so that no candidate always comes after the same one.
-            order = list(candidates) if number % 2 == 0 else list(reversed(candidates))
+            order = list(candidates) if number % 2 == 0 else list(candidates)[::-1]
             for name in order:
                 times[name].append(_round(reference, candidates[name], sample, bursts[name], clock))
     return {name: _latency(pairs) for name, pairs in times.items()}

@@ -69,7 +69,7 @@ class Bars:
     def event(self, text: str) -> None:
         """A line above the bar."""
         self._signals.check()
-        self._bars.console.print(text, markup=False)
+        self._bars.console.print(text, markup=False, highlight=False)
 
 
 class Lines:

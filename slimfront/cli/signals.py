@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from types import FrameType, TracebackType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
-AGAIN_SECONDS = 0.05  # until an interrupt that a callback has swallowed is raised once more
+AGAIN_SECONDS = 0.05  # until an interrupt that could not be raised, or was swallowed, is tried once more
+LONGEST_IMPORT_SECONDS = 20.0  # after which it is raised even so: a user's module may never come to an end
+IMPORTERS = frozenset({"<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>"})
 
 
 class StudyInterruptedError(Exception):
@@ -20,12 +23,14 @@ class StudyInterruptedError(Exception):
 class Signals:
     """Raises KeyboardInterrupt where a signal arrives, and remembers it.
 
-    Callbacks of C code swallow exceptions, and imports turn them into others: the first are raised again a moment
-    later, and `received` and `check` let the command stop in every case. Neither prints a traceback.
+    Not inside an import, which it waits for: C++ extensions abort the process where their initialisation is
+    interrupted. Callbacks of C code swallow exceptions: it is raised again a moment later. `received` and `check` let
+    a command stop in any other case. None of this prints a traceback. A second signal is raised wherever it arrives.
     """
 
     def __init__(self) -> None:
         self.received = False
+        self._since = 0.0  # time.monotonic of the first signal
 
     def install(self) -> None:
         """Begin to listen. A signal that the parent process has had ignored, as `nohup` does, stays ignored."""
@@ -33,7 +38,7 @@ class Signals:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
         if hasattr(signal, "SIGALRM"):
-            signal.signal(signal.SIGALRM, self._handle)
+            signal.signal(signal.SIGALRM, self._again)
         sys.unraisablehook = self._swallowed
         sys.excepthook = self._printed
 
@@ -49,18 +54,45 @@ class Signals:
         if self.received:
             raise KeyboardInterrupt
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  (the interface has them)
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  (the interface has it)
+        if self.received:
+            raise KeyboardInterrupt
         self.received = True
-        raise KeyboardInterrupt
+        self._since = time.monotonic()
+        self._raise(frame)
+
+    def _again(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  (the interface has it)
+        self._raise(frame)
+
+    def _raise(self, frame: FrameType | None) -> None:
+        waited = time.monotonic() - self._since
+        if not (_is_importing(frame) and waited < LONGEST_IMPORT_SECONDS and _try_later()):
+            raise KeyboardInterrupt
 
     def _swallowed(self, problem: sys.UnraisableHookArgs) -> None:
         """Python's hook for exceptions that have nowhere to go, such as those of finalizers."""
         if not isinstance(problem.exc_value, KeyboardInterrupt):
             sys.__unraisablehook__(problem)
-        elif hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+        else:
+            _try_later()
 
     def _printed(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        """Python's hook for tracebacks, which C extensions call when their import is interrupted."""
+        """Python's hook for tracebacks, which C extensions call too."""
         if not self.received:
             sys.__excepthook__(kind, error, trace)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename in IMPORTERS:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _try_later() -> bool:
+    """Whether the system can raise an alarm, which then comes."""
+    if not hasattr(signal, "setitimer"):
+        return False
+    signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+    return True

@@ -47,7 +47,10 @@ def _figures(data: StudyData, view: CandidateView) -> str:
     if row.onnx_bytes is not None:
         lines.append(_line("ONNX size", f"{row.onnx_bytes} bytes", "`model.onnx`, low bits on int8 grids"))
     if row.latency_ms is not None and row.speedup is not None:
-        meaning = f"{row.speedup:.2f} times as fast as dense; {_conditions(data)}"
+        interval = ""
+        if view.speedup_interval is not None:
+            interval = " ({:.2f} to {:.2f} over the rounds of timing)".format(*view.speedup_interval)
+        meaning = f"{row.speedup:.2f} times as fast as dense{interval}; {_conditions(data)}"
         lines.append(_line("latency", f"{row.latency_ms:.4g} ms", meaning))
     meaning = f"multiply-accumulates of one sample; dense over this: {row.macs_ratio:.2f}"
     lines.append(_line("MACs", str(row.macs), meaning))

@@ -10,7 +10,7 @@ import torch
 
 from learners.base import Learner, LevelWeights, level_bits
 from learners.device import single_thread
-from learners.gram import Gram, collect_grams
+from learners.gram import DiagonalGram, Gram, collect_grams
 from learners.graph.layers import Layer
 from learners.table import LEARNERS, learner
 from tests.built import Built
@@ -33,7 +33,9 @@ def problem(
     (layer,) = [item for item in analysis.layers if item.name == wanted]
     with single_thread():
         gram = collect_grams(analysis.graph, analysis.tensors, [layer], torch.from_numpy(built(name).images), 0)
-    return layer, analysis.tensors[layer.weight], analysis.tensors[layer.bias or ""], gram[layer.name]
+    found = gram[layer.name]
+    assert isinstance(found, Gram)
+    return layer, analysis.tensors[layer.weight], analysis.tensors[layer.bias or ""], found
 
 
 def test_a_learner_goes_by_its_name(each: Learner) -> None:
@@ -90,7 +92,7 @@ def check_codes(level: LevelWeights, layer: Layer) -> None:
     assert level.codes.shape == layer.shape
     assert level.scale.shape == level.zero.shape == level.bias.shape == (layer.shape[0],)
     assert int(level.codes.max()) < 2**level.bits
-    assert len(level.codes.flatten(1)[0].unique()) <= 2**level.bits
+    assert len(torch.unique(level.codes.flatten(1)[0])) <= 2**level.bits
 
 
 def test_stated_errors_are_those_of_the_weights(
@@ -107,6 +109,20 @@ def test_stated_errors_are_those_of_the_weights(
     for level in found:
         difference = level.weight(weight).reshape(layer.matrix_shape).double() - matrix
         assert level.error == pytest.approx(power(difference) / power(matrix), rel=0.01, abs=1e-7)
+
+
+def test_mean_and_variance_are_enough_for_a_layer_that_is_too_wide(
+    each: Learner, problem: tuple[Layer, torch.Tensor, torch.Tensor, Gram]
+) -> None:
+    layer, weight, bias, gram = problem
+    with single_thread():
+        found = list(each.adapt(layer, weight, bias, DiagonalGram(gram.mean, gram.variance, gram.samples)))
+    assert [level.level for level in found] == list(each.levels(layer))
+    for level in found:
+        assert bool(torch.isfinite(level.weight(weight)).all())
+        assert np.isfinite(level.error)
+        check_codes(level, layer)
+    assert found[1].error < 1e-3
 
 
 def test_without_a_bias_one_is_made_where_it_is_needed(

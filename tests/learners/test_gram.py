@@ -9,7 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from learners.gram import POSITIONS, Gram, collect_grams, unfold
+import learners.gram
+from learners.gram import POSITIONS, DiagonalGram, Gram, collect_grams, unfold
 from learners.graph.graph import Graph, Node, Ref
 from learners.graph.layers import Layer, find_layers
 from learners.graph.run import Program
@@ -40,12 +41,32 @@ def one_layer(case: str) -> tuple[Graph, dict[str, torch.Tensor], Layer]:
     return graph, tensors, layer
 
 
+def full_gram(graph: Graph, tensors: dict[str, torch.Tensor], layer: Layer, images: torch.Tensor, seed: int) -> Gram:
+    """The Gram matrix of a layer that is not too wide for one."""
+    found = collect_grams(graph, tensors, [layer], images, seed)[layer.name]
+    assert isinstance(found, Gram)
+    return found
+
+
+@pytest.mark.parametrize("case", ["plain", "grouped", "depthwise"])
+def test_a_layer_that_is_too_wide_keeps_mean_and_variance(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, tensors, layer = one_layer(case)
+    images = torch.randn(40, 4, 9, 9, generator=torch.Generator().manual_seed(1)) + 0.5
+    full = full_gram(graph, tensors, layer, images, 0)
+    monkeypatch.setattr(learners.gram, "WIDEST", layer.columns - 1)
+    narrow = collect_grams(graph, tensors, [layer], images, 0)[layer.name]
+    assert isinstance(narrow, DiagonalGram)
+    assert narrow.samples == full.samples
+    torch.testing.assert_close(narrow.mean, full.mean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(narrow.variance, full.variance, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("case", sorted(CASES))
 def test_a_convolutions_gram_is_that_of_torchs_unfold(case: str) -> None:
     shape, stride, padding, dilation, groups = CASES[case]
     graph, tensors, layer = one_layer(case)
     images = torch.randn(40, 4, 9, 9, generator=torch.Generator().manual_seed(1)) + 0.5
-    gram = collect_grams(graph, tensors, [layer], images, seed=0)["c"]
+    gram = full_gram(graph, tensors, layer, images, 0)
     rows = F.unfold(images.double(), shape[2:], dilation, padding, stride)  # [n, channels x kernel, positions]
     rows = rows.permute(0, 2, 1).reshape(-1, groups, layer.columns)
     rows = torch.cat([rows, rows.new_ones(len(rows), groups, 1)], 2).transpose(0, 1)
@@ -81,7 +102,7 @@ def test_unfolded_rows_times_the_matrix_are_the_layers_outputs(name: str, built:
 def test_sampled_positions_are_some_of_all_and_depend_on_the_seed_alone() -> None:
     graph, tensors, layer = one_layer("plain")
     images = torch.randn(3, 4, 30, 30, generator=torch.Generator().manual_seed(1))
-    first, again, other = (collect_grams(graph, tensors, [layer], images, seed)["c"] for seed in (0, 0, 1))
+    first, again, other = (full_gram(graph, tensors, layer, images, seed) for seed in (0, 0, 1))
     assert first.samples == 3 * POSITIONS
     assert torch.equal(first.matrix, again.matrix)
     assert not torch.equal(first.matrix, other.matrix)
@@ -95,8 +116,8 @@ def test_a_covariance_survives_a_large_mean() -> None:
     """Products are summed in float32: a mean of thirty deviations must leave two digits."""
     graph, tensors, layer = one_layer("pointwise")
     noise = torch.randn(64, 4, 9, 9, generator=torch.Generator().manual_seed(1))
-    near = collect_grams(graph, tensors, [layer], noise, 0)["c"].covariance
-    far = collect_grams(graph, tensors, [layer], noise + 30.0, 0)["c"].covariance
+    near = full_gram(graph, tensors, layer, noise, 0).covariance
+    far = full_gram(graph, tensors, layer, noise + 30.0, 0).covariance
     torch.testing.assert_close(far, near, rtol=0.02, atol=0.02)
 
 

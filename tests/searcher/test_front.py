@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -29,7 +31,7 @@ points = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20)), max_size=30
 
 @given(points, st.randoms(use_true_random=False))
 def test_a_front_holds_what_nothing_beats_in_any_order_of_the_results(
-    found: list[tuple[int, int]], random: st.randoms
+    found: list[tuple[int, int]], random: Random
 ) -> None:
     results = [result(number + 1, accuracy, size) for number, (accuracy, size) in enumerate(found)]
     front = confirmed_front(results)

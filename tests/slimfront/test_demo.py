@@ -12,7 +12,7 @@ from slimfront.cli.signals import Signals
 from slimfront.demo.study import write_demo
 from slimfront.submit import read_config
 from storage.errors import FixInputError
-from tests.slimfront.material import execute
+from tests.slimfront.material import execute, invoke
 
 
 def quiet() -> Progress:
@@ -40,7 +40,9 @@ def test_what_is_there_is_kept_unless_fresh(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_demo_meets_its_target_and_a_second_run_shows_it_again(tmp_path: Path) -> None:
+def test_the_demo_meets_its_target_and_a_second_run_shows_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = tmp_path / "home"
     first = execute(home, "demo", cwd=tmp_path)
     assert first.code == 0, first.err
@@ -53,6 +55,8 @@ def test_the_demo_meets_its_target_and_a_second_run_shows_it_again(tmp_path: Pat
     second = execute(home, "demo", cwd=tmp_path)
     assert (second.code, second.out) == (0, first.out)
     assert "is there already" in second.err
+    monkeypatch.setenv("SLIMFRONT_HOME", str(home))
+    monkeypatch.chdir(tmp_path)
     for command in commands:
-        ran = execute(home, *command.split()[1:], cwd=tmp_path)
+        ran = invoke(*command.split()[1:])
         assert ran.code == 0, ran.err

@@ -45,11 +45,11 @@ def test_ranges_lie_within_what_was_observed_and_reach_most_of_it(name: str, bui
 
 
 def test_every_tensor_with_a_grid_has_a_range_whatever_runs_in_int8(built: Callable[[str], Built]) -> None:
-    for name in ("densenet", "squeeze-excite", "pools", "mixer", "pad-below"):
+    for name in ("densenet", "squeeze-excite", "pools", "mixer"):
         analysis, ranges = built(name).library.analysis, built(name).library.ranges
         layers = [layer.name for layer in analysis.layers]
         generator = np.random.default_rng(0)
-        for _ in range(20):
+        for _ in range(10):
             chosen = [layer for layer in layers if generator.random() < 0.5]
             found = quantise(analysis.dense, analysis.nodes, chosen, ranges)
             assert {item.node.name for item in found.layers} == set(chosen)

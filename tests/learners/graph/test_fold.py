@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -10,13 +12,14 @@ from learners.graph.graph import Graph, Node, Ref
 from learners.graph.module import GraphModule
 from learners.graph.run import Program
 from learners.graph.trace import trace
+from tests.built import Built
 from tests.networks import NETWORKS, build, images
 
 
 def folded(name: str) -> tuple[Graph, dict[str, torch.Tensor]]:
     """The graph of a network, and its tensors, after folding."""
     graph, tensors = trace(build(name), NETWORKS[name].input)
-    shapes = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     with torch.no_grad():
         Program(graph)(tensors, images(name, 1), lambda node, value: shapes.__setitem__(node.name, tuple(value.shape)))
     return fold(graph, tensors, shapes)
@@ -47,8 +50,8 @@ def test_other_batch_norms_stay(name: str, left: int) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
-def test_what_does_nothing_is_gone_and_every_layer_has_a_bias(name: str) -> None:
-    graph, tensors = folded(name)
+def test_what_does_nothing_is_gone_and_every_layer_has_a_bias(name: str, built: Callable[[str], Built]) -> None:
+    graph, tensors = built(name).library.analysis.graph, built(name).library.analysis.tensors
     operations = {node.op for node in graph.nodes}
     assert not operations & (IDENTITIES | VIEWS)
     for node in graph.nodes:

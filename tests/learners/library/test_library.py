@@ -40,7 +40,8 @@ with single_thread():
 print("ready", flush=True)
 sys.stdin.readline()
 notes = []
-library = open_or_build(folder, analysis, images(name, 32).numpy(), [QuantLearner()], 0, lambda note, *_: notes.append(note))
+batch = images(name, 32).numpy()
+library = open_or_build(folder, analysis, batch, [QuantLearner()], 0, lambda note, *_: notes.append(note))
 print(len(notes), library.id, flush=True)
 """
 

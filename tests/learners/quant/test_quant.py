@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -204,7 +205,8 @@ def dead(inputs: torch.Tensor) -> torch.Tensor:
     return inputs
 
 
-DEGENERATE = {
+Change = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+DEGENERATE: dict[str, Change] = {
     "all inputs zero": lambda x, w: (0 * x, w),
     "inputs constant": lambda x, w: (0 * x + 3, w),
     "some inputs dead": lambda x, w: (dead(x), w),

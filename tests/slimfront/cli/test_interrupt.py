@@ -79,6 +79,30 @@ def test_ctrl_c_at_any_moment_of_the_imports_leaves_no_traceback(finished: Finis
         execute(tmp_path / "home", "delete", "tiny", "--yes")
 
 
+def test_an_import_is_waited_for_but_not_for_ever(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(0.5)\nDONE = True\n")
+    code = (
+        "from slimfront.cli import signals\n"
+        "listener = signals.Signals(); listener.install()\n"
+        "import sys; signals.LONGEST_IMPORT_SECONDS = float(sys.argv[1])\n"
+        "try:\n    import slow\n    import time; time.sleep(5)\n"
+        "except KeyboardInterrupt:\n    print('whole' if 'slow' in sys.modules else 'half')\n"
+    )
+    for longest, wanted in ((20.0, "whole"), (0.0, "half")):
+        with subprocess.Popen(
+            [sys.executable, "-c", code, str(longest)],
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "importing\n"
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.read() == f"{wanted}\n"
+
+
 def test_a_terminal_shows_a_bar_and_stays_usable(finished: Finished, tmp_path: Path) -> None:
     path = write_study(tmp_path, finished.folder)
     leader, follower = pty.openpty()

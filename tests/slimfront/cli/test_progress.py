@@ -69,7 +69,7 @@ def test_a_signal_that_was_swallowed_stops_at_the_next_update() -> None:
 def test_a_terminal_gets_one_bar_for_the_stage_that_runs() -> None:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=100)
-    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
+    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TextColumn("{task.fields[note]}", markup=False))
     with Progress(*columns, console=console, auto_refresh=False) as bars:
         progress = Bars(bars, Signals())
         progress.update("library", 3, 9, "fitting [conv1]")

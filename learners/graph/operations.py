@@ -30,6 +30,27 @@ PYTHON_OPERATIONS: MappingProxyType[str, Callable[..., object]] = MappingProxyTy
 
 # Operations that are free of side effects by their schema and read files all the same.
 FORBIDDEN = frozenset({"from_file"})
+# Names that begin with an underscore are torch's internals, some of which trust their arguments; these are what traces
+# of ordinary models hold.
+INTERNALS = frozenset(
+    {
+        "_native_batch_norm_legit_no_training",
+        "_native_batch_norm_legit",
+        "_unsafe_view",
+        "_softmax",
+        "_log_softmax",
+        "_to_copy",
+        "_adaptive_avg_pool2d",
+        "_convolution",
+        "_weight_norm_interface",
+        "_scaled_dot_product_flash_attention_for_cpu",
+        "_transformer_encoder_layer_fwd",
+        "_native_multi_head_attention",
+        "_prelu_kernel",
+        "_upsample_bilinear2d_aa",
+        "_upsample_bicubic2d_aa",
+    }
+)
 
 
 @cache
@@ -43,7 +64,8 @@ def resolve(name: str) -> Callable[..., object]:
     namespace, _, rest = name.partition(".")
     packet_name, _, overload_name = rest.partition(".")
     named = packet_name.isidentifier() and overload_name.isidentifier()
-    if namespace == "aten" and named and packet_name not in FORBIDDEN:
+    internal = packet_name.startswith("_") and packet_name not in INTERNALS
+    if namespace == "aten" and named and not internal and packet_name not in FORBIDDEN:
         packet = getattr(torch.ops.aten, packet_name, None)
         overload = getattr(packet, overload_name, None) if packet is not None else None
         if isinstance(overload, torch._ops.OpOverload) and not overload._schema.is_mutable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,9 @@ def main() -> None:
     """Run the command that `sys.argv` names and exit with its code."""
     signals = Signals()
     signals.install()
+    if not os.environ.get(DEBUG_VARIABLE):
+        # What libraries log goes nowhere: an interrupt in the middle of one would print a traceback.
+        logging.getLogger().addHandler(logging.NullHandler())
     code = run(sys.argv[1:], signals)
     signals.ignore()
     code = _flushed(code)

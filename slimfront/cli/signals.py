@@ -52,6 +52,7 @@ class Signals:
     def check(self) -> None:
         """KeyboardInterrupt if a signal has come."""
         if self.received:
+            _set_alarm(0.0)  # one is enough: the next would disturb what this one lets close
             raise KeyboardInterrupt
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  (the interface has it)
@@ -66,7 +67,8 @@ class Signals:
 
     def _raise(self, frame: FrameType | None) -> None:
         waited = time.monotonic() - self._since
-        if not (_is_importing(frame) and waited < LONGEST_IMPORT_SECONDS and _try_later()):
+        if not (_is_importing(frame) and waited < LONGEST_IMPORT_SECONDS and _set_alarm(AGAIN_SECONDS)):
+            _set_alarm(0.0)
             raise KeyboardInterrupt
 
     def _swallowed(self, problem: sys.UnraisableHookArgs) -> None:
@@ -74,7 +76,7 @@ class Signals:
         if not isinstance(problem.exc_value, KeyboardInterrupt):
             sys.__unraisablehook__(problem)
         else:
-            _try_later()
+            _set_alarm(AGAIN_SECONDS)
 
     def _printed(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Python's hook for tracebacks, which C extensions call too."""
@@ -90,9 +92,9 @@ def _is_importing(frame: FrameType | None) -> bool:
     return False
 
 
-def _try_later() -> bool:
-    """Whether the system can raise an alarm, which then comes."""
+def _set_alarm(seconds: float) -> bool:
+    """An alarm after `seconds`, or none for 0. False where the system has none."""
     if not hasattr(signal, "setitimer"):
         return False
-    signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     return True

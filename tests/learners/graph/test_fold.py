@@ -62,7 +62,7 @@ def test_what_does_nothing_is_gone_and_every_layer_has_a_bias(name: str, built: 
 
 def test_a_new_bias_takes_no_other_parameters_name() -> None:
     model = build("raw-parameters")
-    graph, tensors = folded("raw-parameters")
+    _, tensors = folded("raw-parameters")
     for name, value in model.named_parameters():
         assert torch.equal(tensors[name], value), name
     new = set(tensors) - {name for name, _ in model.named_parameters()}

@@ -2,6 +2,8 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+# Test processes; each runs one thread.
+WORKERS ?= 2
 # One thread a process: two torch processes with two threads each slow each other down.
 export OMP_NUM_THREADS := 1
 
@@ -11,7 +13,7 @@ demo: $(VENV)/installed
 	$(BIN)/slimfront demo
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -149,5 +149,8 @@ def _machine() -> Iterator[Check]:
     yield Check("cuda", True, f"{torch.cuda.get_device_name()}" if cuda else "none: everything runs on the processor")
 
 
-_NO_VNNI = "no VNNI or dot-product instructions: int8 files are as small, but hardly faster than float32"
+_NO_VNNI = (
+    "no VNNI or dot-product instructions: int8 files are as small, but hardly faster than float32, and ONNX Runtime's "
+    "kernels may saturate sums of 8- and 6-bit layers, so confirm accuracies on this machine"
+)
 _NO_BF16 = "no bfloat16 instructions: quick scores are computed in float32, at about a quarter of the speed"

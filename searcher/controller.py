@@ -5,7 +5,7 @@ from __future__ import annotations
 from searcher.progress import Progress
 from searcher.stages.confirm import confirm
 from searcher.stages.context import Clock, StudyContext
-from searcher.stages.prepare import Prepared, analyse_dense, open_library, prepare
+from searcher.stages.prepare import Prepared, analyse_dense, notes, open_library, prepare
 from searcher.stages.quick import search
 from searcher.stages.timing import time_front
 from storage.errors import FixInputError, SlimfrontError
@@ -18,6 +18,7 @@ from storage.store import StudyStore
 
 LIBRARY_STAGE = "library"
 DONE = "done"
+LOCK_SECONDS = 1.0  # a `status` that looks whether the study runs holds the lock for an instant
 
 
 class Controller:
@@ -34,7 +35,8 @@ class Controller:
         `prepared` saves reading the input again when the caller has just done so. Raises StoreLockedError if another
         process runs the study; KeyboardInterrupt passes through and leaves the study interrupted and resumable.
         """
-        with file_lock(self._home.locks / f"{name}.lock", wait=False, holds=f"study {name}"):
+        lock = self._home.locks / f"{name}.lock"
+        with file_lock(lock, seconds=LOCK_SECONDS, holds=f"study {name}"):
             study = self._store.study(name)
             if study.state is StudyState.SUCCEEDED:
                 return study
@@ -59,7 +61,7 @@ class Controller:
         name = study.name
         if prepared is None:
             prepared = prepare(StudyConfig.from_json(study.config_json), self._progress)
-        for note in prepared.workload.notes:
+        for note in notes(prepared):
             self._progress.event(note)
         self._store.update_study(name, stage=LIBRARY_STAGE, seconds=clock.seconds)
         library = open_library(

@@ -19,7 +19,7 @@ from storage.home import Home
 OWN = ("storage", "objectives", "learners", "searcher", "dashboards", "slimfront")
 OTHERS = (
     *("torch", "numpy", "scipy", "onnx", "onnxruntime", "safetensors", "pillow", "scikit-learn"),
-    *("pydantic", "sqlalchemy", "alembic", "filelock", "typer", "rich"),
+    *("onnxscript", "pydantic", "sqlalchemy", "alembic", "filelock", "typer", "rich"),
 )
 LEAST_FREE_BYTES = 1_000_000_000  # a library and the files of a study of a small network take a tenth of it
 VNNI = frozenset({"AVX512-VNNI", "AVX-VNNI", "AMX-INT8", "DOTPROD", "I8MM"})
@@ -75,7 +75,11 @@ def _versions() -> dict[str, str | None]:
 
 
 def _packages(missing: list[str]) -> str:
-    return f"missing: {', '.join(missing)}; install with `pip install slimfront`" if missing else "all are installed"
+    return (
+        f"missing: {', '.join(missing)}; install with `pip install .` in a checkout of Slimfront"
+        if missing
+        else "all are installed"
+    )
 
 
 def _one_place() -> Check:

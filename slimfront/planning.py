@@ -9,7 +9,7 @@ from typing import Any
 from objectives.hardware import available_cores
 from objectives.pareto import FRONT_ROWS
 from searcher.baselines import ROUNDED_WIDTHS, UNIFORM_WIDTHS, uniform
-from searcher.stages.prepare import Prepared
+from searcher.stages.prepare import Prepared, notes
 from storage.records.config import StudyConfig
 from storage.records.space import Protected, Site
 from storage.records.target import CostTarget
@@ -99,7 +99,7 @@ def plan_view(prepared: Prepared) -> PlanView:
         costs=tuple(_cost(cost, prepared.dense_bytes, macs) for cost in config.target.costs),
         candidates=config.search.candidates,
         seconds=_time(prepared),
-        notes=tuple(workload.notes),
+        notes=notes(prepared),
     )
 
 

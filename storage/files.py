@@ -165,8 +165,8 @@ def _file_digest(path: Path) -> bytes:
 
 def _move_into_place(temporary: Path, path: Path) -> None:
     try:
-        # mkdtemp gives 0700; a finished folder has the permissions of the one it lies in.
-        temporary.chmod(path.parent.stat().st_mode & 0o777)
+        # mkdtemp gives 0700; a finished folder has the permissions that mkdir would have given it.
+        temporary.chmod(0o777 & ~_umask())
         for folder, _, names in os.walk(temporary):
             for file in (Path(folder, name) for name in names):
                 if not file.is_symlink():
@@ -187,6 +187,13 @@ def _move_into_place(temporary: Path, path: Path) -> None:
         _sync(path.parent)
     except OSError as error:
         raise describe_os_error(error, path) from error
+
+
+def _umask() -> int:
+    """The process's file mode mask, which can only be read by setting it; harmless, as it is set back at once."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _sync(path: Path) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from storage.errors import FixInputError
 from storage.files import is_writable, make_folder
@@ -15,6 +15,7 @@ HOME_VARIABLE = "SLIMFRONT_HOME"
 STORE_VARIABLE = "SLIMFRONT_STORE"
 DEFAULT_HOME = "~/.slimfront"
 DATABASE_NAME = "slimfront.db"
+SQLITE_SCHEME = "sqlite:///"
 SCOPE_DIGITS = 12  # of a hash of the URL: enough for the few databases that one home serves
 
 
@@ -54,7 +55,10 @@ class Home:
         """A folder for each database: two of them may hold studies of one name. The home's own has none."""
         if self.store is None:
             return ""
-        return f".store-{hashlib.sha256(self.store.encode()).hexdigest()[:SCOPE_DIGITS]}"
+        place = _place(self.store)
+        if place == str((self.root / DATABASE_NAME).resolve()):
+            return ""
+        return f".store-{hashlib.sha256(place.encode()).hexdigest()[:SCOPE_DIGITS]}"
 
     def prepare(self) -> None:
         """Make the folders now. FixInputError if one of them cannot be made or written."""
@@ -82,3 +86,10 @@ class Home:
         if is_file:
             raise FixInputError(f"{root} is a file, not a folder: set {HOME_VARIABLE} to a folder")
         return cls(root=root, store=store or os.environ.get(STORE_VARIABLE) or None)
+
+
+def _place(url: str) -> str:
+    """What tells a database from others, however its URL is spelled: the file of an SQLite one, links resolved."""
+    if not url.startswith(SQLITE_SCHEME):
+        return url
+    return str(Path(unquote(url.removeprefix(SQLITE_SCHEME))).expanduser().resolve())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from objectives.workload.image_files import LAYOUT, ImageFile, list_images
 from objectives.workload.splits import Indices, Splits
@@ -117,7 +117,9 @@ def decode(file: ImageFile, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
             plain = image.convert("RGBA") if image.mode == "P" else image
             pixels = np.asarray(plain.convert(MODES[channels]), dtype=np.uint8)
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split()).replace(str(io.BytesIO), "it")
+        # Pillow names the object in memory that it could not identify; that helps nobody.
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = "neither format is recognised" if unknown else " ".join(str(error).split())
         raise FixInputError(f"{file.name}: is not a readable JPEG or PNG image ({reason}); replace it") from error
     return pixels.reshape(height, width, channels).transpose(2, 0, 1)
 

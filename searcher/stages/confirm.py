@@ -149,7 +149,7 @@ class Confirmation:
     def _describe(self, result: Result) -> str:
         """One result in a few words."""
         ratio = self._context.dense.size_bytes / result.value("size")
-        return f"{ratio:.1f}x smaller at {-result.value('drop'):+.2f} points"
+        return f"{ratio:.1f}x smaller at {0.0 - result.value('drop'):+.2f} points"
 
     def _around_target(self, front: Sequence[Result]) -> list[Result]:
         """The results of a quick front that come nearest to the target."""

@@ -87,6 +87,14 @@ def check_reachable(prepared: Prepared) -> None:
             )
 
 
+def notes(prepared: Prepared) -> tuple[str, ...]:
+    """What a user should know before the search, a line each."""
+    found = list(prepared.workload.notes)
+    if any(cost.objective == "latency" for cost in prepared.config.target.costs):
+        found.append("a latency target is judged at the end and does not steer the search: bits decide size, not speed")
+    return tuple(found)
+
+
 def _names(learners: Sequence[Learner]) -> list[str]:
     return [item.name for item in learners]
 

@@ -173,4 +173,4 @@ class Search:
             return ""
         best = min(good, key=lambda item: item.value("size"))
         ratio = self._context.dense.size_bytes / best.value("size")
-        return f"{ratio:.1f}x smaller at {best.value('accuracy') - dense.value('accuracy'):+.1f} points"
+        return f"{ratio:.1f}x smaller at {best.value('accuracy') - dense.value('accuracy') + 0.0:+.1f} points"

@@ -37,7 +37,10 @@ def demo(
         if fresh and _exists(studies, NAME):
             remove(home, studies, NAME)
         if _exists(studies, NAME):
-            note(f"study {NAME} is there already: going on with it (`slimfront demo --fresh` begins anew)")
+            note(
+                f"study {NAME} is there already: going on with it, {directory} stays as it is "
+                "(`slimfront demo --fresh` begins anew there)"
+            )
             view = run_to_end(context.obj, NAME, None, home, studies)
         else:
             with watching(context.obj) as progress:

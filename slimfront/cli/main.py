@@ -42,7 +42,7 @@ def run(arguments: Sequence[str], signals: Signals) -> int:
         return _interrupted(stop)
     except BrokenPipeError:  # whoever read the output has seen enough
         _drop_output()
-        return FAILED
+        return DONE
     except Exception as error:  # the outer guard
         if signals.received:  # an interrupted import may raise anything
             return _interrupted(error)
@@ -110,7 +110,7 @@ def _flushed(code: int) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         _drop_output()
-        return FAILED
+        return code
     except OSError as error:
         _drop_output()
         _say(f"error: the output could not be written ({error.strerror}): free some space, then try again")

@@ -105,7 +105,7 @@ def _run(made: ModelFiles) -> str:
     text = ["## Run it", ""]
     if "model.slim" in made.files:
         text += [
-            "With Slimfront (numpy and onnxruntime are enough; `pip install --no-deps slimfront`):",
+            "With Slimfront (numpy and onnxruntime are enough; `pip install --no-deps .` in a checkout of Slimfront):",
             "",
             "```python",
             "import numpy as np",

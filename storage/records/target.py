@@ -155,6 +155,8 @@ def parse_cost(objective: Objective, text: str | int) -> CostTarget:
     amount, unit = float(match[1] + (match[2] or "")), match[3].lower()
     kind: Kind = "absolute"
     if unit == "x":
+        if not amount >= 1:
+            raise ValueError(f"{objective} = {written!r} asks for more than the dense model has; write 1x or more")
         kind, value = "ratio", amount
     elif unit == "%":
         if not 0 < amount <= 100:

@@ -49,7 +49,7 @@ def slim(finished: Finished) -> Path:
 
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
-    return digits_part("val").images[:64]
+    return digits_part("val").images
 
 
 def test_load_needs_numpy_and_onnxruntime_only(slim: Path, images: np.ndarray, tmp_path: Path) -> None:
@@ -96,8 +96,10 @@ def test_load_torch_agrees_with_load(slim: Path, images: np.ndarray) -> None:
     assert not module.training
     with torch.no_grad():
         wanted = module(torch.from_numpy(images)).numpy()
-    assert outputs.shape == wanted.shape == (64, 10)
-    assert (outputs.argmax(1) == wanted.argmax(1)).mean() >= 0.98
+    assert outputs.shape == wanted.shape == (360, 10)
+    # The network is hardly trained, and many of its decisions are close: the logits themselves tell more.
+    assert np.abs(outputs - wanted).mean() <= 0.05 * wanted.std()
+    assert (outputs.argmax(1) == wanted.argmax(1)).mean() >= 0.95
     names = {name for name, _ in module.named_parameters()}
     assert {"conv1.weight", "depthwise.weight", "conv2.weight", "linear.weight", "linear.bias"} <= names
 

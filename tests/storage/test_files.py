@@ -161,7 +161,13 @@ def test_atomic_folder_appears_whole(tmp_path: Path) -> None:
         assert not path.exists()
     assert (path / "sub" / "file").read_bytes() == b"x"
     assert names_in(path.parent) == {"made", ".made.lock"}
-    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(path.parent.stat().st_mode)
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+    tmp_path.chmod(0o1777)
+    with atomic_folder(tmp_path / "in an open folder") as folder:
+        (folder / "a").write_text("1")
+    assert not (tmp_path / "in an open folder").stat().st_mode & stat.S_IWOTH
 
 
 def test_atomic_folder_replaces_the_whole_folder(tmp_path: Path) -> None:

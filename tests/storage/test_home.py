@@ -87,3 +87,24 @@ def test_a_home_that_may_not_be_written_is_named() -> None:
         folder.chmod(0o555)
         with ordinary_user(), pytest.raises(FixInputError, match="may not be written"):
             Home(folder / "below").prepare()
+
+
+def test_one_database_has_one_scope_however_its_url_is_spelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "team data"
+    other.mkdir()
+    (tmp_path / "link").symlink_to(other)
+    monkeypatch.chdir(other)
+    home = tmp_path / "home"
+    urls = [
+        f"sqlite:///{tmp_path}/team%20data/s.db",
+        f"sqlite:///{tmp_path}/team data/s.db",
+        f"sqlite:///{tmp_path}/link/s.db",
+        "sqlite:///s.db",
+        "sqlite:///./s.db",
+    ]
+    assert len({Home(home, url).artifacts for url in urls}) == 1
+    assert len({Home(home, url).locks for url in urls}) == 1
+    monkeypatch.chdir(tmp_path)
+    assert Home(home, "sqlite:///s.db").artifacts != Home(home, urls[0]).artifacts
+    own = Home(home, f"sqlite:///{home}/slimfront.db")
+    assert (own.artifacts, own.locks) == (Home(home).artifacts, Home(home).locks)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.slimfront.finished import Finished
-from tests.slimfront.material import ROOT, environment, execute, start, write_study
+from tests.slimfront.material import ROOT, environment, execute, invoke, start, write_study
 
 
 def read_until(process: subprocess.Popen[str], beginning: str) -> str:
@@ -34,7 +34,7 @@ def read_until(process: subprocess.Popen[str], beginning: str) -> str:
     [(signal.SIGINT, "library 1"), (signal.SIGTERM, "quick 0"), (signal.SIGINT, "confirmed 1")],
 )
 def test_a_stopped_study_says_how_it_goes_on(
-    finished: Finished, tmp_path: Path, number: signal.Signals, stage: str
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, stage: str
 ) -> None:
     home = tmp_path / "home"
     path = write_study(tmp_path, finished.folder)
@@ -46,11 +46,11 @@ def test_a_stopped_study_says_how_it_goes_on(
     assert out == ""
     assert "Traceback" not in err
     assert err.splitlines()[-1] == "interrupted: `slimfront resume tiny` goes on"
-    status = json.loads(execute(home, "status", "tiny", "--json").out)
-    assert status["state"] == "interrupted"
+    monkeypatch.setenv("SLIMFRONT_HOME", str(home))
+    assert json.loads(invoke("status", "tiny", "--json").out)["state"] == "interrupted"
     if stage == "confirmed 1":
-        assert execute(home, "resume", "tiny").code == 0
-        again = json.loads(execute(home, "front", "tiny", "--json").out)
+        assert invoke("resume", "tiny").code == 0
+        again = json.loads(invoke("front", "tiny", "--json").out)
         assert [row["candidate"] for row in again["front"]] == [row["candidate"] for row in finished.front["front"]]
 
 
@@ -68,7 +68,7 @@ def test_ctrl_c_before_anything_is_stored(finished: Finished, tmp_path: Path) ->
 def test_ctrl_c_at_any_moment_of_the_imports_leaves_no_traceback(finished: Finished, tmp_path: Path) -> None:
     path = write_study(tmp_path, finished.folder)
     moments = random.Random(0)
-    for _ in range(6):
+    for _ in range(4):
         with start(tmp_path / "home", "run", str(path)) as process:
             time.sleep(moments.uniform(0.4, 2.0))
             process.send_signal(signal.SIGINT)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.baselines import rounded
-from benchmarks.material import RESULTS, config
+from benchmarks.material import REPOSITORY, RESULTS, config
 from benchmarks.quick import measure
-from benchmarks.report import write_report
+from benchmarks.report import write_readme, write_report
 from benchmarks.study import at_size, largest_size_error, recomputed, run, write_study
 
 MODELS = ("resnet20", "resnet56")
@@ -30,6 +30,7 @@ def main(models: list[str]) -> None:
         figures = benchmark(model)
         (RESULTS / f"{model}.json").write_text(json.dumps(figures, indent=1) + "\n")
     write_report(RESULTS, MODELS)
+    write_readme(REPOSITORY / "README.md", RESULTS, MODELS)
     print((RESULTS / "README.md").read_text())
 
 

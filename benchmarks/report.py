@@ -3,13 +3,62 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 # Sony Model Compression Toolkit 2.6.1, mixed precision 2/4/8 bits, 8-bit activations, 256 calibration images, on the
 # same models; drop in points on the whole val split at 8.0 and 10.0 times smaller, weights alone counted. Not run here.
 TOOLKIT_DROPS = {"resnet20": {"8": 1.06, "10": 8.1}, "resnet56": {"8": 0.84, "10": 8.3}}
+
+
+BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
+
+
+def readme_table(folder: Path, models: Sequence[str]) -> str:
+    """The few figures that the project's README shows, as a Markdown table."""
+    found = [json.loads(path.read_text()) for model in models if (path := folder / f"{model}.json").exists()]
+    lines = [
+        f"| | {' | '.join(figures['model'] for figures in found)} |",
+        "|---|" + "---|" * len(found),
+    ]
+    rows: dict[str, Callable[[dict[str, Any]], str]] = {
+        "dense model": _dense,
+        "drop at 8x smaller (Sony MCT 2.6.1)": lambda f: _drop_at(f, "8"),
+        "drop at 10x smaller (Sony MCT 2.6.1)": lambda f: _drop_at(f, "10"),
+        "smallest file within 0.5 points": lambda f: _smallest(f["front"], 0.5),
+        "smallest file within 1 point": lambda f: _smallest(f["front"], 1.0),
+        "speed-up: front, `ort int8`": _speeds,
+        "level library": lambda f: f"{f['quick']['library_seconds']:.0f} CPU-s",
+        "quick scores": lambda f: f"{f['quick']['scores_per_second']:.1f} per CPU-s",
+        "study of 100 plans": lambda f: f"{f['study']['wall_seconds']:.0f} s",
+    }
+    lines += [f"| {title} | {' | '.join(row(figures) for figures in found)} |" for title, row in rows.items()]
+    return "\n".join(lines)
+
+
+def write_readme(readme: Path, folder: Path, models: Sequence[str]) -> None:
+    """Puts the table between the marks of the README."""
+    text = readme.read_text()
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    readme.write_text(f"{before}{BEGIN}\n{readme_table(folder, models)}\n{END}{after}")
+
+
+def _dense(figures: dict[str, Any]) -> str:
+    dense = figures["front"]["dense"]
+    return f"{dense['accuracy']:.2f} %, {dense['size_bytes']} bytes"
+
+
+def _drop_at(figures: dict[str, Any], ratio: str) -> str:
+    toolkit = TOOLKIT_DROPS[figures["model"]][ratio]
+    return f"{figures['at_size'][ratio]['drop_val']:.2f} points ({toolkit:.2f})"
+
+
+def _speeds(figures: dict[str, Any]) -> str:
+    front = [row["speedup"] for row in figures["front"]["front"]]
+    other = next(row["speedup"] for row in figures["front"]["baselines"] if row["name"] == "ort int8")
+    return f"{min(front):.2f}x to {max(front):.2f}x, {other:.2f}x"
 
 
 def write_report(folder: Path, models: Sequence[str]) -> None:

@@ -17,6 +17,9 @@ import typer
 from pydantic import BaseModel
 
 import slimfront
+from benchmarks.__main__ import MODELS
+from benchmarks.material import RESULTS
+from benchmarks.report import BEGIN, END, readme_table
 from dashboards.candidate import CandidateView, LayerPlan
 from dashboards.front import DenseRow, FrontView
 from dashboards.row import BaselineRow
@@ -311,3 +314,10 @@ def test_the_index_links_every_page() -> None:
 def test_lines_are_short_enough_to_read(page: Path) -> None:
     long = [number for number, line in enumerate(text_of(page).splitlines(), 1) if len(line) > LINE_LENGTH]
     assert long == []
+
+
+def test_the_readme_quotes_the_benchmark_results() -> None:
+    text = (ROOT / "README.md").read_text()
+    _, _, rest = text.partition(BEGIN)
+    quoted, _, _ = rest.partition(END)
+    assert quoted.strip() == readme_table(RESULTS, MODELS)

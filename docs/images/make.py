@@ -15,6 +15,7 @@ from slimfront.cli.front_table import print_front
 from slimfront.cli.session import opened
 
 IMAGES = Path(__file__).resolve().parent
+RESULTS = IMAGES.parents[1] / "benchmarks" / "results"
 README = IMAGES.parents[1] / "README.md"
 WIDTH = 100  # columns from which the table has all its columns
 NARROW = 80  # the README's text
@@ -33,13 +34,14 @@ def record(study: str, width: int) -> Console:
 
 
 def make(study: str) -> None:
-    """Writes front.svg, and the text between the README's marks."""
+    """Writes front.svg, the text as benchmarks/results/STUDY.txt, and again between the README's marks."""
     lines = record(study, WIDTH).export_text().splitlines()
     # Sentences may be longer than the terminal, which would wrap them; the picture is as wide as the longest.
     console = record(study, max(WIDTH, *map(len, lines)))
     svg = console.export_svg(title=f"slimfront front {study}", unique_id="front")
     (IMAGES / "front.svg").write_text(FONT_FACE.sub("", svg), encoding="utf-8")
     text = "\n".join(line.rstrip() for line in record(study, NARROW).export_text().splitlines())
+    (RESULTS / f"{study}.txt").write_text(f"$ slimfront front {study}\n{text.strip()}\n", encoding="utf-8")
     block = rf"\g<1>```text\n{text.strip()}\n```\n\g<2>"
     README.write_text(BLOCK.sub(block, README.read_text(encoding="utf-8")), encoding="utf-8")
 

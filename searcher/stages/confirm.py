@@ -99,7 +99,7 @@ class Confirmation:
         front = confirmed_front(list(self._results.values()))
         context.store.record(context.name, result, rows(front, self._meeting(front)))
         context.checkpoint(STAGE)
-        context.progress.update(STAGE, len(self._results), total, self._describe(result))
+        context.progress.update(STAGE, len(self._results), total, self._best())
 
     def _meeting(self, front: Sequence[Result]) -> list[int]:
         """Numbers of the results that meet the target, the one to recommend first: they stay on a thinned front."""
@@ -146,9 +146,16 @@ class Confirmation:
 
         return run
 
-    def _describe(self, result: Result) -> str:
-        """One result in a few words."""
-        ratio = self._context.dense.size_bytes / result.value("size")
+    def _best(self) -> str:
+        """The searched file to recommend so far, in a few words; none until one is confirmed."""
+        target, dense = self._context.config.target, self._context.dense
+        searched = [item for number, item in self._results.items() if self._trials[number].baseline is None]
+        if not searched:
+            return ""
+        result = min(
+            searched, key=lambda item: (rank_key(target, _figures(item, item.value("drop")), dense), item.number)
+        )
+        ratio = dense.size_bytes / result.value("size")
         return f"{ratio:.1f}x smaller at {0.0 - result.value('drop'):+.2f} points"
 
     def _around_target(self, front: Sequence[Result]) -> list[Result]:

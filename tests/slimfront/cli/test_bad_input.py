@@ -322,6 +322,8 @@ def test_a_read_only_database(at_home: Finished, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv("SLIMFRONT_HOME", str(folder / "home"))
         assert invoke("list", "--store", url).code == 0
         write_study(folder, at_home.folder)
+        # What `run` imports on its way may lie where an ordinary user may not read: let it be there before.
+        assert invoke("plan", str(folder / "study.toml")).code == 0
         database.chmod(0o555)
         with ordinary_user():
             ran = invoke("run", str(folder / "study.toml"), "--store", url)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -54,8 +54,3 @@ def _front(results: Sequence[Result], objective: str) -> list[Result]:
 def _points(results: Sequence[Result], objective: str) -> npt.NDArray[np.float64]:
     """[n, 2]: the objective, and minus log2 of the size."""
     return np.array([(item.value(objective), -np.log2(item.value("size"))) for item in results])
-
-
-def by_number(results: Sequence[Result]) -> Mapping[int, Result]:
-    """Results of one rung by trial number."""
-    return {item.number: item for item in results}

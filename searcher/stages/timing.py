@@ -6,7 +6,6 @@ import numpy as np
 
 from objectives.latency import Latency, measure
 from searcher.baselines import DENSE
-from searcher.front import by_number
 from searcher.stages.context import StudyContext
 from searcher.stages.files import export
 from storage.records.candidate import Trial
@@ -22,7 +21,7 @@ def time_front(context: StudyContext) -> None:
     """
     context.checkpoint(STAGE)
     store, name = context.store, context.name
-    confirmed = by_number(store.results(name, Rung.CONFIRMED))
+    confirmed = {item.number for item in store.results(name, Rung.CONFIRMED)}
     if store.results(name, Rung.TIMED):
         return
     wanted = {row.number for row in store.front(name)}

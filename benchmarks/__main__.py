@@ -6,21 +6,35 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks import allocation, criteria
 from benchmarks.baselines import rounded
 from benchmarks.material import REPOSITORY, RESULTS, config
-from benchmarks.quick import measure
+from benchmarks.quick import Silent, measure
 from benchmarks.report import write_readme, write_report
-from benchmarks.study import at_size, largest_size_error, recomputed, run, write_study
+from benchmarks.study import StudyRun, at_size, largest_size_error, recomputed, run, write_study
+from searcher.latency_check import check_table
+from searcher.stages.prepare import open_library, prepare
+from storage.home import Home
+from storage.open import open_store
+from storage.records.latency import LatencyTable
 
 MODELS = ("resnet20", "resnet56")
 PLANS = 100
 # The sizes at which Sony's Model Compression Toolkit was run on the same models and val split.
-RATIOS = (8, 10)
+RATIOS = (8, 10, 12)
 ROUNDED_WIDTHS = (3, 4)
+CRITERIA_MODEL = "resnet20"
+# Studies beside the joint one, on the same images: learners, and the target.
+ALONE: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "bits alone": (("quant",), "size=8x drop<=1"),
+    "channels alone": (("channel",), "macs=1.3x drop<=1"),
+    "joint, for speed": (("channel", "quant"), "latency=2x drop<=1"),
+}
 
 
 def main(models: list[str]) -> None:
@@ -38,21 +52,27 @@ def benchmark(model: str) -> dict[str, Any]:
     """All figures of one model."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        print(f"{model}: library and quick scores", file=sys.stderr)
-        quick = measure(model, folder / "quick-home")
+        _say(model, "library and quick scores")
         home = folder / "home"
-        print(f"{model}: a study of {PLANS} plans", file=sys.stderr)
+        quick = measure(model, home)
+        _say(model, f"a joint study of {PLANS} plans")
         name = f"{model}-8x"
-        study = run(write_study(config(model, name, "size=8x drop<=1"), folder, PLANS), name, home)
+        study = _study(model, name, "size=8x drop<=1", folder)
         files = recomputed(home, name, study.front)
         sizes = {"8": at_size(home, name, RATIOS[0])}
         for ratio in RATIOS[1:]:
-            print(f"{model}: a study for {ratio} times smaller", file=sys.stderr)
+            _say(model, f"a study for {ratio} times smaller")
             other = f"{model}-{ratio}x"
-            study_file = write_study(config(model, other, f"size={ratio}x drop<=1"), folder, PLANS)
-            run(study_file, other, home)
+            _study(model, other, f"size={ratio}x drop<=1", folder)
             sizes[str(ratio)] = at_size(home, other, ratio)
-        return {
+        alone = {}
+        for title, (learners, target) in ALONE.items():
+            _say(model, title)
+            alone[title] = _study(
+                model, f"{model}-{title.replace(', ', '-').replace(' ', '-')}", target, folder, learners
+            )
+        _say(model, "latency table and allocation")
+        figures = {
             "model": model,
             "command": f"python -m benchmarks {model}",
             "date": time.strftime("%Y-%m-%d"),
@@ -60,11 +80,42 @@ def benchmark(model: str) -> dict[str, Any]:
             "quick": {**asdict(quick), "over_rounding": quick.over_rounding, "over_gptq": quick.over_gptq},
             "study": {"plans": PLANS, "wall_seconds": study.wall_seconds, "cpu_seconds": study.cpu_seconds},
             "front": study.front,
+            "alone": {title: item.front for title, item in alone.items()},
             "at_size": {ratio: asdict(found) for ratio, found in sizes.items()},
             "rounded": {str(bits): rounded(model, home, bits) for bits in ROUNDED_WIDTHS},
             "size_error": largest_size_error(home, name),
             "recomputed": files,
+            **_tables(model, home, name),
         }
+        if model == CRITERIA_MODEL:
+            _say(model, "criteria")
+            figures["criteria"] = [asdict(row) for row in criteria.measure(model, folder / "criteria")]
+        return figures
+
+
+def _study(model: str, name: str, target: str, folder: Path, learners: tuple[str, ...] = ()) -> StudyRun:
+    return run(write_study(config(model, name, target), folder, PLANS, learners), name, folder / "home")
+
+
+def _tables(model: str, home: Path, study: str) -> dict[str, Any]:
+    """The latency table against whole models, and what one allocation under two budgets takes."""
+    prepared = prepare(config(model, study, "size=8x drop<=1"), Silent())
+    library = open_library(prepared, Home(home), lambda *_: None)
+    store = open_store(Home(home).database_url)
+    analysis = store.analysis(study)
+    store.close()
+    assert analysis is not None
+    assert analysis.latency_json is not None
+    table = LatencyTable.from_json(analysis.latency_json)
+    check = check_table(library, table, prepared.config.runtime, seed=0)
+    return {
+        "latency": {kind: asdict(error) for kind, error in check.errors.items()},
+        "allocation": asdict(allocation.measure(library.space, table)),
+    }
+
+
+def _say(model: str, text: str) -> None:
+    print(f"{model}: {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.material import config
+from learners.base import LearnerOptions
 from learners.gram import AnyGram, collect_grams
 from learners.library.library import Library
 from learners.quant.learner import QuantLearner
@@ -21,8 +22,10 @@ from searcher.samplers.base import SamplerContext
 from searcher.stages.prepare import Prepared, open_library, prepare
 from storage.home import Home
 from storage.records.candidate import Candidate
+from storage.records.space import QUANT, Level
 
 PLANS = 100
+BITS_ALONE = 4  # every so many plans of the sampler leaves the channels alone
 NAIVE_PLANS = 5  # each takes up to seconds; they vary by a few per cent
 
 
@@ -43,7 +46,8 @@ class QuickFigures:
     prepare_seconds: float  # reading, tracing and exporting the dense model
     library_seconds: float
     plans: int
-    scores_per_second: float
+    joint_scores_per_second: float  # of plans that take channels away, too
+    scores_per_second: float  # of plans of bits alone, as the naive ways below
     naive_rounding_per_second: float  # deepcopy, plain rounding, float32 evaluation
     naive_gptq_per_second: float  # deepcopy, the same quantiser with its statistics at hand, float32 evaluation
     precision: str
@@ -67,21 +71,25 @@ def measure(model: str, folder: Path) -> QuickFigures:
     prepared_at = time.process_time()
     library = open_library(prepared, Home(folder), lambda *_: None)
     built_at = time.process_time()
-    plans = AllocationSampler(SamplerContext(library.space, library.id, 0, ())).ask(PLANS)
+    asked = AllocationSampler(SamplerContext(library.space, library.id, 0, ())).ask(BITS_ALONE * PLANS)
+    groups = len(library.groups)
+    plans = [plan for plan in asked if not any(plan.levels[:groups])][:PLANS]
     scorer = QuickScorer(library, prepared.workload.quick, prepared.workload.metric)
     scorer.score(plans[:1])
-    quick = PLANS / _cpu(lambda: scorer.score(plans))
+    quick = len(plans) / _cpu(lambda: scorer.score(plans))
+    joint = PLANS / _cpu(lambda: scorer.score(asked[:PLANS]))
     images = torch.from_numpy(prepared.workload.calibration.images)
     analysis = library.analysis
     grams = collect_grams(analysis.graph, analysis.tensors, analysis.layers, images, 0)
-    some = plans[:: PLANS // NAIVE_PLANS]
+    some = plans[:: len(plans) // NAIVE_PLANS]
     original = prepared.workload.model()
     rounding = _cpu(lambda: [_naive(original, prepared, library, plan, None) for plan in some]) / len(some)
     gptq = _cpu(lambda: [_naive(original, prepared, library, plan, grams) for plan in some]) / len(some)
     return QuickFigures(
         prepare_seconds=prepared_at - start,
         library_seconds=built_at - prepared_at,
-        plans=PLANS,
+        plans=len(plans),
+        joint_scores_per_second=joint,
         scores_per_second=quick,
         naive_rounding_per_second=1 / rounding,
         naive_gptq_per_second=1 / gptq,
@@ -95,6 +103,12 @@ def _cpu(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
+def _precisions(library: Library, plan: Candidate) -> list[Level]:
+    """The precision of each layer."""
+    sites = zip(library.space.sites, plan.levels, strict=True)
+    return [site.levels[index] for site, index in sites if site.learner == QUANT]
+
+
 def _naive(
     original: torch.nn.Module,
     prepared: Prepared,
@@ -106,8 +120,8 @@ def _naive(
     model = copy.deepcopy(original)
     modules = dict(model.named_modules())
     with torch.no_grad():
-        for layer, site, index in zip(library.analysis.layers, library.space.sites, plan.levels, strict=True):
-            bits = site.levels[index].bits
+        for layer, level_of in zip(library.analysis.layers, _precisions(library, plan), strict=True):
+            bits = level_of.bits
             if bits > 8:
                 continue
             module = modules[layer.name]
@@ -116,8 +130,8 @@ def _naive(
             if grams is None:
                 level = round_to_nearest(weight, None, bits)
             else:
-                level = QuantLearner((bits,)).adapt(layer, weight, None, grams[layer.name])[1]
-            weight.copy_(level.weight(weight))
+                level = QuantLearner(LearnerOptions(), (bits,)).adapt(layer, weight, None, grams[layer.name])[1]
+            weight.copy_(level.weight())
         quick = prepared.workload.quick
         outputs = model(torch.from_numpy(quick.images)).numpy()
     return float(prepared.workload.metric.per_image(outputs, quick.labels, outputs).mean())

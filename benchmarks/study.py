@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,8 +68,8 @@ def run(config_file: Path, name: str, home: Path) -> StudyRun:
     return StudyRun(wall, cpu, done.returncode, json.loads(printed.stdout))
 
 
-def write_study(config: StudyConfig, folder: Path, candidates: int) -> Path:
-    """A study file for `config` with absolute paths."""
+def write_study(config: StudyConfig, folder: Path, candidates: int, learners: Sequence[str] = ()) -> Path:
+    """A study file for `config` with absolute paths; `learners` other than the default ones."""
     target = config.target.to_dict()
     lines = [
         f"name = {json.dumps(config.name)}",
@@ -86,6 +86,7 @@ def write_study(config: StudyConfig, folder: Path, candidates: int) -> Path:
         *(f"{key} = {json.dumps(value)}" for key, value in target.items()),
         "[search]",
         f"candidates = {candidates}",
+        *([f"learners = {json.dumps(list(learners))}"] if learners else []),
     ]
     path = folder / f"{config.name}.toml"
     path.write_text("\n".join(lines) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,12 +11,12 @@ from dashboards.study import StudyData
 from storage.errors import FixInputError
 from storage.records.candidate import Trial
 from storage.records.measurement import Result, Rung
-from storage.records.space import Level, Protected, Site
+from storage.records.space import CHANNEL, FLOAT_BITS, QUANT, LayerFigures, LayerShape, Level, Protected, SearchSpace
 from storage.rules import no_trial_error
 
 ROUNDED = "rounded:"  # begins the id of weights that plain rounding gives, in place of the library's
 ROUND_METHOD = "round to nearest"
-FLOAT_BITS = 32
+ORIGINAL = Level("fp32")  # of a layer whose precision no site decides
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,22 @@ class LayerPlan:
     method: str
     error: float | None  # squared output error relative to the output's variance; None where nobody measured it
     size_bytes: int  # of the layer in model.slim
-    weights: int
-    macs: int
+    weights: int  # that remain
+    macs: int  # of one sample, that remain
+    channels: int | None  # output channels that remain; None for a study of version 0.1
+    dense_channels: int | None  # of how many
+
+
+@dataclass(frozen=True)
+class GroupPlan:
+    """What a candidate leaves of channels that are decided on together."""
+
+    name: str  # of the first layer that makes them
+    layers: tuple[str, ...]
+    level: str
+    channels: int  # output channels of the first layer that remain
+    dense_channels: int  # of how many
+    method: str
 
 
 @dataclass(frozen=True)
@@ -44,8 +59,10 @@ class CandidateView:
     error: str | None  # why its evaluation failed
     row: Row | None  # None until it has been evaluated
     layers: tuple[LayerPlan, ...]  # empty for a baseline that another tool has made
+    groups: tuple[GroupPlan, ...]  # likewise
     protected: tuple[Protected, ...]  # layers that are left alone, and why
-    fixed_bytes: int  # of model.slim beside the layers: graph, activation grids, protected layers
+    kept_channels: tuple[Protected, ...]  # layers that keep all their channels, and why
+    fixed_bytes: int  # of model.slim beside the layers: graph, activation grids, protected layers, index maps
     mean_bits: float | None  # a weight of the layers, on average
     speedup_interval: tuple[float, float] | None = None  # lowest and highest ratio of one round of timing
 
@@ -62,8 +79,10 @@ def candidate_view(data: StudyData, number: int) -> CandidateView:
     space = data.space
     if space is None:
         raise FixInputError(f"the model of study {data.study.name} is not analysed yet: try again in a moment")
-    layers = _layers(space.sites, trial, space.choose(trial.candidate.levels)) if trial.candidate.levels else ()
+    levels = trial.candidate.levels
+    layers = _layers(space, trial) if levels else ()
     weights = sum(layer.weights for layer in layers)
+    total = space.size_bytes(levels) if levels else space.fixed_bytes
     return CandidateView(
         study=data.study.name,
         candidate=number,
@@ -72,8 +91,10 @@ def candidate_view(data: StudyData, number: int) -> CandidateView:
         error=trial.error,
         row=make_row(data, number),
         layers=layers,
+        groups=_groups(space, levels) if levels else (),
         protected=space.protected,
-        fixed_bytes=space.fixed_bytes,
+        kept_channels=space.kept_channels,
+        fixed_bytes=total - sum(layer.size_bytes for layer in layers),
         mean_bits=sum(layer.bits * layer.weights for layer in layers) / weights if weights else None,
         speedup_interval=_speedup_interval(data.result(number, Rung.TIMED)),
     )
@@ -86,22 +107,53 @@ def _speedup_interval(timed: Result | None) -> tuple[float, float] | None:
     return speedup.low, speedup.high
 
 
-def _layers(sites: tuple[Site, ...], trial: Trial, levels: tuple[Level, ...]) -> tuple[LayerPlan, ...]:
+def _layers(space: SearchSpace, trial: Trial) -> tuple[LayerPlan, ...]:
+    levels = trial.candidate.levels
     rounded = trial.candidate.weights.startswith(ROUNDED)
+    widths = {
+        site.name: site.levels[level] for site, level in zip(space.sites, levels, strict=True) if site.learner == QUANT
+    }
+    figures = space.layer_figures(levels)
+    nothing = LayerFigures(0.0, 0.0, 0.0)
     return tuple(
-        _layer(site, level, rounded and level.bits < FLOAT_BITS) for site, level in zip(sites, levels, strict=True)
+        _layer(shape, widths.get(shape.name, ORIGINAL), figures.get(shape.name, nothing), levels, rounded)
+        for shape in space.layers
     )
 
 
-def _layer(site: Site, level: Level, rounded: bool) -> LayerPlan:
+def _layer(shape: LayerShape, level: Level, figures: LayerFigures, levels: Sequence[int], rounded: bool) -> LayerPlan:
+    rounded = rounded and level.bits < FLOAT_BITS
+    kept = levels[shape.group] if shape.group is not None else 0
     return LayerPlan(
-        name=site.name,
-        kind=site.kind,
+        name=shape.name,
+        kind=shape.kind,
         level=level.name,
         bits=level.bits,
         method=ROUND_METHOD if rounded else level.method,
-        error=None if rounded else level.error,
-        size_bytes=level.size_bytes,
-        weights=site.weights,
-        macs=site.macs,
+        error=None if rounded else figures.error,
+        size_bytes=round(figures.size_bytes),
+        weights=remaining(shape.weights, figures.macs, shape.macs),
+        macs=round(figures.macs),
+        channels=shape.channels[kept] if shape.channels else None,
+        dense_channels=shape.channels[0] if shape.channels else None,
+    )
+
+
+def remaining(weights: int, macs: float, dense_macs: int) -> int:
+    """How many of a layer's weights remain where `macs` of its `dense_macs` do: each is used equally often."""
+    return round(weights * macs / dense_macs) if dense_macs else weights
+
+
+def _groups(space: SearchSpace, levels: Sequence[int]) -> tuple[GroupPlan, ...]:
+    return tuple(
+        GroupPlan(
+            name=site.name,
+            layers=site.layers,
+            level=site.levels[level].name,
+            channels=site.levels[level].channels or 0,
+            dense_channels=site.levels[0].channels or 0,
+            method=site.levels[level].method,
+        )
+        for site, level in zip(space.sites, levels, strict=True)
+        if site.learner == CHANNEL
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 from dashboards.row import BaselineRow, Row, make_row
@@ -26,6 +27,17 @@ class DenseRow:
 
 
 @dataclass(frozen=True)
+class Prediction:
+    """How predicted speed-ups compare with the measured ones."""
+
+    candidate: int  # the recommended one, or the first of the front that was timed
+    predicted_speedup: float
+    speedup: float
+    median_error: float  # percent of the measured speed-up
+    rows: int  # of the front and the baselines but the dense model, that this is the median of
+
+
+@dataclass(frozen=True)
 class FrontView:
     """Everything that the front's table and its JSON show."""
 
@@ -38,6 +50,7 @@ class FrontView:
     front: tuple[Row, ...]  # the most accurate first
     candidates: int  # evaluated, baselines not counted
     hypervolume: float
+    prediction: Prediction | None  # None until both predicted and measured speed-ups are known
     hardware: str | None
     seconds: float
 
@@ -51,6 +64,7 @@ class FrontView:
 def front_view(data: StudyData, home: Home) -> FrontView:
     """The view of a study at this moment, whatever its state."""
     rows = tuple(row for item in data.front if (row := make_row(data, item.number)) is not None)
+    baselines = _baselines(data)
     dense = data.dense
     return FrontView(
         study=data.study.name,
@@ -60,10 +74,11 @@ def front_view(data: StudyData, home: Home) -> FrontView:
         dense=DenseRow(None, None, None, None)
         if dense is None
         else DenseRow(dense.accuracy, dense.size_bytes, dense.latency_ms, dense.macs),
-        baselines=_baselines(data),
+        baselines=baselines,
         front=rows,
         candidates=data.searched,
         hypervolume=_hypervolume(data, rows),
+        prediction=_prediction(data, rows, baselines),
         hardware=None if data.analysis is None else data.analysis.hardware,
         seconds=data.study.seconds,
     )
@@ -80,6 +95,19 @@ def nearest(data: StudyData, rows: Sequence[Row], count: int) -> list[Row]:
         if (figures := row.figures()) is not None
     ]
     return [row for _, row in sorted(keyed, key=lambda pair: pair[0])[:count]]
+
+
+def _prediction(data: StudyData, front: Sequence[Row], baselines: Sequence[BaselineRow]) -> Prediction | None:
+    known = {
+        row.candidate: (row.predicted_speedup, row.speedup)
+        for row in (*front, *baselines)
+        if row.predicted_speedup is not None and row.speedup is not None and row.candidate != DENSE_NUMBER
+    }
+    shown = next((row.candidate for row in (*nearest(data, front, 1), *front) if row.candidate in known), None)
+    if shown is None:
+        return None
+    errors = [100 * abs(predicted / measured - 1) for predicted, measured in known.values()]
+    return Prediction(shown, *known[shown], median(errors), len(errors))
 
 
 def _baselines(data: StudyData) -> tuple[BaselineRow, ...]:

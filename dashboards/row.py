@@ -26,6 +26,7 @@ class Row:
     onnx_bytes: int | None
     latency_ms: float | None
     speedup: float | None
+    predicted_speedup: float | None  # by the latency table, from which the search and the front's membership go
     macs: int
     macs_ratio: float
     meets_target: bool
@@ -69,6 +70,7 @@ def make_row(data: StudyData, number: int) -> Row | None:
         onnx_bytes=_whole(result.get("onnx_size")),
         latency_ms=latency,
         speedup=_value(timed, "speedup"),
+        predicted_speedup=_value(result, "predicted_speedup"),
         macs=macs,
         macs_ratio=dense.macs / macs if macs else 1.0,
         meets_target=_meets(

@@ -9,6 +9,7 @@ from functools import cached_property
 from storage.records.candidate import Trial
 from storage.records.config import StudyConfig
 from storage.records.dense import DenseFacts
+from storage.records.latency import LatencyTable
 from storage.records.measurement import Result, Rung
 from storage.records.space import SearchSpace
 from storage.records.study import Analysis, FrontRow, Study
@@ -51,6 +52,12 @@ class StudyData:
     def space(self) -> SearchSpace | None:
         """The search space; None before the analysis."""
         return None if self.analysis is None else SearchSpace.from_json(self.analysis.space_json)
+
+    @cached_property
+    def latency(self) -> LatencyTable | None:
+        """What latencies are predicted from; None before the analysis, or where there is no table."""
+        text = None if self.analysis is None else self.analysis.latency_json
+        return None if text is None else LatencyTable.from_json(text)
 
     @property
     def searched(self) -> int:

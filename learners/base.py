@@ -1,13 +1,18 @@
-"""What every learner does: gives a layer its levels, and the layer's weights adapted to each of them."""
+"""What learners do: give sites their levels, and layers the weights adapted to each of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 
+from learners.channel.consumers import Consumer
+from learners.channel.criteria.base import CriterionInput
+from learners.channel.groups import ChannelGroup
+from learners.channel.reconstruct import Reconstructed
+from learners.channel.surgery import Kept
 from learners.gram import AnyGram
 from learners.graph.layers import Layer
 
@@ -16,46 +21,112 @@ from learners.graph.layers import Layer
 class LevelWeights:
     """A layer's weights adapted to one level.
 
-    `codes` None stands for the float32 weight as it is. Otherwise the weight of output channel o is
+    Either `values` holds them in float32, or `codes` do: then the weight of output channel o is
     ``2^exponent * scale[o] / 2 * (2 * codes[o] - zero[o])``. The power of two brings the layer's scales to where
     float16 is exact enough, whatever the unit of its inputs.
     """
 
     level: str  # "fp32", "w8", "w4", ...
     bits: int
-    codes: torch.Tensor | None  # uint8, of the weight's shape
+    values: torch.Tensor | None  # float32 [out, ...]; None if there are codes
+    codes: torch.Tensor | None  # uint8 [out, ...]
     scale: torch.Tensor | None  # float16 [out]
     zero: torch.Tensor | None  # uint8 [out], in half steps
     bias: torch.Tensor | None  # float32 [out], holding float16 values if codes are given
-    error: float  # squared output error relative to the output's variance
+    row_errors: torch.Tensor | None  # float64 [out], squared, against what it was adapted from; None once it is stored
     method: str
     exponent: int = 0
     bias_exponent: int = 0  # of the biases likewise; `bias` holds the values themselves
 
-    def weight(self, original: torch.Tensor) -> torch.Tensor:
-        """The adapted weight in float32, of the original's shape."""
+    def weight(self) -> torch.Tensor:
+        """The weights in float32 [out, ...]."""
         if self.codes is None or self.scale is None or self.zero is None:
-            return original
-        shape = (-1, *[1] * (original.dim() - 1))
+            assert self.values is not None
+            return self.values
+        shape = (-1, *[1] * (self.codes.dim() - 1))
         half_step = self.scale.float().reshape(shape) * 2.0 ** (self.exponent - 1)
         return (2.0 * self.codes.float() - self.zero.float().reshape(shape)) * half_step
 
+    def rows(self, places: torch.Tensor) -> LevelWeights:
+        """Those of the output channels at `places` (indices)."""
+
+        def pick(tensor: torch.Tensor | None) -> torch.Tensor | None:
+            return None if tensor is None else tensor[places]
+
+        return replace(
+            self,
+            values=pick(self.values),
+            codes=pick(self.codes),
+            scale=pick(self.scale),
+            zero=pick(self.zero),
+            bias=pick(self.bias),
+            row_errors=pick(self.row_errors),
+        )
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What a candidate is made of."""
+
+    kept: Kept  # which channels stay
+    weights: Mapping[str, LevelWeights]  # of every layer and index map, by name, without the channels that go
+
 
 def level_bits(name: str) -> int:
-    """The width that a level's name states: 32 for "fp32", 4 for "w4"."""
+    """The width that a precision level's name states: 32 for "fp32", 4 for "w4"."""
     return int(name.lstrip("fpw"))
 
 
-class Learner(Protocol):
-    """Makes the levels of layers.
+@dataclass(frozen=True)
+class LearnerOptions:
+    """What the study file says of how levels are made."""
 
-    The library calls `levels` for every layer when it is planned, and `adapt` for every layer when it is built, in the
-    order of the graph. A learner sees one layer at a time, given its weights as the learner before it left them; it
-    never touches storage. The order of learners is fixed: channels, rank, sparsity, bits.
+    round_to: int | None = None  # channels that remain are multiples of it; None: by width
+    min_channels: int | None = None  # of a group, at least
+    criterion: str = "obs"  # key into learners.channel.criteria.table.CRITERIA
+    reconstruct: bool = True  # whether readers are fitted to what is left
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """Makes levels. The order is fixed: channels, rank, sparsity, bits; one that comes later gets the weights as the
+    earlier ones left them. Learners never touch storage. A learner is a `GroupLearner` or a `WeightLearner`, too.
     """
 
     name: str
     recipe: str  # changes whenever the same inputs would give other weights; part of the library's address
+
+    def __init__(self, options: LearnerOptions) -> None: ...
+
+
+@runtime_checkable
+class GroupLearner(Protocol):
+    """Takes channels away.
+
+    The library calls `counts` for every group when it is planned; when it is built, `order` for every group, and then
+    `adapt` for every layer that reads one, at each level of that group.
+    """
+
+    def counts(self, group: ChannelGroup) -> Sequence[int]:
+        """How many of the group's units each level keeps: all of them first, then ever fewer."""
+        ...
+
+    def order(self, group: ChannelGroup, given: CriterionInput, fewest: int) -> Sequence[int]:
+        """Units in the order of their removal, until `fewest` are left or no more may go."""
+        ...
+
+    def adapt(self, consumer: Consumer, columns: torch.Tensor) -> Reconstructed:
+        """The weights of a layer that has only the input `columns` left. Deterministic on one thread."""
+        ...
+
+
+@runtime_checkable
+class WeightLearner(Protocol):
+    """Changes the weights of one layer and leaves its shape.
+
+    The library calls `levels` for every layer when it is planned, and `adapt` for every layer when it is built, once
+    for each number of inputs that is left to it.
+    """
 
     def levels(self, layer: Layer) -> Sequence[str]:
         """Names of the levels that `layer` may take, the original first, then ever smaller ones."""
@@ -66,3 +137,9 @@ class Learner(Protocol):
     ) -> Sequence[LevelWeights]:
         """The layer's weights for each of `levels(layer)`, in that order. Deterministic on one thread."""
         ...
+
+
+def split(learners: Sequence[Learner]) -> tuple[GroupLearner | None, WeightLearner | None]:
+    """The learner of channels and that of weights, where there are such."""
+    channels = next((item for item in learners if isinstance(item, GroupLearner)), None)
+    return channels, next((item for item in learners if isinstance(item, WeightLearner)), None)

@@ -1,7 +1,7 @@
 """Rung 1, the quick score: one forward pass of stitched weights, and less where candidates begin alike.
 
-Candidates are visited in the order of their levels, so that those that agree on the first layers follow each other;
-the values at the first layer where the next one differs are kept and the pass goes on from there. This changes no bit
+Candidates are visited in the order of their levels, so that those that agree on the first steps follow each other; the
+values at the first step where the next one differs are kept and the pass goes on from there. This changes no bit
 of any score: every value is still computed by the same operations from the same inputs.
 """
 
@@ -18,6 +18,7 @@ import torch
 from learners.device import pick_device, single_thread
 from learners.graph.run import Program, Values
 from learners.library.library import Library
+from learners.steps import Stitcher, find_steps
 from objectives.hardware import CPUINFO, parse_cpuinfo
 from objectives.metric import Metric, soft_score
 from objectives.workload.subsets import Subset
@@ -50,14 +51,11 @@ class QuickScorer:
         self._subset = subset
         self._metric = metric
         self._device = pick_device()
-        analysis = library.analysis
-        self._program = Program(analysis.graph)
-        positions = {node.name: index for index, node in enumerate(analysis.graph.nodes)}
-        self._starts = [positions[layer.node] for layer in analysis.layers]
-        self._order = sorted(range(len(self._starts)), key=self._starts.__getitem__)
-        self._cache: dict[tuple[int, int, str], dict[str, torch.Tensor]] = {}
+        self._program = Program(library.analysis.graph)
+        self._steps = find_steps(library)
+        self._stitcher = Stitcher(library, self._steps, self._place)
         self._dtype = torch.float32
-        dense = Candidate((0,) * len(analysis.layers), library.id)
+        dense = Candidate((0,) * len(library.space.sites), library.id)
         with single_thread(), torch.no_grad():
             each = self._bytes_per_image()
             self._chunk = max(1, min(MOST_CHUNK, CHUNK_BYTES // each))
@@ -105,7 +103,7 @@ class QuickScorer:
 
     def _prepare(self) -> None:
         """Moves the dense tensors and the images to the device, in the working precision."""
-        self._cache.clear()
+        self._stitcher.clear()
         self._tensors = {name: self._place(item) for name, item in self._library.analysis.tensors.items()}
         images = torch.from_numpy(self._subset.images)
         self._chunks = [self._place(chunk) for chunk in torch.split(images, self._chunk)]
@@ -137,51 +135,39 @@ class QuickScorer:
 
     def _outputs(self, candidate: Candidate) -> npt.NDArray[np.float32]:
         """Outputs [n, ...] of one candidate; the caller holds one thread and no gradients."""
-        parameters = self._parameters(candidate)
-        parts = [self._program(parameters, chunk) for chunk in self._chunks]
+        program, parameters = self._stitched(candidate)
+        parts = [program(parameters, chunk) for chunk in self._chunks]
         return np.concatenate([part.float().cpu().numpy() for part in parts])
 
     def _pass(self, candidate: Candidate, kept: list[tuple[int, Values]], shared: Sequence[int]) -> torch.Tensor:
         """One candidate from the deepest kept values on; keeps those that the following candidates begin with."""
         wanted: set[int] = set()
-        least = len(self._order)
+        least = len(self._steps)
         for count in shared:
             if count < least:
                 wanted.add(count)
                 least = count
-        parameters = self._parameters(candidate)
+        program, parameters = self._stitched(candidate)
         done, values = kept[-1]
         values = dict(values)
-        position = self._starts[self._order[done]] if done else 0
-        for count in range(done, len(self._order)):
-            start = self._starts[self._order[count]]
-            self._program.advance(values, parameters, position, start)
+        position = self._steps[done].position if done else 0
+        for count in range(done, len(self._steps)):
+            start = self._steps[count].position
+            program.advance(values, parameters, position, start)
             position = start
             if count in wanted and count > kept[-1][0]:
                 kept.append((count, dict(values)))
-        self._program.advance(values, parameters, position, len(self._program.graph.nodes))
-        return self._program.output(values)
+        program.advance(values, parameters, position, len(program.graph.nodes))
+        return program.output(values)
 
-    def _sort_key(self, candidate: Candidate) -> tuple[int | str, ...]:
-        """Levels in the order of execution; candidates of other weights share nothing."""
-        return (candidate.weights, *(candidate.levels[index] for index in self._order))
+    def _sort_key(self, candidate: Candidate) -> tuple[tuple[int, ...] | str, ...]:
+        """What decides on each step, in the order of execution; candidates of other weights share nothing."""
+        return (candidate.weights, *(step.key(candidate.levels) for step in self._steps))
 
-    def _parameters(self, candidate: Candidate) -> dict[str, torch.Tensor]:
-        parameters = dict(self._tensors)
-        for index, level in enumerate(candidate.levels):
-            key = (index, level, candidate.weights)
-            if key not in self._cache:
-                self._cache[key] = self._stitch(index, level, candidate.weights)
-            parameters.update(self._cache[key])
-        return parameters
-
-    def _stitch(self, index: int, level: int, weights: str) -> dict[str, torch.Tensor]:
-        layer = self._library.analysis.layers[index]
-        chosen = self._library.adapted(index, level, weights)
-        found = {layer.weight: self._place(chosen.weight(self._library.analysis.tensors[layer.weight]))}
-        if layer.bias is not None and chosen.bias is not None:
-            found[layer.bias] = self._place(chosen.bias)
-        return found
+    def _stitched(self, candidate: Candidate) -> tuple[Program, dict[str, torch.Tensor]]:
+        graph = self._stitcher.graph(candidate)
+        program = self._program if graph is self._program.graph else Program(graph)
+        return program, {**self._tensors, **self._stitcher.tensors(candidate)}
 
 
 def judge(
@@ -202,8 +188,8 @@ def judge(
     return QuickScore(soft=soft_score(output, truth, dense), metric=scores)
 
 
-def _common(first: Sequence[int | str], second: Sequence[int | str]) -> int:
-    """How many layers, in the order of execution, two candidates have in common from the start on."""
+def _common(first: Sequence[tuple[int, ...] | str], second: Sequence[tuple[int, ...] | str]) -> int:
+    """How many steps, in the order of execution, two candidates have in common from the start on."""
     for count, (a, b) in enumerate(zip(first, second, strict=True)):
         if a != b:
             return max(0, count - 1)  # the first entry names the weights

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from searcher.progress import Progress
 from searcher.stages.confirm import confirm
 from searcher.stages.context import Clock, StudyContext
+from searcher.stages.latency_table import open_or_measure
 from searcher.stages.prepare import Prepared, analyse_dense, notes, open_library, prepare
 from searcher.stages.quick import search
 from searcher.stages.timing import time_front
@@ -13,6 +16,7 @@ from storage.files import file_lock
 from storage.home import Home
 from storage.records.config import StudyConfig
 from storage.records.dense import DenseFacts
+from storage.records.latency import LatencyTable
 from storage.records.study import Study, StudyState
 from storage.store import StudyStore
 
@@ -70,6 +74,8 @@ class Controller:
         analysis, outputs = analyse_dense(prepared, library)
         stored = self._store.analysis(name)
         if stored is None:
+            table = open_or_measure(library, prepared.config.runtime, self._home, self._progress)
+            analysis = replace(analysis, latency_json=None if table is None else table.to_json())
             self._store.save_analysis(name, analysis)
         elif (stored.library, stored.workload) != (analysis.library, analysis.workload):
             raise FixInputError(
@@ -87,6 +93,7 @@ class Controller:
             dense=DenseFacts.from_json(analysis.dense_json),
             progress=self._progress,
             clock=clock,
+            latency=None if analysis.latency_json is None else LatencyTable.from_json(analysis.latency_json),
         )
         search(context)
         confirm(context, outputs)

@@ -1,4 +1,4 @@
-"""Which results make up the front of a study: by accuracy and size, which repeat."""
+"""Which results make up the front of a study: by accuracy, size and predicted speed-up, which all repeat."""
 
 from __future__ import annotations
 
@@ -7,21 +7,32 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from objectives.hypervolume import ACCURACY_SPAN_POINTS
 from objectives.pareto import FRONT_ROWS, non_dominated, thin
 from storage.records.measurement import Result, Rung
 from storage.records.study import FrontRow
 
+# Doublings of the predicted speed that count as equal, a little over 1 %: predictions are no better than that, and
+# plans of the same speed must not share the front for the last digit of a sum.
+SPEED_STEP = 0.02
 QUICK_OBJECTIVE = "soft_accuracy"  # ranks candidates of one size better than accuracy does (design section 4)
 
 
 def quick_front(results: Sequence[Result]) -> list[Result]:
-    """The non-dominated results of rung 1 by soft accuracy and predicted size, the most accurate first."""
+    """The non-dominated results of rung 1 by soft accuracy, predicted size and speed, the most accurate first."""
     return _front(results, QUICK_OBJECTIVE)
 
 
 def confirmed_front(results: Sequence[Result]) -> list[Result]:
-    """The non-dominated results of rung 2 by accuracy and file size, the most accurate first."""
+    """The non-dominated results of rung 2 by accuracy, file size and predicted speed-up, the most accurate first."""
     return _front(results, "accuracy")
+
+
+def useful(results: Sequence[Result], dense: float, max_drop: float | None) -> list[Result]:
+    """The results that somebody may want: within ten points of the dense accuracy, where the normalised hypervolume
+    begins, or within twice the allowed drop; all of them if there are none such."""
+    floor = dense - max(ACCURACY_SPAN_POINTS, 2 * (max_drop or 0.0))
+    return [item for item in results if item.value("accuracy") >= floor] or list(results)
 
 
 def rows(front: Sequence[Result], keep: Sequence[int] = ()) -> tuple[FrontRow, ...]:
@@ -52,5 +63,11 @@ def _front(results: Sequence[Result], objective: str) -> list[Result]:
 
 
 def _points(results: Sequence[Result], objective: str) -> npt.NDArray[np.float64]:
-    """[n, 2]: the objective, and minus log2 of the size."""
-    return np.array([(item.value(objective), -np.log2(item.value("size"))) for item in results])
+    """[n, 3]: the objective, minus log2 of the size, and log2 of the predicted speed-up where all have one."""
+    speedups = [item.get("predicted_speedup") for item in results]
+    points = [(item.value(objective), -np.log2(item.value("size"))) for item in results]
+    known = [item.value for item in speedups if item is not None]
+    if len(known) < len(points):
+        return np.array(points)
+    steps = np.round(np.log2(known) / SPEED_STEP) * SPEED_STEP
+    return np.column_stack([np.array(points), steps])

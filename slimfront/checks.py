@@ -154,7 +154,7 @@ def _machine() -> Iterator[Check]:
 
 
 _NO_VNNI = (
-    "no VNNI or dot-product instructions: int8 files are as small, but hardly faster than float32, and ONNX Runtime's "
-    "kernels may saturate sums of 8- and 6-bit layers, so confirm accuracies on this machine"
+    "no VNNI or dot-product instructions: int8 files are as small and compute the same, but gain less over float32; "
+    "files of other tools may lose accuracy here, as ONNX Runtime's kernels saturate where weights are beyond +-64"
 )
 _NO_BF16 = "no bfloat16 instructions: quick scores are computed in float32, at about a quarter of the speed"

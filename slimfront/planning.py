@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from objectives.hardware import available_cores
-from objectives.pareto import FRONT_ROWS
-from searcher.baselines import ROUNDED_WIDTHS, UNIFORM_WIDTHS, uniform
+from searcher.baselines import UNIFORM_SHARES, UNIFORM_WIDTHS, uniform, uniform_channels
 from searcher.stages.prepare import Prepared, notes
+from slimfront.estimate import PlannedTime, planned_time
 from storage.records.config import StudyConfig
-from storage.records.space import Protected, Site
+from storage.records.space import CHANNEL, QUANT, Protected, SearchSpace
 from storage.records.target import CostTarget
-
-# Rough costs of one core of a laptop, for "about"; a machine is easily twice as fast or slow.
-FIT_SECONDS_PER_COLUMN = 0.5e-3  # of a layer's weight matrix, all widths together
-COLUMN_POWER_SECONDS = 1e-12  # GPTQ's inverse, a column cubed
-MACS_PER_SECOND = 5e10  # of a forward pass, quick scores and files alike
-OVERHEAD_SECONDS = 2.0  # traces, sessions, the store
-TIMING_SECONDS = 30.0  # at most: latency.SECONDS
-TIMED_CALLS = 1200  # of a model and as many of the dense one: 3 rounds of at most 200 calls each
-CALL_SECONDS = 2e-5  # of the smallest model
 
 
 @dataclass(frozen=True)
@@ -30,18 +19,30 @@ class PlannedSite:
 
     name: str
     kind: str
+    channels: int  # output channels
     weights: int
     macs: int
-    levels: tuple[str, ...]
+    levels: tuple[str, ...]  # of its precision
+
+
+@dataclass(frozen=True)
+class PlannedGroup:
+    """Channels that the search may take away, in several layers at once."""
+
+    name: str  # of the first layer that makes them
+    layers: tuple[str, ...]  # that make them
+    levels: tuple[int, ...]  # output channels of the first layer that remain
 
 
 @dataclass(frozen=True)
 class PlannedSize:
-    """A size that can be reached."""
+    """A size that can be reached, and the MACs that go with it."""
 
     name: str
     size_bytes: int
     size_ratio: float  # dense over this
+    macs: int
+    macs_ratio: float  # dense over this; 1 for a model without any
 
 
 @dataclass(frozen=True)
@@ -55,24 +56,15 @@ class PlannedTarget:
 
 
 @dataclass(frozen=True)
-class PlannedTime:
-    """Estimated wall seconds."""
-
-    library: float
-    quick: float
-    confirmed: float
-    latency: float
-    total: float
-
-
-@dataclass(frozen=True)
 class PlanView:
     """Everything that `plan` shows."""
 
     study: str
     images: dict[str, int]  # of each subset
     sites: tuple[PlannedSite, ...]
+    groups: tuple[PlannedGroup, ...]  # none where channels are not searched
     protected: tuple[Protected, ...]
+    kept_channels: tuple[Protected, ...]  # layers that keep all their output channels, and why
     sizes: tuple[PlannedSize, ...]  # the dense file first, then falling
     target: dict[str, str | float]
     costs: tuple[PlannedTarget, ...]
@@ -92,29 +84,71 @@ def plan_view(prepared: Prepared) -> PlanView:
     return PlanView(
         study=config.name,
         images={name: len(getattr(workload, name)) for name in ("calibration", "quick", "confirmation")},
-        sites=tuple(_site(site) for site in space.sites),
+        sites=_sites(space),
+        groups=tuple(
+            PlannedGroup(site.name, site.layers, tuple(level.channels or 0 for level in site.levels))
+            for site in space.sites
+            if site.learner == CHANNEL
+        ),
         protected=space.protected,
+        kept_channels=space.kept_channels if CHANNEL in config.search.learners else (),
         sizes=_sizes(prepared),
         target=config.target.to_dict(),
         costs=tuple(_cost(cost, prepared.dense_bytes, macs) for cost in config.target.costs),
         candidates=config.search.candidates,
-        seconds=_time(prepared),
-        notes=notes(prepared),
+        seconds=planned_time(prepared),
+        notes=(*notes(prepared), *channel_notes(config, space)),
     )
 
 
-def _site(site: Site) -> PlannedSite:
-    return PlannedSite(site.name, site.kind, site.weights, site.macs, tuple(level.name for level in site.levels))
+def channel_notes(config: StudyConfig, space: SearchSpace) -> tuple[str, ...]:
+    """Why no channel will go although the study file speaks of channels."""
+    search = config.search
+    if CHANNEL not in search.learners:
+        given = [key for key in ("round_to", "min_channels") if getattr(search, key) is not None]
+        text = f'[search] {" and ".join(given)} mean nothing: learners does not name "{CHANNEL}"'
+        return (text,) if given else ()
+    groups = [site for site in space.sites if site.learner == CHANNEL]
+    if any(len(site.levels) > 1 for site in groups):
+        return ()
+    if not groups:
+        return ("no channels can be removed: each of them is kept for one of the reasons above",)
+    widest = max(site.levels[0].channels or 0 for site in groups)
+    given = [f"{key} = {value}" for key in ("min_channels", "round_to") if (value := getattr(search, key)) is not None]
+    why = f"no group has a smaller level under {' and '.join(given)}" if given else "no group has a smaller level"
+    return (f"no channels will be removed: {why} (the widest has {widest} channels)",)
+
+
+def _sites(space: SearchSpace) -> tuple[PlannedSite, ...]:
+    widths = {site.name: site.levels for site in space.sites if site.learner == QUANT}
+    return tuple(
+        PlannedSite(
+            name=layer.name,
+            kind=layer.kind,
+            channels=layer.channels[0],
+            weights=layer.weights,
+            macs=layer.macs,
+            levels=tuple(level.name for level in widths.get(layer.name, ())) or ("fp32",),
+        )
+        for layer in space.layers
+    )
 
 
 def _sizes(prepared: Prepared) -> tuple[PlannedSize, ...]:
-    space, dense = prepared.space, prepared.dense_bytes
-    found = {"dense": dense}
-    for bits in UNIFORM_WIDTHS:
-        found[f"uniform w{bits}"] = space.size_bytes(uniform(space, bits))
-    smallest = tuple(min(range(len(site.levels)), key=lambda i: site.levels[i].size_bytes) for site in space.sites)
-    found["smallest"] = space.size_bytes(smallest)
-    return tuple(PlannedSize(name, count, dense / count) for name, count in found.items())
+    space, macs = prepared.space, prepared.analysis.macs
+    learners = {site.learner for site in space.sites}
+    plans: dict[str, tuple[int, ...]] = {}
+    if QUANT in learners:
+        plans |= {f"uniform w{bits}": uniform(space, bits) for bits in UNIFORM_WIDTHS}
+    if CHANNEL in learners:
+        plans |= {f"uniform c{100 * share:g}%": uniform_channels(space, share) for share in UNIFORM_SHARES}
+    plans["smallest"] = tuple(len(site.levels) - 1 for site in space.sites)
+    costs = {"dense": (prepared.dense_bytes, macs)}
+    costs |= {name: (space.size_bytes(plan), space.macs(plan)) for name, plan in plans.items()}
+    return tuple(
+        PlannedSize(name, size, prepared.dense_bytes / size, left, macs / left if left else 1.0)
+        for name, (size, left) in costs.items()
+    )
 
 
 def _cost(cost: CostTarget, size: int, macs: int) -> PlannedTarget:
@@ -122,23 +156,3 @@ def _cost(cost: CostTarget, size: int, macs: int) -> PlannedTarget:
     if dense is None:
         return PlannedTarget(cost.objective, cost.text, None, cost.value if cost.kind == "absolute" else None)
     return PlannedTarget(cost.objective, cost.text, dense, cost.limit(dense))
-
-
-def _time(prepared: Prepared) -> PlannedTime:
-    workload, config = prepared.workload, prepared.config
-    pass_seconds = prepared.analysis.macs / MACS_PER_SECOND  # of one image
-    columns: Sequence[tuple[int, int]] = [(layer.groups, layer.columns) for layer in prepared.analysis.layers]
-    library = OVERHEAD_SECONDS + len(workload.calibration) * pass_seconds
-    library += sum(
-        groups * (width * FIT_SECONDS_PER_COLUMN + width**3 * COLUMN_POWER_SECONDS) for groups, width in columns
-    )
-    files = len(UNIFORM_WIDTHS) + len(ROUNDED_WIDTHS) + min(FRONT_ROWS, config.search.candidates or FRONT_ROWS)
-    confirmed = OVERHEAD_SECONDS + files * len(workload.confirmation) * pass_seconds / available_cores()
-    calls = files * TIMED_CALLS * max(CALL_SECONDS, config.runtime.batch * pass_seconds)
-    quick, latency = _search_seconds(config, len(workload.quick) * pass_seconds), min(TIMING_SECONDS, calls)
-    return PlannedTime(library, quick, confirmed, latency, library + quick + confirmed + latency)
-
-
-def _search_seconds(config: StudyConfig, candidate: float) -> float:
-    search = config.search
-    return 60.0 * (search.minutes or 0.0) if search.candidates is None else search.candidates * candidate

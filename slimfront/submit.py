@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from learners.channel.criteria.table import CRITERIA
 from learners.score import judge
 from learners.table import LEARNERS
 from objectives.accuracy import evaluate
@@ -22,7 +23,11 @@ from storage.store import StudyStore
 def known_names() -> KnownNames:
     """The names in the extension tables."""
     return KnownNames(
-        learners=tuple(LEARNERS), samplers=tuple(SAMPLERS), runtimes=tuple(RUNTIMES), metrics=tuple(METRICS)
+        learners=tuple(LEARNERS),
+        samplers=tuple(SAMPLERS),
+        runtimes=tuple(RUNTIMES),
+        metrics=tuple(METRICS),
+        criteria=tuple(CRITERIA),
     )
 
 

@@ -16,11 +16,13 @@ from storage.notes import (
     failed_note,
     one_line,
     results_note,
+    timing_note,
     trials_note,
 )
 from storage.records.candidate import Proposal, Trial
 from storage.records.measurement import Result, Rung
 from storage.records.study import Analysis, Event, FrontRow, Study, StudyState
+from storage.records.timing import Timing
 from storage.rules import (
     NEW_STAGE,
     analysis_conflict,
@@ -28,6 +30,7 @@ from storage.rules import (
     check_new_name,
     checked_front,
     checked_result,
+    checked_timing,
     exists_error,
     no_study_error,
     no_trial_error,
@@ -47,6 +50,7 @@ class _Shelf:
     results: dict[tuple[int, str], Result] = field(default_factory=dict)
     front: tuple[FrontRow, ...] = ()
     events: list[Event] = field(default_factory=list)
+    timings: list[Timing] = field(default_factory=list)
 
 
 class MemoryStore:
@@ -171,6 +175,21 @@ class MemoryStore:
             if trial.error != reason:
                 shelf.trials[number] = replace(trial, error=reason)
                 self._note(shelf, failed_note(number, reason))
+
+    def add_timing(self, name: str, timing: Timing) -> None:
+        """See StudyStore."""
+        kept = checked_timing(timing)
+        with self._shelf(name) as shelf:
+            for row in kept.rows:
+                if row.number not in shelf.trials:
+                    raise no_trial_error(name, row.number, len(shelf.trials))
+            shelf.timings.append(kept)
+            self._note(shelf, timing_note(kept))
+
+    def timings(self, name: str) -> tuple[Timing, ...]:
+        """See StudyStore."""
+        with self._shelf(name) as shelf:
+            return tuple(shelf.timings)
 
     def results(self, name: str, rung: Rung | None = None) -> tuple[Result, ...]:
         """See StudyStore."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from storage.records.candidate import Trial
 from storage.records.measurement import Result
 from storage.records.study import FrontRow, Study, StudyState
+from storage.records.timing import Timing
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,11 @@ class Note:
 def one_line(text: str) -> str:
     """`text` on one line and in characters that every database stores: no NUL, no lone surrogates."""
     return " ".join(text.replace("\0", " ").encode("utf-8", "replace").decode("utf-8").split())
+
+
+def timing_note(timing: Timing) -> Note:
+    """The event of `add_timing`."""
+    return Note("measured", f"{len(timing.rows)} files on {timing.runtime}: {timing.hardware}")
 
 
 def created_note() -> Note:

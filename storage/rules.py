@@ -19,6 +19,7 @@ from storage.notes import Note, change_notes, one_line
 from storage.records.candidate import Candidate, Proposal, Trial
 from storage.records.measurement import Measurement, Result
 from storage.records.study import FrontRow, Study, StudyState
+from storage.records.timing import Timing
 
 SUGGESTIONS = 5  # names in a NotFoundError: as many as fit on its line
 NEW_STAGE = "new"
@@ -62,6 +63,14 @@ def no_study_error(name: str, known: Sequence[str]) -> NotFoundError:
         return NotFoundError(f"{start}; did you mean {' or '.join(close)}? `slimfront list` shows all")
     some = list(reversed(known))[:SUGGESTIONS]
     return NotFoundError(f"{start}; there is {', '.join(some)}; `slimfront list` shows all")
+
+
+def checked_timing(timing: Timing) -> Timing:
+    """The timing with its rows by trial number. ValueError for no rows, or for two of one trial."""
+    numbers = [row.number for row in timing.rows]
+    if not numbers or len(set(numbers)) != len(numbers):
+        raise ValueError(f"a timing needs one row for each trial, not rows for {numbers}")
+    return replace(timing, rows=tuple(sorted(timing.rows, key=lambda row: row.number)))
 
 
 def no_trial_error(name: str, number: int, count: int) -> NotFoundError:

@@ -34,12 +34,13 @@ from storage.errors import PackedFileError
 Array: TypeAlias = npt.NDArray[Any]
 
 MAGIC = b"SLIM"
-VERSION = 1
+VERSION = 2
 PREFIX = struct.Struct("<4sHI16s")
 LENGTHS = struct.Struct("<III")
 DIGEST_BYTES = 16
 BYTE_BITS = 8
-BYTE_ZERO = 254  # see learners.quant.grid: 8-bit codes are int8 values around 127
+BYTE_ZERO = 128  # see learners.quant.grid: 8-bit codes are int8 values around 64
+BYTE_ZEROS = {1: 254, VERSION: BYTE_ZERO}  # by version; the first one had them around 127
 FILTERS = ({"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "lp": 0, "pb": 0},)
 LARGEST_EXPONENT = 160  # float32 reaches from 2^-149 to 2^128
 LARGEST_HEADER = 64 * 2**20  # a graph is kilobytes; more is an attack on memory
@@ -175,13 +176,15 @@ def unpack(data: bytes) -> PackedModel:
     if len(data) < PREFIX.size or data[:4] != MAGIC:
         raise PackedFileError("not a model.slim file: it does not begin with SLIM; pass the file that export wrote")
     _, version, header_length, digest = PREFIX.unpack_from(data)
-    if version != VERSION:
-        raise PackedFileError(f"model.slim of version {version}; this Slimfront reads version {VERSION}: upgrade it")
+    if version not in BYTE_ZEROS:
+        raise PackedFileError(
+            f"model.slim of version {version}; this Slimfront reads up to version {VERSION}: upgrade it"
+        )
     body = memoryview(data)[PREFIX.size :]
     if _digest(body) != digest:
         raise PackedFileError("model.slim is truncated or altered (checksum differs): copy or export it again")
     try:
-        return _parse(bytes(body[:header_length]), body[header_length:])
+        return _parse(bytes(body[:header_length]), body[header_length:], BYTE_ZEROS[version])
     except MALFORMED as error:
         raise PackedFileError(f"model.slim cannot be read ({error}): export it again") from error
 
@@ -228,7 +231,7 @@ class _Reader:
             raise ValueError("its payload is too long")
 
 
-def _parse(header: bytes, payload: memoryview) -> PackedModel:
+def _parse(header: bytes, payload: memoryview, byte_zero: int) -> PackedModel:
     decompressor = lzma.LZMADecompressor(format=lzma.FORMAT_RAW, filters=list(FILTERS))
     text = decompressor.decompress(header, max_length=LARGEST_HEADER)
     lengths = LENGTHS.unpack_from(text)
@@ -243,7 +246,7 @@ def _parse(header: bytes, payload: memoryview) -> PackedModel:
     count = int(document["activations"])
     scales, zeros = reader.array("<f4", [count]), reader.array("u1", [count])
     activations = tuple(Activation(float(s), int(z)) for s, z in zip(scales, zeros, strict=True))
-    layers = tuple(_layer(reader, count, *entry) for entry in document["layers"])
+    layers = tuple(_layer(reader, count, byte_zero, *entry) for entry in document["layers"])
     tensors = tuple(_tensor(reader, *entry) for entry in document["tensors"])
     reader.finish()
     shape, mean, std, classes = document["input"]
@@ -254,6 +257,7 @@ def _parse(header: bytes, payload: memoryview) -> PackedModel:
 def _layer(
     reader: _Reader,
     activations: int,
+    byte_zero: int,
     name: str,
     form: str,
     bits: int,
@@ -270,7 +274,7 @@ def _layer(
     count, rows = prod(shape), shape[0]
     codes = unpack_codes(reader.take((count * bits + 7) // 8), bits, count).reshape(shape)
     scale = reader.array("<f2", [rows])
-    zero = np.full(rows, BYTE_ZERO, np.uint8) if bits == BYTE_BITS else reader.array("u1", [rows])
+    zero = np.full(rows, byte_zero, np.uint8) if bits == BYTE_BITS else reader.array("u1", [rows])
     if bits != BYTE_BITS and (zero > 2 * (2**bits - 1)).any():
         raise ValueError(f"a zero point of its layer {name} lies outside the grid")
     kept = reader.array("<f2", [rows]) if bias else None

@@ -9,6 +9,7 @@ from typing import Protocol
 from storage.records.candidate import Proposal, Trial
 from storage.records.measurement import Result, Rung
 from storage.records.study import Analysis, Event, FrontRow, Study, StudyState
+from storage.records.timing import Timing
 
 
 class StudyStore(Protocol):
@@ -111,6 +112,15 @@ class StudyStore(Protocol):
 
     def front(self, name: str) -> tuple[FrontRow, ...]:
         """The current front by position."""
+        ...
+
+    def add_timing(self, name: str, timing: Timing) -> None:
+        """Store a timing behind those that are there. NotFoundError for a row whose trial is not stored; ValueError
+        for no rows, or for two of one trial."""
+        ...
+
+    def timings(self, name: str) -> tuple[Timing, ...]:
+        """All timings, oldest first; the rows of each by trial number."""
         ...
 
     def add_event(self, name: str, kind: str, text: str) -> Event:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,19 +11,21 @@ import torch
 from torch import nn
 
 from learners.analysis import analyse
-from learners.base import LevelWeights
+from learners.base import LearnerOptions
 from learners.device import single_thread
 from learners.export.packing import pack_candidate
 from learners.graph.run import Program
 from learners.library.build import library_path, open_or_build
 from learners.library.library import Library
-from learners.table import learner
+from learners.stitch import stitched_graph, stitched_tensors
+from learners.table import in_order
 from storage.files import atomic_write, file_lock
 from storage.slim import InputContract, PackedModel
 from tests.networks import NETWORKS, build, images
 
 CALIBRATION_IMAGES = 32
 SEED = 0
+LEARNERS = in_order(("channel", "quant"), LearnerOptions())
 
 Floats = npt.NDArray[np.float32]
 
@@ -37,12 +38,12 @@ class Built:
     model: nn.Module
     library: Library
     images: Floats  # those of the calibration: no activation lies outside the ranges
+    shape: tuple[int, ...]  # of one image
 
     @property
     def contract(self) -> InputContract:
         """The network's input contract, without normalisation."""
-        shape = NETWORKS[self.name].input
-        return InputContract(shape, (0.0,) * shape[0], (1.0,) * shape[0])
+        return InputContract(self.shape, (0.0,) * self.shape[0], (1.0,) * self.shape[0])
 
     def packed(self, levels: tuple[int, ...]) -> PackedModel:
         """The packed model of a candidate."""
@@ -50,11 +51,11 @@ class Built:
         return pack_candidate(self.library.analysis, chosen, self.library.ranges, self.contract)
 
     def stitched(self, levels: tuple[int, ...]) -> Floats:
-        """Outputs of the dense graph with the candidate's weights."""
+        """Outputs of the traced graph with the candidate's channels and weights."""
         chosen = self.library.choose(levels, self.library.id)
         with single_thread(), torch.no_grad():
-            outputs: Floats = Program(self.library.analysis.graph)(
-                stitched_tensors(self.library, chosen), torch.from_numpy(self.images)
+            outputs: Floats = Program(stitched_graph(self.library.analysis, chosen.kept))(
+                stitched_tensors(self.library.analysis, chosen), torch.from_numpy(self.images)
             ).numpy()
         return outputs
 
@@ -65,17 +66,6 @@ class Built:
         return outputs
 
 
-def stitched_tensors(library: Library, chosen: Mapping[str, LevelWeights]) -> dict[str, torch.Tensor]:
-    """All tensors of the graph, those of the layers at their chosen levels."""
-    tensors = dict(library.analysis.tensors)
-    for layer in library.analysis.layers:
-        level = chosen[layer.name]
-        tensors[layer.weight] = level.weight(tensors[layer.weight])
-        if layer.bias is not None and level.bias is not None:
-            tensors[layer.bias] = level.bias
-    return tensors
-
-
 def open_built(folder: Path, name: str) -> Built:
     """The network called `name`; its library comes from `folder`, where the first process to ask has built it."""
     note = folder / f"{name}.id"
@@ -84,10 +74,10 @@ def open_built(folder: Path, name: str) -> Built:
     with file_lock(folder / f"{name}.lock"):
         if note.exists():
             identifier = note.read_text()
-            library = Library(library_path(folder, identifier), identifier)
+            library = Library(library_path(folder, identifier), identifier, LEARNERS)
         else:
             with single_thread():
                 analysis = analyse(model, NETWORKS[name].input, (), SEED)
-            library = open_or_build(folder, analysis, batch, [learner("quant")], SEED, lambda *_: None)
+            library = open_or_build(folder, analysis, batch, LEARNERS, SEED, lambda *_: None)
             atomic_write(note, library.id.encode())
-    return Built(name, model, library, batch)
+    return Built(name, model, library, batch, NETWORKS[name].input)

@@ -20,11 +20,14 @@ import slimfront
 from benchmarks.__main__ import MODELS
 from benchmarks.material import RESULTS
 from benchmarks.report import BEGIN, END, readme_table
-from dashboards.candidate import CandidateView, LayerPlan
-from dashboards.front import DenseRow, FrontView
+from dashboards.candidate import CandidateView, GroupPlan, LayerPlan
+from dashboards.front import DenseRow, FrontView, Prediction
+from dashboards.limits import ErrorShare, Relief, TargetLimit
 from dashboards.row import BaselineRow
+from dashboards.sensitivity import LevelSensitivity, SensitivityView, SiteSensitivity
 from dashboards.status import StatusView
 from dashboards.studies import StudyLine
+from dashboards.timing import TimingRow, TimingView
 from objectives import hypervolume
 from objectives.pareto import FRONT_ROWS
 from slimfront.checks import Check, Checkup
@@ -32,8 +35,9 @@ from slimfront.cli import codes
 from slimfront.cli.app import app
 from slimfront.demo.study import NAME as DEMO_NAME
 from slimfront.demo.study import STUDY as DEMO_STUDY
+from slimfront.estimate import PlannedTime
 from slimfront.export.folder import NAMES as EXPORTED
-from slimfront.planning import PlannedSite, PlannedSize, PlannedTarget, PlannedTime, PlanView
+from slimfront.planning import PlannedGroup, PlannedSite, PlannedSize, PlannedTarget, PlanView
 from slimfront.submit import known_names, read_config
 from storage import errors, slim
 from storage.records.config import (
@@ -172,9 +176,11 @@ def test_json_fields_are_documented() -> None:
     text = reference("json")
     expected = {
         "status": names_of(StatusView),
-        "front": names_of(FrontView, DenseRow, BaselineRow),
+        "front": names_of(FrontView, DenseRow, Prediction, BaselineRow),
         "list": names_of(StudyLine),
-        "show": names_of(CandidateView, LayerPlan),
+        "show": names_of(CandidateView, LayerPlan, GroupPlan),
+        "sensitivity": names_of(SensitivityView, LevelSensitivity, TargetLimit),
+        "measure": names_of(TimingView, TimingRow),
         "plan": names_of(PlanView),
         "doctor": names_of(Checkup),
     }
@@ -183,7 +189,8 @@ def test_json_fields_are_documented() -> None:
         assert set(table(section(text, name))) == wanted, name
     nested = {
         "show": names_of(Protected),
-        "plan": names_of(PlannedSite, PlannedSize, PlannedTarget, PlannedTime, Protected),
+        "sensitivity": names_of(SiteSensitivity, ErrorShare, Relief),
+        "plan": names_of(PlannedSite, PlannedGroup, PlannedSize, PlannedTarget, PlannedTime, Protected),
         "doctor": names_of(Check),
     }
     for name, wanted in nested.items():
@@ -212,7 +219,7 @@ def test_states_are_documented() -> None:
 
 def test_entries_of_extension_tables_are_documented() -> None:
     text, tables = reference("extending"), extension_tables()
-    assert {"LEARNERS", "SAMPLERS", "RUNTIMES", "METRICS", "STORES"} <= set(tables)
+    assert {"LEARNERS", "CRITERIA", "SAMPLERS", "RUNTIMES", "METRICS", "STORES"} <= set(tables)
     for name, (file, keys) in tables.items():
         part = section(text, name.capitalize())
         assert f"`{name}` in `{file}`" in part

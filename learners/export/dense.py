@@ -59,11 +59,33 @@ def export_dense(
         own -= missing  # the exporter has computed with them: it must see their values
     _strip(model)
     _rename(model, {short: name for name, short in module.names.items()})
+    _unshare(model, set(module.names))
     for item in model.graph.initializer:
         if item.name in stand_ins:
             value = tensors[item.name].T if item.name in transposed else tensors[item.name]
             item.CopyFrom(numpy_helper.from_array(value.contiguous().numpy(), item.name))
     return model
+
+
+def _unshare(model: onnx.ModelProto, parameters: Collection[str]) -> None:
+    """Gives each reader a copy of its own of the exporter's float constants, which it shares where they are equal: with
+    fewer channels they may no longer be."""
+    graph = model.graph
+    shared = {item.name: item for item in graph.initializer if item.name not in parameters}
+    taken = {item.name for item in graph.initializer} | {name for node in graph.node for name in node.output}
+    seen: set[str] = set()
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            item = shared.get(name)
+            if item is None or item.data_type != onnx.TensorProto.FLOAT or not any(size > 1 for size in item.dims):
+                continue
+            if name in seen:
+                own = unused_name(name, taken)
+                taken.add(own)
+                graph.initializer.add().CopyFrom(item)
+                graph.initializer[-1].name = own
+                node.input[position] = own
+            seen.add(name)
 
 
 def _stand_ins(tensors: Mapping[str, torch.Tensor], names: set[str]) -> dict[str, torch.Tensor]:

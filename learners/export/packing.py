@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import onnx
+import torch
 from onnx import TensorProto, numpy_helper
 
 from learners.analysis import Analysis
-from learners.base import LevelWeights
+from learners.base import Adapted, LevelWeights
+from learners.channel.onnx_surgery import cut_onnx
 from learners.export.activations import Range
 from learners.export.qdq import Quantised, external, quantise
+from learners.quant.grid import storable_bias
+from learners.stitch import other_tensors, stitched_graph
 from objectives.runtimes.packed import initializers
 from storage.slim import InputContract, PackedLayer, PackedModel, PackedTensor, layer_bytes
 
 INLINE_BYTES = 64  # constants up to this size, shapes and bounds, stay in the template
 FLOAT_BITS = 32
+MAP_BITS = 1  # of the zeros and ones of an index map
 
 
 def level_bytes(bits: int, rows: int, weights: int) -> int:
@@ -27,27 +34,70 @@ def level_bytes(bits: int, rows: int, weights: int) -> int:
 
 
 def pack_candidate(
-    analysis: Analysis,
-    levels: Mapping[str, LevelWeights],
-    ranges: Mapping[str, Range],
-    contract: InputContract,
+    analysis: Analysis, adapted: Adapted, ranges: Mapping[str, Range], contract: InputContract
 ) -> PackedModel:
-    """The packed model that takes `levels[name]` for every layer of `analysis`."""
+    """The packed model of a candidate, its channels taken out and its layers at their widths."""
+    kept, levels = adapted.kept, adapted.weights
     low = [layer.name for layer in analysis.layers if levels[layer.name].codes is not None]
-    quantised = quantise(analysis.dense, analysis.nodes, low, ranges)
+    floats = float_tensors_of(analysis, adapted)
+    model = cut_onnx(analysis.template, analysis.lanes, analysis.coupling, kept, _onnx_values(analysis, floats))
+    quantised = quantise(model, analysis.nodes, low, ranges, [layer.name for layer in analysis.maps])
+    maps = {layer.name: levels[layer.name] for layer in analysis.maps}
     layers = tuple(
-        _packed_layer(levels[item.node.name], item.node.name, item.node.form, item.activation)
+        _packed_layer(
+            _one_bit(maps[item.node.name]) if item.node.name in maps else levels[item.node.name],
+            item.node.name,
+            item.node.form,
+            item.activation,
+        )
         for item in quantised.layers
     )
-    tensors = _other_tensors(analysis, quantised, set(low))
+    tensors = _other_tensors(analysis, quantised, {layer.name for layer in layers}, floats)
     template = _take_out(quantised.template, {item.name for item in tensors if item.use != "torch"})
     return PackedModel(
         contract=contract,
-        graph=analysis.graph.compact().to_json(),
+        graph=stitched_graph(analysis, kept).compact().to_json(),
         template=template,
         activations=quantised.activations,
         layers=layers,
         tensors=tensors,
+    )
+
+
+def float_tensors_of(analysis: Analysis, adapted: Adapted) -> dict[str, torch.Tensor]:
+    """The tensors of a candidate's graph, zeros in the right shape where a layer has codes."""
+    found = other_tensors(analysis, adapted.kept)
+    for layer in (*analysis.layers, *analysis.maps):
+        level = adapted.weights[layer.name]
+        shape = level.codes.shape if level.codes is not None else None
+        found[layer.weight] = level.weight() if shape is None else torch.zeros(shape)
+        if layer.bias is not None:
+            assert level.bias is not None
+            found[layer.bias] = level.bias
+    return found
+
+
+def _onnx_values(analysis: Analysis, tensors: Mapping[str, torch.Tensor]) -> dict[str, npt.NDArray[np.float32]]:
+    """The tensors as the template's initializers have them."""
+    transposed = {node.weight for node in analysis.nodes.values() if node.form == "matmul"}
+    return {name: (item.T if name in transposed else item).contiguous().numpy() for name, item in tensors.items()}
+
+
+def _one_bit(level: LevelWeights) -> LevelWeights:
+    """An index map's zeros and ones as codes of one bit."""
+    assert level.values is not None
+    assert level.bias is not None
+    bias, exponent = storable_bias(level.bias)
+    rows = len(level.values)
+    return replace(
+        level,
+        bits=MAP_BITS,
+        values=None,
+        codes=level.values.to(torch.uint8),
+        scale=torch.ones(rows, dtype=torch.float16),
+        zero=torch.zeros(rows, dtype=torch.uint8),
+        bias=bias,
+        bias_exponent=exponent,
     )
 
 
@@ -86,9 +136,16 @@ def _packed_layer(level: LevelWeights, name: str, form: str, activation: int) ->
     )
 
 
-def _other_tensors(analysis: Analysis, quantised: Quantised, low: set[str]) -> tuple[PackedTensor, ...]:
+def _other_tensors(
+    analysis: Analysis, quantised: Quantised, packed: set[str], tensors: Mapping[str, torch.Tensor]
+) -> tuple[PackedTensor, ...]:
     """What is stored as it is: tensors of the graph that no packed layer holds, and large constants of the template."""
-    covered = {name for layer in analysis.layers if layer.name in low for name in (layer.weight, layer.bias)}
+    covered = {
+        name
+        for layer in (*analysis.layers, *analysis.maps)
+        if layer.name in packed
+        for name in (layer.weight, layer.bias)
+    }
     transposed = {node.weight for node in analysis.nodes.values() if node.form == "matmul"}
     inline = {item.name: item for item in quantised.template.graph.initializer}
     found = []
@@ -96,7 +153,7 @@ def _other_tensors(analysis: Analysis, quantised: Quantised, low: set[str]) -> t
         if name in covered:
             continue
         use = "torch" if name not in inline else "transposed" if name in transposed else "both"
-        found.append(PackedTensor(name, analysis.tensors[name].numpy(), use))
+        found.append(PackedTensor(name, tensors[name].numpy(), use))
     known = {item.name for item in found}
     for name, tensor in inline.items():
         if name not in known and tensor.data_location != TensorProto.EXTERNAL:

@@ -76,7 +76,7 @@ def _is_plain(node: onnx.NodeProto) -> bool:
 
 def float_tensors(model: onnx.ModelProto, nodes: Mapping[str, LayerNode]) -> list[str]:
     """The tensors whose range some candidate needs: those that have a grid when every layer runs in int8."""
-    region = Region(_copy(model), {node.index: node for node in nodes.values()})
+    region = Region(_copy(model), {node.index: node for node in nodes.values()}, {})
     names: dict[str, None] = {}
     for index in sorted(region.integer):
         node = region.nodes[index]
@@ -90,13 +90,16 @@ def quantise(
     nodes: Mapping[str, LayerNode],
     quantised: Sequence[str],
     ranges: Mapping[str, Range],
+    maps: Sequence[str] = (),
 ) -> Quantised:
     """The template in which the layers called `quantised` run in int8 and everything else as it can.
 
-    `nodes` come from `layer_nodes(model)`, `ranges` from `activation_ranges`. `model` is not changed.
+    `nodes` come from `layer_nodes(model)`, `ranges` from `activation_ranges`. `maps` names index maps, which run in
+    int8 where their input does. `model` is not changed.
     """
     work = _copy(model)
-    region = Region(work, {nodes[name].index: nodes[name] for name in quantised})
+    layers_of = {nodes[name].index: nodes[name] for name in quantised}
+    region = Region(work, layers_of, {nodes[name].index: nodes[name] for name in maps})
     region.absorb_clamps(ranges)
     roots = region.grids()
     order = list(dict.fromkeys(roots.values()))
@@ -176,7 +179,8 @@ def _declare(work: onnx.ModelProto, activations: int, layers: Sequence[Quantised
     """Takes the float weights of the int8 layers out and declares what stands in for them as external."""
     shapes = {item.name: list(item.dims) for item in dense.graph.initializer}
     gone = {name for layer in layers for name in (layer.node.weight, layer.node.bias) if name is not None}
-    kept = [item for item in work.graph.initializer if item.name not in gone]
+    read = {name for node in work.graph.node for name in node.input}  # constants of an absorbed clamp are not
+    kept = [item for item in work.graph.initializer if item.name not in gone and item.name in read]
     declared = []
     for grid in range(activations):
         declared.append(external(f"a{grid}s", TensorProto.FLOAT, []))

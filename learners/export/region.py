@@ -37,8 +37,9 @@ def data_inputs(node: onnx.NodeProto) -> list[str]:
 class Region:
     """The int8 part of a graph, given the layers that are to run in int8. Edits the model it is given."""
 
-    def __init__(self, model: onnx.ModelProto, layers: Mapping[int, LayerNode]) -> None:
-        self.layers = layers
+    def __init__(self, model: onnx.ModelProto, layers: Mapping[int, LayerNode], maps: Mapping[int, LayerNode]) -> None:
+        self.layers = dict(layers)
+        self._maps = maps
         self.nodes = list(model.graph.node)
         self.constants = {item.name: item for item in model.graph.initializer}
         self.outputs = {item.name for item in model.graph.output}
@@ -52,6 +53,8 @@ class Region:
         for index in range(len(self.nodes)):
             if self._runs_in_int8(index):
                 self.integer.add(index)
+                if index in maps:
+                    self.layers[index] = maps[index]
 
     def absorb_clamps(self, ranges: Mapping[str, Range]) -> None:
         """Drops every Relu or Clip that the unsigned grid after it does by itself."""
@@ -77,7 +80,7 @@ class Region:
                     roots.setdefault(name, name)
             output = node.output[0]
             if output not in self.outputs and self._leaves_int8(index):
-                roots[output] = roots[node.input[0]] if self._moves(node) else output
+                roots[output] = roots[node.input[0]] if self._moves(node) or index in self._maps else output
         return roots
 
     def _runs_in_int8(self, index: int) -> bool:
@@ -92,7 +95,8 @@ class Region:
             for name in inputs
             if name in self._maker
         ]
-        return (node.op_type in MANY_INPUTS | POOLS | CLAMPS or self._moves(node)) and any(carried)
+        follows = node.op_type in MANY_INPUTS | POOLS | CLAMPS or self._moves(node) or index in self._maps
+        return follows and any(carried)
 
     def _moves(self, node: onnx.NodeProto) -> bool:
         """Whether the output holds values of the input and zeros, so that the input's grid fits both."""

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from learners.base import LevelWeights
+from learners.base import Adapted
 from learners.device import single_thread
 from learners.graph.run import Program
 from learners.library.library import Library
 from learners.materialise import materialise
+from learners.stitch import stitched_graph, stitched_tensors
 from objectives.accuracy import evaluate
 from objectives.runtimes.packed import PackedSession
 from objectives.runtimes.table import runtime
@@ -47,14 +48,14 @@ class Verification:
 
 def verify(
     library: Library,
-    levels: dict[str, LevelWeights],
+    adapted: Adapted,
     packed: bytes,
     onnx_file: bytes,
     images: npt.NDArray[np.float32],
 ) -> Verification:
     """Compares the files' outputs on `images` [n, ...]. Raises GiveUpError if two of them differ that must not."""
     model = unpack(packed)
-    stitched = _stitched(library, levels, images)
+    stitched = _stitched(library, adapted, images)
     module = materialise(model)
     with single_thread(), torch.no_grad():
         materialised = _in_batches(module, images)
@@ -74,17 +75,10 @@ def verify(
     return result
 
 
-def _stitched(
-    library: Library, levels: dict[str, LevelWeights], images: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
-    tensors = dict(library.analysis.tensors)
-    for layer in library.analysis.layers:
-        level = levels[layer.name]
-        tensors[layer.weight] = level.weight(tensors[layer.weight])
-        if layer.bias is not None and level.bias is not None:
-            tensors[layer.bias] = level.bias
+def _stitched(library: Library, adapted: Adapted, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    program = Program(stitched_graph(library.analysis, adapted.kept))
     with single_thread(), torch.no_grad():
-        return _in_batches(partial(Program(library.analysis.graph), tensors), images)
+        return _in_batches(partial(program, stitched_tensors(library.analysis, adapted)), images)
 
 
 def _in_batches(

@@ -71,6 +71,18 @@ def fold(
     return graph, {name: tensors[name] for name in graph.parameters()}
 
 
+def norm_gammas(graph: Graph, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """|gamma| of each batch norm that directly follows a layer, by the layer's name; before anything is folded."""
+    found = {}
+    for node in graph.nodes:
+        layer, gamma = graph.node(node.reads(0) or ""), node.reads(1)
+        if node.op != BATCH_NORM or gamma is None or layer is None:
+            continue
+        if gamma in tensors and layer.op in FOLDS_INTO:
+            found[(layer.reads(1) or "").removesuffix(".weight")] = tensors[gamma].abs()
+    return found
+
+
 def _bias_name(weight: str, tensors: Mapping[str, torch.Tensor]) -> str:
     """A name for the bias that a layer has not had; what is called so already may be another operation's."""
     return unused_name(weight.removesuffix("weight") + "bias", tensors)

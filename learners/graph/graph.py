@@ -56,6 +56,10 @@ class Node:
         argument = self.args[position] if position < len(self.args) else None
         return argument.name if isinstance(argument, Ref) else None
 
+    def argument(self, position: int, default: Argument) -> Argument:
+        """Argument `position`, or `default` if the node leaves it out."""
+        return self.args[position] if position < len(self.args) else default
+
     def rename(self, names: Mapping[str, str]) -> Node:
         """The same node, with the values it reads renamed."""
         kwargs = tuple((key, _rename(value, names)) for key, value in self.kwargs)
@@ -149,6 +153,17 @@ def replace_nodes(graph: Graph, edit: Callable[[Node], Node | str]) -> Graph:
         else:
             nodes.append(kept)
     return Graph(graph.input, tuple(nodes), names.get(graph.output, graph.output))
+
+
+def without_unread(graph: Graph) -> Graph:
+    """The graph without the nodes that its output does not depend on."""
+    needed = {graph.output}
+    kept: list[Node] = []
+    for node in reversed(graph.nodes):
+        if node.name in needed:
+            kept.append(node)
+            needed.update(node.references())
+    return Graph(graph.input, tuple(reversed(kept)), graph.output)
 
 
 def _references(argument: Argument) -> Iterator[str]:

@@ -14,6 +14,8 @@ from storage.records.space import Protected
 
 CONVOLUTION = "aten.conv2d.default"
 LINEAR = "aten.linear.default"
+DEPTHWISE = "depthwise convolution"
+INDEX_MAP = "index map"
 UNEVEN_CONVOLUTION = "aten.conv2d.padding"  # folding has made numbers of the others' paddings
 MULTIPLYING = frozenset(
     {
@@ -97,12 +99,13 @@ def count_macs(graph: Graph, tensors: Mapping[str, torch.Tensor], shapes: Mappin
     """Multiply-accumulates of one sample in all convolutions and linear layers, protected ones among them."""
     total = 0
     for node in graph.nodes:
-        weight = tensors.get(node.reads(1) or "")
-        if weight is None or node.op not in MULTIPLYING:
+        if node.op not in MULTIPLYING:
             continue
+        weight = node.reads(1) or ""
+        size = tensors[weight].numel() if weight in tensors else prod(shapes[weight])  # a computed one multiplies, too
         # Each weight is used once at every place: of the output, but of the input where it is a transposed convolution.
         at = shapes[node.reads(0) or ""] if "transpose" in node.op else shapes[node.name]
-        total += weight.numel() * prod(at[1:-1] if node.op == LINEAR else at[2:])
+        total += size * prod(at[1:-1] if node.op == LINEAR else at[2:])
     return total
 
 
@@ -140,7 +143,7 @@ def _layer(node: Node, name: str, tensors: Mapping[str, torch.Tensor], shapes: M
     assert isinstance(groups, int)
     kind = "convolution" if groups == 1 else "grouped convolution"
     if groups > 1 and shape[1] == 1:
-        kind = "depthwise convolution"
+        kind = DEPTHWISE
     stride, padding, dilation = (_pair(node, position, default) for position, default in ((3, 1), (4, 0), (5, 1)))
     macs = prod(shape) * prod(output[2:])
     return Layer(name, kind, node.name, source, weight, bias, shape, groups, stride, padding, dilation, macs)

@@ -15,7 +15,7 @@ import torch
 from torch.export import Dim, ExportedProgram
 from torch.fx import Node as FxNode
 
-from learners.graph.graph import Argument, Graph, Node, Ref, TorchType, unused_name
+from learners.graph.graph import Argument, Graph, Node, Ref, TorchType, unused_name, without_unread
 from learners.graph.operations import PYTHON_OPERATIONS
 from storage.errors import FixInputError
 
@@ -107,7 +107,7 @@ def _convert(program: ExportedProgram) -> Graph:
     source, sink = str(signature.user_inputs[0]), str(signature.user_outputs[0])
     if sink not in names:
         raise FixInputError(f"the model returns {sink}, no tensor that depends on its input: return the logits")
-    return _prune(Graph(names[source], tuple(nodes), names[sink]))
+    return without_unread(Graph(names[source], tuple(nodes), names[sink]))
 
 
 def _own_name(name: str) -> str:
@@ -142,16 +142,6 @@ def _argument(value: object, names: dict[str, str]) -> Argument:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise FixInputError(f"the trace holds a {type(value).__name__}, which a graph cannot: simplify the forward")
-
-
-def _prune(graph: Graph) -> Graph:
-    needed = {graph.output}
-    kept: list[Node] = []
-    for node in reversed(graph.nodes):
-        if node.name in needed:
-            kept.append(node)
-            needed.update(node.references())
-    return Graph(graph.input, tuple(reversed(kept)), graph.output)
 
 
 def _cause(error: Exception) -> str:

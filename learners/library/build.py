@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from math import prod
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +13,22 @@ import torch
 
 from learners import gram
 from learners.analysis import Analysis
-from learners.base import Learner, LevelWeights, level_bits
+from learners.base import GroupLearner, Learner, LevelWeights, WeightLearner, split
+from learners.channel.consumers import find_consumers, row_powers, unit_columns
+from learners.channel.criteria.base import CriterionInput
+from learners.channel.plan import GroupLevels
 from learners.device import pick_device, single_thread
 from learners.export import activations
-from learners.export.activations import Range, activation_ranges
-from learners.export.packing import FLOAT_BITS, level_bytes, pack_candidate
+from learners.export.activations import activation_ranges
 from learners.export.qdq import float_tensors
-from learners.gram import collect_grams
-from learners.graph.layers import Layer
+from learners.gram import AnyGram, collect_grams
+from learners.library.adapt import Variant, adapt_layer, consumer_of
+from learners.library.costs import LayerErrors
+from learners.library.gradients import taylor_products
 from learners.library.library import FORMAT, Library, LibraryContent, write_library
+from learners.library.space import precision_sites, search_space
+from learners.library.wiring import Wiring, kept_columns, wire
 from storage.files import file_lock
-from storage.records.space import Level, SearchSpace, Site
-from storage.slim import InputContract, pack
 
 Progress = Callable[[str, int, int], None]  # what is being done, how many steps are done, of how many
 
@@ -63,7 +67,7 @@ def open_or_build(
         with file_lock(path.with_suffix(".lock"), wait=True):
             if not path.exists():
                 write_library(path, build(analysis, images, learners, seed, progress))
-    return Library(path, identifier)
+    return Library(path, identifier, learners)
 
 
 def library_path(folder: Path, identifier: str) -> Path:
@@ -80,98 +84,81 @@ def build(
 ) -> LibraryContent:
     """Calibrates and adapts every layer to every level. `images` are calibration images [n, ...]."""
     device = pick_device()
-    (learner,) = learners  # one learner so far; a second one takes the first one's weights here
-    total = len(analysis.layers) + 2
+    channels, weights = split(learners)
+    total = len(analysis.producers) + len(analysis.groups) * (channels is not None) + 2
+    steps = iter(range(total))
     with single_thread(), torch.no_grad():
-        progress("calibrating activations", 0, total)
-        ranges = activation_ranges(analysis.dense, float_tensors(analysis.dense, analysis.nodes), images)
-        progress("collecting statistics", 1, total)
+        progress("calibrating activations", next(steps), total)
+        names = float_tensors(analysis.template, analysis.nodes)
+        ranges = activation_ranges(analysis.template, names, images)
+        progress("collecting statistics", next(steps), total)
         tensors = {name: tensor.to(device) for name, tensor in analysis.tensors.items()}
-        grams = collect_grams(analysis.graph, tensors, analysis.layers, torch.from_numpy(images).to(device), seed)
-        levels: dict[str, tuple[LevelWeights, ...]] = {}
-        for index, layer in enumerate(analysis.layers):
-            progress(f"fitting {layer.name}", index + 2, total)
-            bias = tensors[layer.bias] if layer.bias is not None else None
-            found = learner.adapt(layer, tensors[layer.weight], bias, grams[layer.name])
-            levels[layer.name] = tuple(_on_cpu(level) for level in found)
-    space = search_space(analysis, learner.name, levels, ranges)
-    return LibraryContent(analysis, ranges, levels, space)
-
-
-def planned_space(analysis: Analysis, learner: Learner) -> SearchSpace:
-    """The space before anything is built: exact costs, errors all zero."""
-    blank = {layer.name: tuple(_blank(layer, name) for name in learner.levels(layer)) for layer in analysis.layers}
-    unit = dict.fromkeys(float_tensors(analysis.dense, analysis.nodes), Range(0.0, 1.0))
-    return search_space(analysis, learner.name, blank, unit)
-
-
-def search_space(
-    analysis: Analysis,
-    learner: str,
-    levels: dict[str, tuple[LevelWeights, ...]],
-    ranges: dict[str, Range],
-) -> SearchSpace:
-    """The sites with exact costs. What a file costs besides is read off one that is packed for the purpose."""
-    sites = tuple(_site(layer, learner, levels[layer.name]) for layer in analysis.layers)
-    middle = {name: found[len(found) // 2] for name, found in levels.items()}
-    contract = InputContract(analysis.input_shape, (0.0,), (1.0,))
-    packed = len(pack(pack_candidate(analysis, middle, ranges, contract)))
-    fixed = packed - sum(site.levels[len(site.levels) // 2].size_bytes for site in sites)
-    return SearchSpace(sites, analysis.protected, fixed)
-
-
-def _blank(layer: Layer, level: str) -> LevelWeights:
-    """A level with weights of zero, for its size."""
-    bits = level_bits(level)
-    rows = layer.shape[0]
-    if bits == FLOAT_BITS:
-        return LevelWeights(level, bits, None, None, None, None, 0.0, "")
-    return LevelWeights(
-        level=level,
-        bits=bits,
-        codes=torch.zeros(layer.shape, dtype=torch.uint8),
-        scale=torch.ones(rows, dtype=torch.float16),
-        zero=torch.zeros(rows, dtype=torch.uint8),
-        bias=torch.zeros(rows),
-        error=0.0,
-        method="",
-    )
-
-
-def _site(layer: Layer, learner: str, levels: Sequence[LevelWeights]) -> Site:
-    rows = layer.rows * layer.groups
-    return Site(
-        name=layer.name,
-        learner=learner,
-        kind=layer.kind,
-        macs=layer.macs,
-        weights=prod(layer.shape),
-        levels=tuple(
-            Level(
-                item.level,
-                item.bits,
-                level_bytes(item.bits, rows, prod(layer.shape)),
-                item.error,
-                item.method,
+        batch = torch.from_numpy(images).to(device)
+        grams = collect_grams(analysis.graph, tensors, analysis.producers, batch, seed)
+        groups: tuple[GroupLevels, ...] = ()
+        if channels is not None:
+            given = CriterionInput(
+                coupling=analysis.coupling,
+                layers={layer.name: layer for layer in analysis.producers},
+                tensors=tensors,
+                consumers=find_consumers(analysis.producers, analysis.coupling, tensors, grams),
+                gammas=analysis.gammas,
+                gradients=cache(lambda: taylor_products(analysis.graph, tensors, analysis.layers, batch)),
+                seed=seed,
             )
-            for item in levels
-        ),
-    )
+            found = []
+            for group in analysis.groups:
+                progress(f"ordering the channels of {group.name}", next(steps), total)
+                counts = channels.counts(group)
+                found.append(GroupLevels.of(group, channels.order(group, given, min(counts)), counts))
+            groups = tuple(found)
+        wirings = wire(analysis, groups, precision_sites(analysis, groups, weights))
+        variants: dict[str, tuple[Variant, ...]] = {}
+        errors: dict[str, LayerErrors] = {}
+        for wiring in wirings:
+            progress(f"fitting {wiring.layer.name}", next(steps), total)
+            statistics = grams[wiring.layer.name]
+            variants[wiring.layer.name], errors[wiring.layer.name] = _fit(
+                wiring, analysis, tensors, statistics, groups, channels, weights
+            )
+    levels = {name: tuple(item.levels for item in found) for name, found in variants.items()}
+    joint = {item.layer.name: grams[item.layer.name] for item in wirings if len(item.sources) > 1}
+    space = search_space(analysis, groups, learners, levels, errors, ranges)
+    return LibraryContent(analysis, ranges, groups, levels, space, joint)
 
 
-def _on_cpu(level: LevelWeights) -> LevelWeights:
-    def move(tensor: torch.Tensor | None) -> torch.Tensor | None:
-        return None if tensor is None else tensor.cpu()
+def _fit(
+    wiring: Wiring,
+    analysis: Analysis,
+    tensors: Mapping[str, torch.Tensor],
+    statistics: AnyGram,
+    groups: Sequence[GroupLevels],
+    channels: GroupLearner | None,
+    weights: WeightLearner | None,
+) -> tuple[tuple[Variant, ...], LayerErrors]:
+    """A layer for every level of the group that it reads; of several groups for the dense inputs, with each group's
+    own error."""
+    layer = wiring.layer
+    bias = tensors[layer.bias] if layer.bias is not None else None
+    consumer = consumer_of(layer, tensors[layer.weight], statistics, unit_columns(layer, analysis.coupling))
+    pruned: dict[int, npt.NDArray[np.float64]] = {}
+    found = [adapt_layer(consumer, bias, torch.arange(layer.columns), channels, weights)]
+    for source in wiring.sources:
+        lost = [found[0].pruned]
+        for level in range(1, len(groups[source].counts)):
+            columns = kept_columns(wiring, analysis, groups[source].removed(level))
+            alone = weights if len(wiring.sources) == 1 else None
+            variant = adapt_layer(consumer, bias, columns, channels, alone)
+            lost.append(variant.pruned)
+            if len(wiring.sources) == 1:
+                found.append(variant)
+        pruned[source] = torch.stack(lost).numpy()
+    rounded = np.stack([np.stack([_rows(level) for level in variant.levels]) for variant in found])
+    power = row_powers(consumer.weight, statistics).reshape(-1).cpu().numpy()
+    return tuple(found), LayerErrors(power, pruned, rounded)
 
-    return LevelWeights(
-        level.level,
-        level.bits,
-        move(level.codes),
-        move(level.scale),
-        move(level.zero),
-        move(level.bias),
-        level.error,
-        level.method,
-        level.exponent,
-        level.bias_exponent,
-    )
+
+def _rows(level: LevelWeights) -> npt.NDArray[np.float64]:
+    assert level.row_errors is not None
+    array: npt.NDArray[np.float64] = level.row_errors.numpy()
+    return array

@@ -14,7 +14,11 @@ from dataclasses import dataclass
 import torch
 
 BYTE_BITS = 8
-BYTE_ZERO = 254  # 8-bit codes are symmetric, 0 to 254 around 127, so that they are int8 values as they stand
+# The int8 values that weights are run as stay within +-64. Processors without VNNI add the products of two weights with
+# two uint8 activations in 16 bits, which larger ones overflow: 255 * (64 + 64) is just below 2^15. ONNX Runtime's own
+# remedy, `session.x64quantprecision`, takes the whole gain of int8 there (docs/why/low-bits.md).
+LARGEST_INT8 = 64
+BYTE_ZERO = 2 * LARGEST_INT8  # 8-bit codes are symmetric, 0 to 128 around 64: a weight has 129 values, in one byte
 
 # Shares of the full range that the search tries as the width of the grid. Clipping pays below 8 bits; at 2 bits the
 # best width for a normal distribution is less than half the range of a thousand samples.
@@ -56,7 +60,7 @@ class Grid:
 
 
 def largest_code(bits: int) -> int:
-    """The largest code of a width: 2^bits - 1, but 254 at 8 bits (see BYTE_ZERO)."""
+    """The largest code of a width: 2^bits - 1, but 128 at 8 bits (see BYTE_ZERO)."""
     return BYTE_ZERO if bits == BYTE_BITS else 2**bits - 1
 
 
@@ -123,5 +127,5 @@ def _centres(
         (symmetric, torch.full_like(low, float(largest))),
         (symmetric, torch.full_like(low, float(largest + 1))),
         (symmetric, torch.full_like(low, float(largest - 1))),
-        (span, skewed),
+        *([(span, skewed)] if largest <= LARGEST_INT8 // 2 else []),  # a wider grid off centre would leave +-64
     ]

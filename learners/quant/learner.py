@@ -7,7 +7,7 @@ from functools import partial
 
 import torch
 
-from learners.base import LevelWeights
+from learners.base import LearnerOptions, LevelWeights
 from learners.gram import AnyGram, Gram
 from learners.graph.layers import Layer
 from learners.quant.gptq import gptq
@@ -29,9 +29,9 @@ class QuantLearner:
     """Scales of least squared error, GPTQ, refitted scales, coordinate descent, bias correction; all widths at once."""
 
     name = "quant"
-    recipe = "quant-2"
+    recipe = "quant-3"
 
-    def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
+    def __init__(self, options: LearnerOptions, widths: Sequence[int] = WIDTHS) -> None:  # noqa: ARG002 - has none
         """`widths` in bits, at most 8, the widest first."""
         self._widths = tuple(widths)
 
@@ -56,8 +56,8 @@ class QuantLearner:
         else:
             codes, method = grid.encode(stacked), ROUND_METHOD
             error = partial(_diagonal_error, variance=variance)
-        levels = [LevelWeights(ORIGINAL, 32, None, None, None, bias, 0.0, UNCHANGED)]
-        power = float(error(torch.zeros_like(matrix), approximation=matrix).sum())
+        exact = torch.zeros(len(weight), dtype=torch.float64)
+        levels = [LevelWeights(ORIGINAL, 32, weight, None, None, None, bias, exact, UNCHANGED)]
         mean = gram.mean.to(weight.device)
         for index, bits in enumerate(self._widths):
             start, stop = index * layer.rows, (index + 1) * layer.rows
@@ -69,11 +69,12 @@ class QuantLearner:
                 LevelWeights(
                     level=f"w{bits}",
                     bits=bits,
+                    values=None,
                     codes=rows.reshape(layer.shape).to(torch.uint8),
                     scale=part.scale.reshape(-1).half(),
                     zero=part.zero.reshape(-1).to(torch.uint8),
                     bias=corrected,
-                    error=float(error(matrix, approximation=approximation).sum()) / max(power, SMALLEST_VARIANCE),
+                    row_errors=error(matrix, approximation=approximation).reshape(-1) * 4.0**exponent,
                     method=method,
                     exponent=exponent,
                     bias_exponent=bias_exponent,

@@ -11,6 +11,7 @@ from storage.errors import FixInputError
 
 RUNTIMES: Mapping[str, str] = {
     "onnxruntime": "objectives.runtimes.onnxruntime:OnnxRuntime",
+    "openvino": "objectives.runtimes.openvino:OpenVino",
 }
 
 

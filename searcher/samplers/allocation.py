@@ -1,104 +1,157 @@
-"""Exact allocation: for ever more budgets, the plan of least total error that fits."""
+"""Exact allocation: for ever more budgets and pressures, the plan of least total error."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
-from searcher.knapsack import solve
+from searcher.allocation.elimination import Elimination
+from searcher.allocation.knapsack import Frontier, solve
+from searcher.allocation.problem import ERROR, QUANTITIES, Problem
+from searcher.allocation.reach import Reach
+from searcher.allocation.sequence import log_between, van_der_corput
+from searcher.allocation.spread import spread
+from searcher.allocation.targets import FOCUS_SHARES, focus
+from searcher.allocation.variants import variants
 from searcher.samplers.base import SamplerContext, Scored
 from storage.records.candidate import Candidate
+from storage.records.space import CHANNEL, SearchSpace
 
-# Where the file of a target's exact plan would miss it by the few bytes that compression varies.
-FOCUS_SHARES = (0.998, 0.99, 0.97, 0.94, 1.03)
-BYTE_BITS = 8
-# Share of the budgets above the size of uniform 8 bits, where nothing is left to gain in accuracy.
-LARGE_SHARE = 1 / 16
-MOST_MISSES = 64  # budgets in a row that gave nothing new, after which the rest of the plans come by size
+BYTE_BITS = 8  # uniform 8 bits lose nothing: what an error may be at the sizes above
+MOST_MISSES = 64  # plans in a row that were not new, after which others are tried
+SIZE = QUANTITIES.index("size")
+
+Plan = tuple[int, ...]  # the level of every site
+Plans = Sequence[Plan]
 
 
 class AllocationSampler:
-    """Plans over the whole range of sizes, each the best one for its budget by the additive error (design section 4).
+    """Plans of all sizes and speeds, each the best one by the additive error (design section 4).
 
-    First come the sizes that the targets name, then budgets spread evenly over the logarithm of the size, the gaps
-    halved again and again (a van der Corput sequence), so that any number of candidates covers the range.
+    First come plans that are exact for all budgets of the targets together, then plans spread over the logarithms of
+    size and speed so that any number of candidates covers the range, then variants of what there was. Where sites are
+    uncoupled and size is the only budget, a knapsack gives the exact plan of every size; otherwise targets are met by
+    mixed-integer programs and the spread is Lagrangian.
     """
 
     def __init__(self, context: SamplerContext) -> None:
         space = context.space
         self._library = context.library
-        self._fixed = space.fixed_bytes
-        self._frontier = solve(
-            [[level.size_bytes for level in site.levels] for site in space.sites],
-            [[level.error for level in site.levels] for site in space.sites],
-        )
-        self._byte_size = sum(
-            next(
-                (level.size_bytes for level in site.levels if level.bits == BYTE_BITS),
-                site.levels[-1].size_bytes,
-            )
-            for site in space.sites
-        )
-        self._focus = context.focus_bytes
-        self._known = context.known
-        self.notes: tuple[str, ...] = ()
-        if not self._frontier.exact:
-            self.notes = (
-                f"plans are exact to {self._frontier.unit} bytes a layer: the exact table of this model is too large",
-            )
-        self._seen: set[int] = set()
-        self._budgets = self._sequence()
+        self._problem = Problem.build(space, context.latency)
+        self._eight = _eight_bits(space)
+        self._reach = Reach()
+        self._known = sorted(item.levels for item in context.known if space.contains(item.levels))
+        self._seen = set(self._known)
+        self._order: list[Plan] = []  # all that was proposed
+        if all(len(term.sites) == 1 for term in self._problem.terms) and all(
+            budget.objective == "size" for budget in context.budgets
+        ):
+            targets, plans = self._with_knapsack([budget.limit for budget in context.budgets])
+        else:
+            targets, plans = self._with_prices(context)
+        self._plans = self._sequence(targets, plans)
 
     def ask(self, count: int) -> Sequence[Candidate]:
         """See `Sampler.ask`."""
-        found: list[Candidate] = []
-        while len(found) < count and len(self._seen) < len(self._frontier):
-            index = self._frontier.within(next(self._budgets))
-            if index is not None and index not in self._seen:
-                self._seen.add(index)
-                candidate = Candidate(self._frontier.plan(index), self._library)
-                if candidate not in self._known:
-                    found.append(candidate)
-        return found
+        return [Candidate(levels, self._library) for levels in islice(self._plans, count)]
 
     def tell(self, scored: Sequence[Scored]) -> None:
-        """The plans do not depend on scores."""
+        """Plans of errors with which the first ones have failed are not proposed."""
+        self._reach.learn(
+            [
+                (self._problem.cost("error", item.candidate.levels), item.score)
+                for item in scored
+                if item.score is not None
+            ]
+        )
 
-    def _sequence(self) -> Iterator[int]:
-        """Budgets in bytes for the sites together; comes by every plan of the frontier in the end."""
-        for size in self._focus:
-            for share in FOCUS_SHARES:
-                yield int(size * share) - self._fixed
-        smallest, largest = int(self._frontier.sizes[0]), int(self._frontier.sizes[-1])
-        middle = min(max(self._byte_size, smallest), largest)
-        yield smallest
-        yield largest
+    def _sequence(self, targets: Plans, plans: Iterator[Plan]) -> Iterator[Plan]:
+        """All plans of the space in the end, each once."""
+        yield from filter(self._is_new, targets)
         misses = 0
-        for step in range(1, 2**62):
-            before = len(self._seen)
-            yield _budget(van_der_corput(step), smallest, middle, largest)
-            misses = misses + 1 if len(self._seen) == before else 0
+        for levels in plans:
+            misses += 1
+            if self._is_new(levels):
+                misses = 0
+                yield levels
             if misses > MOST_MISSES:
                 break
-        for size in self._frontier.sizes:
-            yield int(size)
+        dense = (0,) * len(self._problem.counts)
+        if self._is_new(dense):
+            yield dense
+        yield from filter(self._is_new, variants(self._problem, [*self._order, *self._known]))
+
+    def _is_new(self, levels: Plan) -> bool:
+        """Notes that a plan is proposed, unless it was."""
+        if levels in self._seen:
+            return False
+        self._seen.add(levels)
+        self._order.append(levels)
+        return True
+
+    def _with_prices(self, context: SamplerContext) -> tuple[Plans, Iterator[Plan]]:
+        """Plans for the targets, and the spread, of any problem."""
+        elimination = Elimination(self._problem)
+        channels = [index for index, site in enumerate(context.space.sites) if site.learner == CHANNEL]
+        found = focus(elimination, context.budgets)
+        targets = list(found.plans)
+        if channels:
+            targets += focus(Elimination(self._problem.with_first_level(channels)), context.budgets).plans
+        self.notes: tuple[str, ...] = (*elimination.notes, *found.notes)
+        negligible = self._problem.cost("error", self._eight)
+        return targets, spread(elimination, channels, negligible, self._reach)
+
+    def _with_knapsack(self, limits: Sequence[float]) -> tuple[Plans, Iterator[Plan]]:
+        """Plans for the targets, and the spread, where each cost and error depends on one site."""
+        terms = self._problem.terms
+        # A part of a byte counts as a byte, which keeps every plan within its budget.
+        frontier = solve(
+            [[math.ceil(size) for size in term.tables[SIZE]] for term in terms],
+            [term.tables[ERROR].tolist() for term in terms],
+        )
+        self.notes = ()
+        if not frontier.exact:
+            self.notes = (
+                f"plans are exact to {frontier.unit} bytes a layer: the exact table of this model is too large",
+            )
+
+        def plan(index: int) -> Plan:
+            levels = [0] * len(self._problem.counts)
+            for term, level in zip(terms, frontier.plan(index), strict=True):
+                levels[term.sites[0]] = level
+            return tuple(levels)
+
+        fixed = math.ceil(self._problem.fixed[SIZE])
+        within = [frontier.within(int(share * limit) - fixed) for limit in limits for share in FOCUS_SHARES]
+        middle = int(self._problem.cost("size", self._eight)) - fixed
+        return [plan(index) for index in within if index is not None], map(plan, _sizes(frontier, middle))
 
 
-def _budget(share: float, smallest: int, middle: int, largest: int) -> int:
-    """A size between smallest and largest: most of [0, 1) lies below `middle`, evenly in the logarithm."""
-    if share < 1 - LARGE_SHARE:
-        low, high, part = smallest, middle, share / (1 - LARGE_SHARE)
-    else:
-        low, high, part = middle, largest, (share - (1 - LARGE_SHARE)) / LARGE_SHARE
-    low, high = max(low, 1), max(high, 1)
-    return round(math.exp(math.log(low) + part * (math.log(high) - math.log(low))))
+def _eight_bits(space: SearchSpace) -> Plan:
+    """The plan of 8 bits wherever a site has them, and the original elsewhere."""
+    return tuple(
+        next((index for index, level in enumerate(site.levels) if level.bits == BYTE_BITS), 0) for site in space.sites
+    )
 
 
-def van_der_corput(index: int) -> float:
-    """The binary digits of `index` mirrored behind the point: 1/2, 1/4, 3/4, 1/8, 5/8, ..."""
-    value, unit = 0.0, 0.5
-    while index:
-        value += unit * (index & 1)
-        index >>= 1
-        unit /= 2
-    return value
+def _sizes(frontier: Frontier, middle: int) -> Iterator[int]:
+    """Indices into a frontier: its ends, sizes between them ever closer together, then all that are left by size."""
+    smallest, largest = int(frontier.sizes[0]), int(frontier.sizes[-1])
+    middle = min(max(middle, smallest), largest)
+    yield 0
+    yield len(frontier) - 1
+    misses = 0
+    seen = {0, len(frontier) - 1}
+    step = 0
+    while misses <= MOST_MISSES:
+        step += 1
+        size = math.exp(log_between(van_der_corput(step), *(max(size, 1) for size in (smallest, middle, largest))))
+        index = frontier.within(round(size))
+        if index is None or index in seen:
+            misses += 1
+            continue
+        misses = 0
+        seen.add(index)
+        yield index
+    yield from (index for index in range(len(frontier)) if index not in seen)

@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from searcher.allocation.budget import Budget
 from storage.records.candidate import Candidate
+from storage.records.latency import LatencyTable
 from storage.records.space import SearchSpace
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A candidate with what rung 1 has found of it; None where its evaluation failed."""
+    """A candidate with what rung 1 has found of it; the score is None where its evaluation failed."""
 
     candidate: Candidate
     score: float | None  # soft accuracy in percent, higher is better
-    size_bytes: int
+    size_bytes: int  # predicted, as are the other costs
+    macs: float
+    latency_ms: float | None = None  # None without a latency table
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,16 @@ class SamplerContext:
     space: SearchSpace
     library: str  # id of the weights that candidates start from
     seed: int
-    focus_bytes: tuple[int, ...]  # sizes that the targets name, worth an exact plan
+    budgets: tuple[Budget, ...]  # what the targets allow, worth plans that are exact for all of them together
     known: frozenset[Candidate] = frozenset()  # the baselines: scored anyway, not worth proposing
+    latency: LatencyTable | None = None  # None where nothing is known of latency
+
+    def __post_init__(self) -> None:
+        objectives = [budget.objective for budget in self.budgets]
+        if len(set(objectives)) != len(objectives):
+            raise ValueError("two budgets limit one objective")
+        if self.latency is None and "latency" in objectives:
+            raise ValueError("a budget of latency needs a latency table")
 
 
 class Sampler(Protocol):

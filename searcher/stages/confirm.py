@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
@@ -15,13 +15,15 @@ from objectives.hardware import available_cores
 from objectives.paired import pack_scores, paired_drop
 from objectives.runtimes.base import Session
 from objectives.targets import Figures, meets, rank_key, shortfall
-from searcher.baselines import DENSE
-from searcher.front import confirmed_front, quick_front, rows, spread
-from searcher.stages.context import StudyContext
+from searcher.allocation.budget import Budget
+from searcher.baselines import DENSE, uniform
+from searcher.front import confirmed_front, quick_front, rows, spread, useful
+from searcher.stages.context import StudyContext, study_budgets
 from searcher.stages.files import export
 from storage.errors import DiskFullError, GiveUpError
 from storage.records.candidate import Trial
 from storage.records.measurement import Direction, Measurement, Result, Rung
+from storage.records.target import Objective
 
 STAGE = "confirmed"
 SPREAD_ROWS = 16  # of the front that are confirmed first, over its whole range
@@ -30,6 +32,9 @@ NEAREST = 2  # of the quick front, to the target, that are confirmed whatever el
 MOST_BATCH = 64
 BATCH_BYTES = 2**22  # of the images of one call
 DEFAULT_DROP = 1.0  # points; where users look when they name no drop
+BYTE_BITS = 8  # another tool's int8 file is predicted as our own
+# What a cost target limits, in the results: latencies are predicted until the end.
+COSTS: Mapping[Objective, str] = {"size": "size", "macs": "macs", "latency": "predicted_latency"}
 
 
 def confirm(context: StudyContext, dense_outputs: npt.NDArray[np.float32]) -> None:
@@ -57,8 +62,9 @@ class Confirmation:
 
     def run(self) -> None:
         """Round one covers the front, round two looks closer where the target's boundary lies."""
+        context = self._context
         searched = [item for number, item in self._quick.items() if self._trials[number].baseline is None]
-        front = quick_front(searched)
+        front = quick_front(useful(searched, self._quick[1].value("accuracy"), context.config.target.max_drop))
         first = spread(front, SPREAD_ROWS, [item.number for item in self._around_target(front)])
         baselines = [number for number, trial in self._trials.items() if trial.baseline is not None]
         round_one = [*baselines, *(item.number for item in first)]
@@ -96,14 +102,15 @@ class Confirmation:
             context.progress.event(f"{trial.baseline or f'candidate {number}'} failed: {error}")
             return
         self._results[number] = result
-        front = confirmed_front(list(self._results.values()))
+        dense, allowed = context.dense.accuracy, context.config.target.max_drop
+        front = confirmed_front(useful(list(self._results.values()), dense, allowed))
         context.store.record(context.name, result, rows(front, self._meeting(front)))
         context.checkpoint(STAGE)
         context.progress.update(STAGE, len(self._results), total, self._best())
 
     def _meeting(self, front: Sequence[Result]) -> list[int]:
         """Numbers of the results that meet the target, the one to recommend first: they stay on a thinned front."""
-        target, dense = self._context.config.target, self._context.dense
+        target, dense = self._context.config.target, self._context.predicted_dense
         figures = {item.number: _figures(item, item.value("drop")) for item in front}
         good = [number for number, item in figures.items() if meets(target, item, dense)]
         return sorted(good, key=lambda number: (rank_key(target, figures[number], dense), number))
@@ -131,12 +138,18 @@ class Confirmation:
                 Measurement("drop", drop.drop_points, "points", Direction.MINIMIZE, count, *bounds),
                 Measurement("size", exported.size_bytes, "bytes", Direction.MINIMIZE),
                 Measurement("onnx_size", exported.onnx_bytes, "bytes", Direction.MINIMIZE),
-                Measurement("macs", context.dense.macs, "macs", Direction.MINIMIZE),
+                Measurement("macs", self._macs(trial), "macs", Direction.MINIMIZE),
+                *context.predicted(trial.candidate.levels or uniform(context.space, BYTE_BITS)),
             ),
             per_image=pack_scores(scores),
             artifact=str(trial.number),
             seconds=time.thread_time() - started,
         )
+
+    def _macs(self, trial: Trial) -> int:
+        """Of a candidate by its channels; another tool's baseline has those of the dense model."""
+        context = self._context
+        return context.space.macs(trial.candidate.levels) if trial.candidate.levels else context.dense.macs
 
     def _stoppable(self, session: Session) -> Session:
         def run(batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -148,7 +161,7 @@ class Confirmation:
 
     def _best(self) -> str:
         """The searched file to recommend so far, in a few words; none until one is confirmed."""
-        target, dense = self._context.config.target, self._context.dense
+        target, dense = self._context.config.target, self._context.predicted_dense
         searched = [item for number, item in self._results.items() if self._trials[number].baseline is None]
         if not searched:
             return ""
@@ -164,32 +177,43 @@ class Confirmation:
 
         def distance(item: Result) -> tuple[float, float]:
             figures = _figures(item, dense - item.value("accuracy"))
-            return shortfall(self._context.config.target, figures, self._context.dense), item.value("size")
+            return shortfall(self._context.config.target, figures, self._context.predicted_dense), item.value("size")
 
         return sorted(front, key=distance)[:NEAREST]
 
     def _boundary(self, searched: Sequence[Result], round_one: Set[int]) -> list[int]:
-        """Numbers of further candidates to confirm, where a user would look: just within the sizes that the target
-        names, and between the smallest file that keeps the allowed drop and the next smaller one.
+        """Numbers of further candidates to confirm, where a user would look: just within the costs that the target
+        names, and between the cheapest file that keeps the allowed drop and the next cheaper one.
 
-        All searched candidates are considered, not only the quick front: each is the best plan for its size by the
-        additive error, and the quick images are too few to tell neighbours apart. Only the results of `round_one`
-        count, so that a study resumed in the middle of round two chooses the same.
+        All searched candidates are considered, not only the quick front: the quick images are too few to tell
+        neighbours apart. Only the results of `round_one` count, so that a study resumed in the middle of round two
+        chooses the same.
         """
         confirmed = [item for number, item in self._results.items() if number in round_one]
-        rest = sorted((item for item in searched if item.number not in round_one), key=_size_and_number)
         target = self._context.config.target
-        dense_bytes = self._context.dense.size_bytes
-        limits = [cost.limit(dense_bytes) for cost in target.costs if cost.objective == "size"]
-        near = [item for item in rest if limits and item.value("size") <= min(limits)][-TARGET_ROWS // 2 :]
+        limits = [item for item in study_budgets(self._context) if item.limit > 0]
+        main = COSTS[limits[0].objective] if limits else "size"
+        rest = [item for item in searched if item.number not in round_one]
+        rest.sort(key=lambda item: (item.value(main), item.number))
+        near = self._near(rest, limits) if limits else []
         allowed = target.max_drop if target.max_drop is not None else DEFAULT_DROP
-        good = min((item.value("size") for item in confirmed if item.value("drop") <= allowed), default=0.0)
-        bad = max((item.value("size") for item in confirmed if item.value("size") < good), default=0.0)
-        between = [item for item in rest if bad < item.value("size") < good and item not in near]
+        good = min((item.value(main) for item in confirmed if item.value("drop") <= allowed), default=0.0)
+        bad = max((item.value(main) for item in confirmed if item.value(main) < good), default=0.0)
+        between = [item for item in rest if bad < item.value(main) < good and item not in near]
         count = min(TARGET_ROWS - len(near), len(between))
         # Evenly spread over the gap, its ends excluded: they are confirmed already.
         chosen = [between[(2 * index + 1) * len(between) // (2 * count)] for index in range(count)]
         return sorted(item.number for item in (*near, *chosen))
+
+    def _near(self, rest: Sequence[Result], limits: Sequence[Budget]) -> list[Result]:
+        """The candidates within all limits that promise most: of one limit the nearest to it, of several those of the
+        least additive error."""
+        within = [item for item in rest if all(item.value(COSTS[limit.objective]) <= limit.limit for limit in limits)]
+        if len(limits) > 1:
+            space = self._context.space
+            errors = {item.number: space.error(self._trials[item.number].candidate.levels) for item in within}
+            within.sort(key=lambda item: (-errors[item.number], item.number))
+        return within[-TARGET_ROWS // 2 :]
 
 
 def evaluation_batch(images: npt.NDArray[np.float32]) -> int:
@@ -197,9 +221,7 @@ def evaluation_batch(images: npt.NDArray[np.float32]) -> int:
     return max(1, min(MOST_BATCH, BATCH_BYTES // int(images[0].nbytes)))
 
 
-def _size_and_number(item: Result) -> tuple[float, int]:
-    return item.value("size"), item.number
-
-
 def _figures(result: Result, drop: float) -> Figures:
-    return Figures(result.value("accuracy"), drop, int(result.value("size")), None, int(result.value("macs")))
+    latency = result.get("predicted_latency")
+    size, macs = int(result.value("size")), int(result.value("macs"))
+    return Figures(result.value("accuracy"), drop, size, latency.value if latency is not None else None, macs)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from learners.library.library import Library
 from objectives.workload.workload import Workload
+from searcher.allocation.budget import Budget
 from searcher.progress import Progress
 from storage.artifacts import ArtifactStore
 from storage.home import Home
 from storage.records.config import StudyConfig
 from storage.records.dense import DenseFacts
+from storage.records.latency import LatencyTable
+from storage.records.measurement import Direction, Measurement
 from storage.records.space import SearchSpace
 from storage.slim import InputContract
 from storage.store import StudyStore
@@ -44,6 +48,25 @@ class StudyContext:
     dense: DenseFacts
     progress: Progress
     clock: Clock
+    latency: LatencyTable | None = None  # None where no table could be made
+
+    def predicted_ms(self, levels: Sequence[int]) -> float | None:
+        """Predicted latency of a candidate; None without a table."""
+        return None if self.latency is None else self.latency.milliseconds(self.space, levels)
+
+    def predicted(self, levels: Sequence[int]) -> tuple[Measurement, ...]:
+        """Predicted latency and speed-up as measurements; none without a table."""
+        if self.latency is None:
+            return ()
+        return (
+            Measurement("predicted_latency", self.latency.milliseconds(self.space, levels), "ms", Direction.MINIMIZE),
+            Measurement("predicted_speedup", self.latency.speedup(self.space, levels), "x", Direction.MAXIMIZE),
+        )
+
+    @property
+    def predicted_dense(self) -> DenseFacts:
+        """The dense model with its predicted latency, by which predicted ones are judged."""
+        return self.dense if self.latency is None else replace(self.dense, latency_ms=self.latency.dense_ms)
 
     @property
     def space(self) -> SearchSpace:
@@ -63,6 +86,18 @@ class StudyContext:
     def checkpoint(self, stage: str) -> None:
         """Notes in the store what the study is doing and how long it has taken."""
         self.store.update_study(self.name, stage=stage, seconds=self.clock.seconds)
+
+
+def study_budgets(context: StudyContext) -> tuple[Budget, ...]:
+    """What the targets allow in bytes, MACs and predicted milliseconds; latency only where it can be predicted."""
+    dense = {"size": float(context.dense.size_bytes), "macs": float(context.dense.macs)}
+    if context.latency is not None:
+        dense["latency"] = context.latency.dense_ms
+    return tuple(
+        Budget(cost.objective, cost.limit(dense[cost.objective]))
+        for cost in context.config.target.costs
+        if cost.objective in dense
+    )
 
 
 def input_contract(workload: Workload) -> InputContract:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from learners.analysis import Analysis, analyse
-from learners.base import Learner
+from learners.base import Learner, LearnerOptions
 from learners.device import single_thread
 from learners.library.build import Progress as BuildProgress
-from learners.library.build import open_or_build, planned_space
+from learners.library.build import open_or_build
 from learners.library.library import Library
-from learners.table import learner
+from learners.library.space import planned_space
+from learners.table import in_order
 from objectives.accuracy import evaluate
 from objectives.hardware import describe
 from objectives.runtimes.table import runtime
@@ -61,29 +63,38 @@ def prepare(config: StudyConfig, progress: Progress) -> Prepared:
     progress.update("reading", 2, steps, "tracing the model")
     with single_thread():
         analysis = analyse(model, workload.input_shape, config.search.keep, config.seed)
-    learners = tuple(learner(name) for name in config.search.learners)
-    space = planned_space(analysis, learners[0])
+    learners = study_learners(config)
+    space = planned_space(analysis, learners)
     prepared = Prepared(config, workload, analysis, learners, space)
     check_reachable(prepared)
     progress.update("reading", steps, steps)
     return prepared
 
 
+def study_learners(config: StudyConfig) -> tuple[Learner, ...]:
+    """The learners that a study asks for, in the order in which they work."""
+    search = config.search
+    options = LearnerOptions(round_to=search.round_to, min_channels=search.min_channels, criterion=search.criterion)
+    return in_order(search.learners, options)
+
+
 def check_reachable(prepared: Prepared) -> None:
     """Raises FixInputError, with the best that can be reached, for a size or MAC target beyond it."""
     space, dense = prepared.space, prepared.dense_bytes
-    smallest = space.fixed_bytes + sum(min(level.size_bytes for level in site.levels) for site in space.sites)
+    last = tuple(len(site.levels) - 1 for site in space.sites)
+    smallest, fewest = space.size_bytes(last), space.macs(last)
     macs = prepared.analysis.macs
     for cost in prepared.config.target.costs:
         if cost.objective == "size" and smallest > cost.limit(dense):
             raise FixInputError(
                 f'[target] size = "{cost.text}" cannot be reached: the smallest file is {smallest} bytes, '
-                f'"{dense / smallest:.1f}x" (dense: {dense} bytes); ask for that or less' + _protected_hint(space)
+                f'"{_floor(dense / smallest)}x" (dense: {dense} bytes); ask for that or less' + _protected_hint(space)
             )
-        if cost.objective == "macs" and macs > cost.limit(macs):
+        if cost.objective == "macs" and fewest > cost.limit(macs):
             raise FixInputError(
                 f'[target] macs = "{cost.text}" cannot be reached: {", ".join(_names(prepared.learners))} '
-                f'removes no multiply-accumulates, the best is "1x" ({macs}); ask for a size instead'
+                f'leaves at least {fewest} multiply-accumulates, "{_floor(macs / fewest)}x" (dense: {macs}); '
+                "ask for that or less" + _protected_hint(space)
             )
 
 
@@ -91,8 +102,13 @@ def notes(prepared: Prepared) -> tuple[str, ...]:
     """What a user should know before the search, a line each."""
     found = list(prepared.workload.notes)
     if any(cost.objective == "latency" for cost in prepared.config.target.costs):
-        found.append("a latency target is judged at the end and does not steer the search: bits decide size, not speed")
+        found.append("a latency target steers the search by predictions, and is judged at the end by what was measured")
     return tuple(found)
+
+
+def _floor(ratio: float) -> str:
+    """A ratio with one decimal that is not above it."""
+    return f"{math.floor(10 * ratio) / 10:.1f}"
 
 
 def _names(learners: Sequence[Learner]) -> list[str]:

@@ -13,7 +13,7 @@ from searcher.baselines import ORT_INT8, baseline_proposals
 from searcher.front import QUICK_OBJECTIVE, quick_front, rows
 from searcher.samplers.base import Sampler, SamplerContext, Scored
 from searcher.samplers.table import sampler
-from searcher.stages.context import StudyContext
+from searcher.stages.context import StudyContext, study_budgets
 from storage.errors import StoreConflictError
 from storage.records.candidate import Proposal, Trial
 from storage.records.measurement import Direction, Measurement, Result, Rung
@@ -22,6 +22,7 @@ STAGE = "quick"
 # Candidates of one ask; fixed, because what a sampler proposes depends on it. On ResNet-20, 100 allocations share so
 # many first layers that a score costs 0.57 of a whole pass (0.69 in batches of 50, 0.41 in one of 300).
 BATCH = 100
+FIRST_BATCH = 24  # what a sampler learns from: where accuracy breaks down, the rest of the plans need not go
 COMMIT_SECONDS = 2.0  # between two commits of results: what a kill costs, and how far `minutes` is overshot
 DEFAULT_DROP = 1.0  # points, in what the progress line calls the best so far
 
@@ -82,7 +83,8 @@ class Search:
 
     def _batch_size(self, done: int) -> int:
         most = self._context.config.search.candidates
-        return BATCH if most is None else min(BATCH, most - done)
+        size = FIRST_BATCH if done == 0 else BATCH - (FIRST_BATCH if done == FIRST_BATCH else 0)
+        return size if most is None else min(size, most - done)
 
     def _finished(self, done: int) -> bool:
         search_config = self._context.config.search
@@ -96,12 +98,12 @@ class Search:
 
     def _sampler_context(self) -> SamplerContext:
         context = self._context
-        costs = [cost for cost in context.config.target.costs if cost.objective == "size"]
         return SamplerContext(
             space=context.space,
             library=context.library.id,
             seed=context.config.seed,
-            focus_bytes=tuple(int(cost.limit(context.dense.size_bytes)) for cost in costs),
+            budgets=study_budgets(context),
+            latency=context.latency,
             known=frozenset(trial.candidate for trial in self._baselines),
         )
 
@@ -145,7 +147,8 @@ class Search:
                 Measurement(QUICK_OBJECTIVE, soft, "%", Direction.MAXIMIZE, count),
                 Measurement("accuracy", hits, "%", Direction.MAXIMIZE, count),
                 Measurement("size", context.space.size_bytes(trial.candidate.levels), "bytes", Direction.MINIMIZE),
-                Measurement("macs", context.dense.macs, "macs", Direction.MINIMIZE),
+                Measurement("macs", context.space.macs(trial.candidate.levels), "macs", Direction.MINIMIZE),
+                *context.predicted(trial.candidate.levels),
             ),
             per_image=pack_scores(score.metric),
             seconds=seconds,
@@ -157,6 +160,8 @@ class Search:
                 trial.candidate,
                 self._results[trial.number].value(QUICK_OBJECTIVE) if trial.number in self._results else None,
                 self._context.space.size_bytes(trial.candidate.levels),
+                self._context.space.macs(trial.candidate.levels),
+                self._context.predicted_ms(trial.candidate.levels),
             )
             for trial in batch
         ]

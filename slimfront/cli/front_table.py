@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dashboards.front import FrontView, nearest
+from dashboards.front import FrontView, Prediction, nearest
 from dashboards.row import BaselineRow, Row
 from dashboards.study import StudyData
 from objectives.targets import explain
@@ -98,9 +98,16 @@ def _verdict(view: FrontView, data: StudyData) -> list[Text]:
     scored = f"{QUICK_MARK} on {plural(images, 'quick image')}, sizes predicted" if quick else plural(images, "image")
     figures = f"{scored}; bound: 95 % one-sided; {plural(view.candidates, 'candidate')}, hypervolume "
     lines.append(Text(f"{figures}{view.hypervolume:.3f}, {duration(view.seconds)}", style="dim"))
+    if view.prediction is not None:
+        lines.append(Text(_prediction(view.prediction), style="dim"))
     if view.hardware is not None:
         lines.append(Text(view.hardware, style="dim"))
     return lines
+
+
+def _prediction(found: Prediction) -> str:
+    both = f"predicted {found.predicted_speedup:.1f}x, measured {found.speedup:.1f}x for candidate {found.candidate}"
+    return f"latency: {both}; median error {found.median_error:.1f} % over {plural(found.rows, 'row')}"
 
 
 def _others(view: FrontView) -> list[BaselineRow]:

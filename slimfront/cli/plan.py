@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,11 +14,11 @@ from slimfront.cli.progress import watching
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from slimfront.planning import PlannedTarget, PlanView
+    from slimfront.planning import PlannedGroup, PlannedTarget, PlanView
 
 
 def plan(context: typer.Context, file: StudyFile, json: AsJson = False) -> None:
-    """Print what a study would do: its layers, the sizes within reach, the time it takes. Stores nothing."""
+    """Print what a study would do: its layers and channels, the sizes within reach, the time. Stores nothing."""
     from searcher.stages.prepare import prepare
     from slimfront.planning import plan_view
     from slimfront.submit import check_images, read_config
@@ -34,30 +35,48 @@ def plan(context: typer.Context, file: StudyFile, json: AsJson = False) -> None:
 
 
 def _print(console: Console, view: PlanView) -> None:
-    from rich.table import Table
-
     images = ", ".join(f"{number} for {use}" for use, number in view.images.items())
+    groups = f" and {plural(len(view.groups), 'group')} of channels" if view.groups else ""
     console.print(
-        f"study {view.study}: {plural(len(view.sites), 'layer')} to compress; images: {images}", soft_wrap=True
+        f"study {view.study}: {plural(len(view.sites), 'layer')}{groups} to compress; images: {images}", soft_wrap=True
     )
-    table = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False)
-    for title in ("layer", "kind", "weights", "MACs", "levels"):
-        table.add_column(title, justify="right" if title in ("weights", "MACs") else "left")
-    for site in view.sites:
-        table.add_row(site.name, site.kind, count(site.weights), count(site.macs), " ".join(site.levels))
-    console.print(table, markup=False)
+    rows = [(site.name, site.kind, count(site.weights), count(site.macs), " ".join(site.levels)) for site in view.sites]
+    _table(console, ("layer", "kind", "weights", "MACs", "levels"), ("weights", "MACs"), rows)
+    if view.groups:
+        console.print()
+        found = [(group.name, " ".join(map(str, group.levels)), _with(group)) for group in view.groups]
+        _table(console, ("channels of", "levels", "together with"), (), found)
     for item in view.protected:
         console.print(f"protected: {item.name} ({item.reason})", soft_wrap=True, markup=False)
+    for item in view.kept_channels:
+        console.print(f"channels of {item.name} stay: {item.reason}", soft_wrap=True, markup=False)
     console.print()
-    sizes = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False)
-    for title in ("reachable", "size", "smaller"):
-        sizes.add_column(title, justify="left" if title == "reachable" else "right")
-    for reachable in view.sizes:
-        sizes.add_row(reachable.name, size(reachable.size_bytes), f"{reachable.size_ratio:.1f}x")
-    console.print(sizes)
+    reached = [
+        (item.name, size(item.size_bytes), f"{item.size_ratio:.1f}x", count(item.macs), f"{item.macs_ratio:.1f}x")
+        for item in view.sizes
+    ]
+    _table(console, ("reachable", "size", "smaller", "MACs", "fewer"), ("size", "smaller", "MACs", "fewer"), reached)
     console.print()
     for line in (*_target(view), *_time(view), *view.notes):
         console.print(line, soft_wrap=True, markup=False)
+
+
+def _table(console: Console, titles: Sequence[str], numbers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints a table; columns of `numbers` are flush right."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False)
+    for title in titles:
+        table.add_column(title, justify="right" if title in numbers else "left")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def _with(group: PlannedGroup) -> str:
+    """The other layers whose channels go together with those of the group's first."""
+    return ", ".join(name for name in group.layers if name != group.name)
 
 
 def _target(view: PlanView) -> list[str]:

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 UNKNOWN = "-"
 WIDE = 100  # columns from which there is room for everything
-NUMBERS = ("error", "size", "weights", "MACs")
+NUMBERS = ("error", "size", "weights", "MACs", "channels")
 
 
 def show(candidate: Reference, store: StoreUrl = None, json: AsJson = False) -> None:
-    """Print what a candidate does to each layer: level, method, error, cost; and what is protected and why."""
+    """Print what a candidate leaves of each layer: level, error, cost, channels; and what is protected and why."""
     study, number = parse_reference(candidate)
     with opened(store) as (_, studies):
         from dashboards.candidate import candidate_view
@@ -44,18 +44,29 @@ def _print(console: Console, view: CandidateView) -> None:
         console.print("another tool has made this file: there is no plan of its layers")
         return
     wide = console.width >= WIDE
-    titles = ("layer", *(("kind",) if wide else ()), "level", "method", "error", "size", "weights", "MACs")
+    titles = ["layer", *(["kind"] if wide else []), "level", "method", "error", "size"]
+    titles += ["weights", *(["MACs"] if wide else []), "channels"]
     table = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False)
-    for name in titles if wide else titles[:-1]:
+    for name in titles:
         table.add_column(name, justify="right" if name in NUMBERS else "left", no_wrap=name in NUMBERS)
     for layer in view.layers:
         error = UNKNOWN if layer.error is None else f"{layer.error:.2g}"
         cells = [layer.name, *([layer.kind] if wide else []), layer.level, layer.method, error]
         cells += [size(layer.size_bytes), count(layer.weights), *([count(layer.macs)] if wide else [])]
-        table.add_row(*map(Text, cells))
+        table.add_row(*map(Text, [*cells, _channels(layer.channels, layer.dense_channels)]))
     console.print(table)
+    for group in view.groups:
+        left = f"{group.channels} of {group.dense_channels} channels"
+        with_others = f" (with {', '.join(group.layers[1:])})" if len(group.layers) > 1 else ""
+        console.print(f"{left} of {group.name}{with_others}", soft_wrap=True, markup=False)
     for item in view.protected:
         console.print(f"protected: {item.name} ({item.reason})", soft_wrap=True, markup=False)
+    for item in view.kept_channels if view.groups else ():
+        console.print(f"channels of {item.name} stay: {item.reason}", soft_wrap=True, markup=False)
+
+
+def _channels(left: int | None, dense: int | None) -> str:
+    return UNKNOWN if left is None else f"{left}/{dense}"
 
 
 def _figures(view: CandidateView) -> list[str]:
@@ -76,9 +87,11 @@ def _figures(view: CandidateView) -> list[str]:
         file = "file" if row.rung == "confirmed" else "predicted file"
         megabytes = f"{row.size_bytes / 1e6:.3f} MB"
         lines.append(f"{file} of {row.size_bytes} bytes ({megabytes}), {row.size_ratio:.1f}x smaller{speed}")
+        predicted = "" if row.predicted_speedup is None else f"; predicted {row.predicted_speedup:.2f}x the dense speed"
+        lines.append(f"{count(row.macs)} MACs, {row.macs_ratio:.1f}x fewer{predicted}")
     if view.mean_bits is not None:
         lines.append(
             f"{view.mean_bits:.2f} bits a weight on average, {size(view.fixed_bytes)} for the graph, "
-            "the activations' grids and protected layers"
+            "the activations' grids and whatever else is no layer above"
         )
     return lines

@@ -19,7 +19,7 @@ from searcher.baselines import DENSE, ORT_INT8
 from searcher.progress import Progress
 from searcher.stages.context import Clock, StudyContext, input_contract
 from searcher.stages.files import ONNX_FILE, SLIM_FILE, export
-from searcher.stages.prepare import LIBRARIES, dense_file, open_library, prepare
+from searcher.stages.prepare import LIBRARIES, dense_file, open_library, prepare, study_learners
 from storage.artifacts import ArtifactStore
 from storage.errors import FixInputError, GiveUpError
 from storage.home import Home
@@ -88,13 +88,13 @@ def open_study_library(data: StudyData, home: Home, progress: Progress) -> Libra
     wanted = data.analysis.library
     path = library_path(home.cache / LIBRARIES, wanted)
     if path.exists():
-        return Library(path, wanted)
+        return Library(path, wanted, study_learners(data.config))
     prepared = prepare(data.config, progress)
     library = open_library(prepared, home, lambda note, done, of: progress.update("library", done, of, note))
     if library.id != wanted:
         raise FixInputError(
-            f"the model or the data of study {data.study.name} has changed since it ran: put it back, "
-            "or run a new study"
+            f"the model or the data of study {data.study.name} has changed since it ran (or another version of "
+            "Slimfront ran it): put it back, or run a new study"
         )
     return library
 

@@ -11,7 +11,7 @@ from dashboards.candidate import candidate_view
 from dashboards.study import read_study
 from searcher.progress import Progress
 from slimfront.export.files import make_files
-from slimfront.export.plan import FORMAT, plan_json
+from slimfront.export.plan import KNOWN_FORMATS, plan_json
 from slimfront.export.readme import readme
 from storage.errors import FixInputError
 from storage.files import atomic_folder, describe_os_error
@@ -91,4 +91,4 @@ def _is_export(plan: Path) -> bool:
         document = json.loads(plan.read_bytes())
     except (OSError, ValueError):
         return False
-    return isinstance(document, dict) and document.get("format") == FORMAT
+    return isinstance(document, dict) and document.get("format") in KNOWN_FORMATS

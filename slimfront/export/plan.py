@@ -13,7 +13,8 @@ from dashboards.candidate import CandidateView
 from dashboards.study import StudyData
 from objectives.workload.workload import Workload
 
-FORMAT = "slimfront-plan-1"
+FORMAT = "slimfront-plan-2"
+KNOWN_FORMATS = (FORMAT, "slimfront-plan-1")  # of folders that may be replaced
 PACKAGES = ("torch", "onnx", "onnxruntime", "numpy")  # whose versions decide what the files hold
 
 

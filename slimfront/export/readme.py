@@ -29,10 +29,18 @@ def _summary(view: CandidateView) -> str:
             "and no `model.safetensors` of it, as another tool has made it."
         )
     bits = f"{view.mean_bits:.2f}" if view.mean_bits is not None else "?"
-    text = f"{len(view.layers)} layers at {bits} bits a weight on average; `plan.json` lists them."
+    text = f"{len(view.layers)} layers at {bits} bits a weight on average{_channels(view)}; `plan.json` lists them."
     if view.protected:
         text += f" Left as they were: {', '.join(item.name for item in view.protected)}."
     return text
+
+
+def _channels(view: CandidateView) -> str:
+    left = sum(group.channels for group in view.groups)
+    dense = sum(group.dense_channels for group in view.groups)
+    if left == dense:
+        return ""
+    return f", {left} of the {dense} channels that can be removed left"
 
 
 def _figures(data: StudyData, view: CandidateView) -> str:
@@ -152,5 +160,5 @@ def _contents(made: ModelFiles) -> str:
         SAFETENSORS_FILE: "the float32 state dict of `load_torch`'s module; batch norms are folded into the layers",
     }
     lines = ["## Files", "", *(f"- `{name}`: {meaning[name]}" for name in made.files)]
-    lines.append("- `plan.json`: each layer's level, method, error and bytes, and all figures")
+    lines.append("- `plan.json`: each layer's level, method, error, bytes and channels, and all figures")
     return "\n".join(lines)

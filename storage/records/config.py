@@ -103,11 +103,14 @@ class DataConfig(_Table):
 class SearchConfig(_Table):
     """How candidates are made and how many."""
 
-    learners: tuple[Text, ...] = Field(default=("quant",), min_length=1)
+    learners: tuple[Text, ...] = Field(default=("channel", "quant"), min_length=1)
     sampler: Text = "allocation"
     candidates: Annotated[int, Field(strict=True, ge=1, le=MAX_CANDIDATES)] | None = None  # default: 300
     minutes: Annotated[Real, Field(gt=0)] | None = None  # in place of candidates
     keep: tuple[Text, ...] = ()  # layers that are never touched
+    round_to: Count | None = None  # channels that remain are multiples of it; None: by the width of the layer
+    min_channels: Count | None = None  # of each group, at least
+    criterion: Text = "obs"  # in what order channels go
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -215,6 +218,7 @@ class KnownNames:
     samplers: tuple[str, ...]
     runtimes: tuple[str, ...]
     metrics: tuple[str, ...]
+    criteria: tuple[str, ...]
 
 
 def load_study_file(path: Path, known: KnownNames) -> StudyConfig:
@@ -270,6 +274,8 @@ def _check_names(config: StudyConfig, source: str, known: KnownNames) -> None:
             raise unknown_name(source, ("search", "learners"), learner, known.learners)
     if config.search.sampler not in known.samplers:
         raise unknown_name(source, ("search", "sampler"), config.search.sampler, known.samplers)
+    if config.search.criterion not in known.criteria:
+        raise unknown_name(source, ("search", "criterion"), config.search.criterion, known.criteria)
     if config.runtime.name not in known.runtimes:
         raise unknown_name(source, ("runtime", "name"), config.runtime.name, known.runtimes)
     metric = config.data.metric

@@ -42,6 +42,7 @@ class Analysis:
     dense_json: str  # DenseFacts
     hardware: str  # processor, cores, runtime and its version
     workload: str  # hash of model, weights and data
+    latency_json: str | None = None  # LatencyTable; None where latency cannot be predicted
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from sqlalchemy import Row
 from storage.records.candidate import Candidate, Trial
 from storage.records.measurement import Direction, Measurement, Result, Rung
 from storage.records.study import Analysis, Event, FrontRow, Study, StudyState
+from storage.records.timing import TimedRow, Timing
 
 Values = dict[str, Any]  # column names and what SQLAlchemy binds to them
 
@@ -44,6 +45,32 @@ def analysis_from(row: Row[Any]) -> Analysis:
         dense_json=row.dense_json,
         hardware=row.hardware,
         workload=row.workload,
+        latency_json=row.latency_json,
+    )
+
+
+def timing_values(study_id: int, session: int, timing: Timing) -> list[Values]:
+    """For rows of timings."""
+    shared = {name: getattr(timing, name) for name in ("runtime", "hardware", "threads", "batch")}
+    return [{"study_id": study_id, "session": session, **shared, **asdict(row)} for row in timing.rows]
+
+
+def timings_from(found: Iterable[Row[Any]]) -> tuple[Timing, ...]:
+    """Rows of timings in the order of their sessions."""
+    sessions: dict[int, list[Row[Any]]] = {}
+    for row in found:
+        sessions.setdefault(row.session, []).append(row)
+    return tuple(
+        Timing(
+            runtime=rows[0].runtime,
+            hardware=rows[0].hardware,
+            threads=rows[0].threads,
+            batch=rows[0].batch,
+            rows=tuple(
+                TimedRow(row.number, row.latency_ms, row.speedup, row.speedup_low, row.speedup_high) for row in rows
+            ),
+        )
+        for rows in sessions.values()
     )
 
 

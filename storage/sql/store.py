@@ -20,11 +20,13 @@ from storage.notes import (
     failed_note,
     one_line,
     results_note,
+    timing_note,
     trials_note,
 )
 from storage.records.candidate import Proposal, Trial
 from storage.records.measurement import Result, Rung
 from storage.records.study import Analysis, Event, FrontRow, Study, StudyState
+from storage.records.timing import Timing
 from storage.rules import (
     NEW_STAGE,
     analysis_conflict,
@@ -32,6 +34,7 @@ from storage.rules import (
     check_new_name,
     checked_front,
     checked_result,
+    checked_timing,
     exists_error,
     no_trial_error,
     numbered,
@@ -209,6 +212,25 @@ class SqlStore:
             if found.error != reason:
                 connection.execute(update(table).where(this).values(error=reason))
                 self._note(connection, row.id, failed_note(number, reason))
+
+    def add_timing(self, name: str, timing: Timing) -> None:
+        """See StudyStore."""
+        kept, table = checked_timing(timing), tables.timings
+        with self._changing(name) as (connection, row):
+            count = count_trials(connection, row.id)
+            for item in kept.rows:
+                if not 1 <= item.number <= count:
+                    raise no_trial_error(name, item.number, count)
+            last = connection.execute(select(func.max(table.c.session)).where(table.c.study_id == row.id)).scalar()
+            connection.execute(insert(table), rows.timing_values(row.id, (last or 0) + 1, kept))
+            self._note(connection, row.id, timing_note(kept))
+
+    def timings(self, name: str) -> tuple[Timing, ...]:
+        """See StudyStore."""
+        table = tables.timings
+        with self._database.reading() as connection:
+            these = select(table).where(table.c.study_id == study_row(connection, name).id)
+            return rows.timings_from(connection.execute(these.order_by(table.c.session, table.c.number)))
 
     def results(self, name: str, rung: Rung | None = None) -> tuple[Result, ...]:
         """See StudyStore."""

@@ -20,7 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0001"  # the newest migration's revision
+HEAD = "0002"  # the newest migration's revision
 VERSION_TABLE = "slimfront_version"  # not Alembic's default: other programs' databases have that too
 
 # Batch migrations drop constraints by name, so every one needs one.
@@ -63,6 +63,7 @@ analyses = Table(
     Column("dense_json", Text, nullable=False),
     Column("hardware", Text, nullable=False),
     Column("workload", String, nullable=False),
+    Column("latency_json", Text),
 )
 
 trials = Table(
@@ -123,6 +124,23 @@ front_rows = Table(
         ["results.study_id", "results.number", "results.rung"],
         ondelete="CASCADE",
     ),
+)
+
+timings = Table(
+    "timings",
+    metadata,
+    _study_id(),
+    Column("session", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("runtime", String, nullable=False),
+    Column("hardware", Text, nullable=False),
+    Column("threads", Integer, nullable=False),
+    Column("batch", Integer, nullable=False),
+    Column("latency_ms", Double, nullable=False),
+    Column("speedup", Double, nullable=False),
+    Column("speedup_low", Double, nullable=False),
+    Column("speedup_high", Double, nullable=False),
+    ForeignKeyConstraint(["study_id", "number"], ["trials.study_id", "trials.number"], ondelete="CASCADE"),
 )
 
 events = Table(

@@ -4,15 +4,35 @@ from __future__ import annotations
 
 import pytest
 
+from searcher.allocation.budget import Budget
 from searcher.samplers.base import Sampler, SamplerContext, Scored
 from searcher.samplers.table import SAMPLERS, sampler
 from storage.records.candidate import Candidate
+from storage.records.latency import LatencyTable
 from storage.records.space import SearchSpace
-from tests.searcher.spaces import large_space
+from tests.searcher.spaces import chain, dense_block, large_space, residual
 
-SPACE = large_space()
-TINY = SearchSpace(SPACE.sites[:1], (), 100)
-CONTEXT = SamplerContext(SPACE, "library", 7, (20_000,))
+BITS = large_space()
+TINY = SearchSpace(BITS.sites[:1], (), 100, BITS.factors[:1])
+
+
+def context(space: SearchSpace, latency: LatencyTable | None) -> SamplerContext:
+    """Budgets of a sixth of the size, of two thirds of the MACs where channels can go, and of the latency if known."""
+    dense = (0,) * len(space.sites)
+    budgets = [Budget("size", space.size_bytes(dense) / 6)]
+    if latency is not None:
+        budgets += [Budget("macs", space.macs(dense) / 1.5), Budget("latency", latency.dense_ms / 1.5)]
+    known = frozenset(Candidate(space.uniform(name), "library") for name in ("fp32", "w8"))
+    return SamplerContext(space, "library", 7, tuple(budgets), known, latency)
+
+
+CONTEXTS = {
+    "bits": context(BITS, None),
+    "chain": context(*chain()),
+    "chain without latency": context(chain()[0], None),
+    "residual": context(*residual()),
+    "dense": context(*dense_block(3)),
+}
 
 
 @pytest.fixture(params=sorted(SAMPLERS))
@@ -21,65 +41,82 @@ def name(request: pytest.FixtureRequest) -> str:
     return found
 
 
-def told(candidates: list[Candidate]) -> list[Scored]:
+@pytest.fixture(params=sorted(CONTEXTS))
+def given(request: pytest.FixtureRequest) -> SamplerContext:
+    return CONTEXTS[request.param]
+
+
+def told(given: SamplerContext, candidates: list[Candidate]) -> list[Scored]:
     """Scores that fall with the error; every seventh evaluation has failed."""
+    space = given.space
     return [
-        Scored(item, None if index % 7 == 6 else 90 - 100 * SPACE.error(item.levels), SPACE.size_bytes(item.levels))
+        Scored(
+            item,
+            None if index % 7 == 6 else 90 - 100 * space.error(item.levels),
+            space.size_bytes(item.levels),
+            space.macs(item.levels),
+            None if given.latency is None else given.latency.milliseconds(space, item.levels),
+        )
         for index, item in enumerate(candidates)
     ]
 
 
-def history(proposer: Sampler, batches: int, size: int = 20) -> list[list[Candidate]]:
+def history(proposer: Sampler, given: SamplerContext, batches: int, size: int = 20) -> list[list[Candidate]]:
     found = []
     for _ in range(batches):
         asked = list(proposer.ask(size))
         found.append(asked)
-        proposer.tell(told(asked))
+        proposer.tell(told(given, asked))
     return found
 
 
-def test_candidates_belong_to_the_space_and_to_the_library(name: str) -> None:
-    for batch in history(sampler(name, CONTEXT), 3):
+def test_candidates_belong_to_the_space_and_to_the_library(name: str, given: SamplerContext) -> None:
+    for batch in history(sampler(name, given), given, 3):
         assert len(batch) == 20
         for item in batch:
-            assert SPACE.contains(item.levels)
+            assert given.space.contains(item.levels)
+            assert all(type(level) is int for level in item.levels)
             assert item.weights == "library"
 
 
-def test_no_candidate_is_proposed_twice(name: str) -> None:
-    found = [item for batch in history(sampler(name, CONTEXT), 4) for item in batch]
+def test_no_candidate_is_proposed_twice(name: str, given: SamplerContext) -> None:
+    found = [item for batch in history(sampler(name, given), given, 4) for item in batch]
     assert len(found) == len(set(found))
+    assert given.known.isdisjoint(found)
 
 
-def test_the_same_context_and_history_give_the_same_proposals(name: str) -> None:
-    assert history(sampler(name, CONTEXT), 4) == history(sampler(name, CONTEXT), 4)
+def test_the_same_context_and_history_give_the_same_proposals(name: str, given: SamplerContext) -> None:
+    first, second = sampler(name, given), sampler(name, given)
+    assert history(first, given, 4) == history(second, given, 4)
+    assert first.notes == second.notes
 
 
-def test_a_sampler_that_is_made_again_goes_on_after_its_history(name: str) -> None:
-    whole = history(sampler(name, CONTEXT), 4)
-    again = sampler(name, CONTEXT)
+def test_a_sampler_that_is_made_again_goes_on_after_its_history(name: str, given: SamplerContext) -> None:
+    whole = history(sampler(name, given), given, 4)
+    again = sampler(name, given)
     for batch in whole[:2]:
         assert list(again.ask(len(batch))) == batch
-        again.tell(told(batch))
-    assert history(again, 2) == whole[2:]
+        again.tell(told(given, batch))
+    assert history(again, given, 2) == whole[2:]
 
 
-def test_nothing_asked_is_nothing_given(name: str) -> None:
-    proposer = sampler(name, CONTEXT)
+def test_nothing_asked_is_nothing_given(name: str, given: SamplerContext) -> None:
+    proposer = sampler(name, given)
     assert list(proposer.ask(0)) == []
     proposer.tell([])
     assert len(proposer.ask(5)) == 5
 
 
 def test_a_space_that_is_used_up_ends_the_search(name: str) -> None:
-    proposer = sampler(name, SamplerContext(TINY, "library", 0, ()))
+    given = SamplerContext(TINY, "library", 0, ())
+    proposer = sampler(name, given)
     found: list[Candidate] = []
     for _ in range(20):
         asked = list(proposer.ask(4))
         if not asked:
             break
         found += asked
-        proposer.tell([Scored(item, 50.0, TINY.size_bytes(item.levels)) for item in asked])
+        proposer.tell(told(given, asked))
     else:
         pytest.fail("the sampler goes on for ever in a space of six candidates")
     assert 1 <= len(found) == len(set(found)) <= 6

@@ -222,3 +222,26 @@ def test_any_results_come_back_as_they_were(store: StudyStore, values: list[Resu
     assert store.front(name) == rows
     for rung in Rung:
         assert store.results(name, rung) == tuple(result for result in expected if result.rung == rung)
+
+
+def test_timings_come_back_in_their_order_with_rows_by_trial(store: StudyStore) -> None:
+    store.create_study("s", "{}")
+    store.add_trials("s", 1, [samples.proposal(0), samples.proposal(1)])
+    assert store.timings("s") == ()
+    store.add_timing("s", samples.TIMING)
+    other = replace(samples.TIMING, runtime="openvino", rows=samples.TIMING.rows[:1])
+    store.add_timing("s", other)
+    ordered = replace(samples.TIMING, rows=tuple(sorted(samples.TIMING.rows, key=lambda row: row.number)))
+    assert store.timings("s") == (ordered, other)
+    assert [event.kind for event in store.events("s")][-2:] == ["measured", "measured"]
+
+
+def test_a_timing_of_an_unknown_trial_or_without_rows_is_refused_and_leaves_nothing(store: StudyStore) -> None:
+    store.create_study("s", "{}")
+    store.add_trials("s", 1, [samples.proposal(0)])
+    with pytest.raises(NotFoundError, match="no candidate 2"):
+        store.add_timing("s", samples.TIMING)
+    for rows in ((), (samples.TIMING.rows[1],) * 2):
+        with pytest.raises(ValueError, match="one row for each trial"):
+            store.add_timing("s", replace(samples.TIMING, rows=rows))
+    assert store.timings("s") == ()

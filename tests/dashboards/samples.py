@@ -10,23 +10,75 @@ from objectives.paired import pack_scores
 from storage.memory import open_memory
 from storage.records.candidate import Candidate, Proposal
 from storage.records.dense import DenseFacts
+from storage.records.latency import LatencyFactor, LatencyTable
 from storage.records.measurement import Direction, Measurement, Result, Rung
-from storage.records.space import Level, Protected, SearchSpace, Site
+from storage.records.space import CHANNEL, QUANT, Factor, LayerShape, Level, Protected, SearchSpace, Site
 from storage.records.study import Analysis, FrontRow, StudyState
 from storage.store import StudyStore
 
 NAME = "s"
 LIBRARY = "0123"
 DENSE = DenseFacts(accuracy=90.0, size_bytes=8000, latency_ms=None, macs=1000)
-LEVELS = (
-    Level("fp32", 32, 4000, 0.0, "unchanged"),
-    Level("w4", 4, 600, 0.02, "gptq"),
-    Level("w2", 2, 350, 0.2, "gptq"),
-)
+LEVELS = (Level("fp32"), Level("w4", 4, method="gptq"), Level("w2", 2, method="gptq"))
+SIZES, ERRORS = (4000.0, 600.0, 350.0), (0.0, 0.02, 0.2)
 SPACE = SearchSpace(
-    sites=tuple(Site(name, "quant", "convolution", 400, 1000, LEVELS) for name in ("conv1", "conv2")),
+    sites=tuple(Site(name, QUANT, "convolution", 400, 1000, LEVELS, (name,)) for name in ("conv1", "conv2")),
     protected=(Protected("head", "named in [search] keep"),),
     fixed_bytes=100,
+    factors=tuple(Factor(name, (site,), SIZES, (400.0,) * 3, ERRORS) for site, name in enumerate(("conv1", "conv2"))),
+    fixed_macs=200,
+    layers=tuple(LayerShape(name, "convolution", 1000, 400, None, (8,)) for name in ("conv1", "conv2")),
+)
+# The same model where conv1's 8 channels, which conv2 reads, may become 6 or 4. Half of conv2's error is the group's.
+GROUP = Site(
+    "conv1",
+    CHANNEL,
+    "channels",
+    400,
+    1000,
+    tuple(Level(f"c{left}", channels=left, method="obs" if left < 8 else "unchanged") for left in (8, 6, 4)),
+    ("conv1",),
+)
+SHARES = (1.0, 0.75, 0.5)  # of the channels at each level
+LOST = (0.0, 0.04, 0.3)  # relative error of conv2 without them
+JOINT_SPACE = SearchSpace(
+    sites=(GROUP, *SPACE.sites),
+    protected=SPACE.protected,
+    fixed_bytes=100,
+    factors=(
+        Factor(
+            "conv1",
+            (0, 1),
+            tuple(share * size for share in SHARES for size in SIZES),
+            tuple(share * 400.0 for share in SHARES for _ in SIZES),
+            tuple(error for _ in SHARES for error in ERRORS),
+        ),
+        Factor(
+            "conv2",
+            (0, 2),
+            tuple(share * size for share in SHARES for size in SIZES),
+            tuple(share * 400.0 for share in SHARES for _ in SIZES),
+            tuple(lost + error for lost in LOST for error in ERRORS),
+        ),
+        Factor("shortcut", (0,), (16.0, 12.0, 8.0), (0.0,) * 3, (0.0,) * 3),  # an index map
+    ),
+    fixed_macs=200,
+    kept_channels=(Protected("conv2", "the model's output"),),
+    layers=(
+        LayerShape("conv1", "convolution", 1000, 400, 0, (8, 6, 4)),
+        LayerShape("conv2", "convolution", 1000, 400, None, (8,)),
+    ),
+)
+JOINT = (1, 2, 1)  # a candidate of it: 6 channels, conv1 at 2 bits, conv2 at 4
+LATENCY = LatencyTable(
+    runtime="onnxruntime",
+    hardware="a processor",
+    fixed_ms=0.5,
+    dense_ms=2.0,
+    factors=(
+        LatencyFactor("conv1", (0, 1), (0.8, 0.4, 0.4, 0.7, 0.3, 0.3, 0.5, 0.2, 0.2)),
+        LatencyFactor("conv2", (0, 2), (0.7, 0.3, 0.3, 0.6, 0.2, 0.2, 0.4, 0.1, 0.1)),
+    ),
 )
 CONFIG = {
     "name": NAME,
@@ -51,13 +103,25 @@ def new_store(**search: object) -> StudyStore:
     return store
 
 
-def analyse(store: StudyStore) -> None:
+def analyse(store: StudyStore, space: SearchSpace = SPACE, latency: LatencyTable | None = None) -> None:
     """The study runs, and its model is analysed."""
     store.update_study(NAME, state=StudyState.RUNNING, stage="library", seconds=1.0, attempt=1)
-    store.save_analysis(NAME, Analysis(SPACE.to_json(), LIBRARY, DENSE.to_json(), "a processor", "workload"))
+    table = None if latency is None else latency.to_json()
+    analysis = Analysis(space.to_json(), LIBRARY, DENSE.to_json(), "a processor", "workload", table)
+    store.save_analysis(NAME, analysis)
 
 
-def quick(number: int, hits: int, size: int) -> Result:
+def predicted(speedup: float | None) -> tuple[Measurement, ...]:
+    """What the latency table says, where there is one; the dense model takes 2 ms."""
+    if speedup is None:
+        return ()
+    return (
+        Measurement("predicted_latency", 2.0 / speedup, "ms", Direction.MINIMIZE),
+        Measurement("predicted_speedup", speedup, "x", Direction.MAXIMIZE),
+    )
+
+
+def quick(number: int, hits: int, size: int, speedup: float | None = None) -> Result:
     """A quick result: the first `hits` of 100 images are right."""
     scores = (np.arange(QUICK_IMAGES) < hits).astype(np.float32)
     return Result(
@@ -68,13 +132,14 @@ def quick(number: int, hits: int, size: int) -> Result:
             Measurement("accuracy", float(hits), "%", Direction.MAXIMIZE, QUICK_IMAGES),
             Measurement("size", size, "bytes", Direction.MINIMIZE),
             Measurement("macs", 1000, "macs", Direction.MINIMIZE),
+            *predicted(speedup),
         ),
         per_image=pack_scores(scores),
         seconds=0.5,
     )
 
 
-def confirmed(number: int, accuracy: float, size: int, macs: int = 1000) -> Result:
+def confirmed(number: int, accuracy: float, size: int, macs: int = 1000, speedup: float | None = None) -> Result:
     """A confirmed result on 400 images; the bound is a point above the drop."""
     drop = DENSE.accuracy - accuracy
     return Result(
@@ -86,6 +151,7 @@ def confirmed(number: int, accuracy: float, size: int, macs: int = 1000) -> Resu
             Measurement("size", size, "bytes", Direction.MINIMIZE),
             Measurement("onnx_size", size + 50, "bytes", Direction.MINIMIZE),
             Measurement("macs", macs, "macs", Direction.MINIMIZE),
+            *predicted(speedup),
         ),
         artifact=str(number),
         seconds=3.0,

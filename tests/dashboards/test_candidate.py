@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from dashboards import candidate
-from dashboards.candidate import candidate_view
+from dashboards.candidate import GroupPlan, candidate_view
 from dashboards.study import read_study
 from learners.library.library import ROUNDED
 from storage.errors import FixInputError, NotFoundError
+from storage.records.candidate import Candidate, Proposal
+from storage.records.space import SearchSpace
 from storage.store import StudyStore
 from tests.dashboards import samples
+from tests.storage.records.test_space import FIRST_VERSION
 
 
 @pytest.fixture
@@ -31,8 +37,66 @@ def test_a_searched_candidate(store: StudyStore) -> None:
     assert view.mean_bits == 3.0
     assert view.fixed_bytes + sum(layer.size_bytes for layer in view.layers) == 1050
     assert view.protected == samples.SPACE.protected
+    assert (view.groups, view.kept_channels) == ((), ())
+    assert {(layer.weights, layer.macs, layer.channels, layer.dense_channels) for layer in view.layers} == {
+        (1000, 400, 8, 8)
+    }
     assert view.row is not None
     assert view.row.candidate == 5
+
+
+@pytest.fixture
+def pruned() -> StudyStore:
+    """A study whose trial 1 has 6 of 8 channels left."""
+    store = samples.new_store()
+    samples.analyse(store, samples.JOINT_SPACE)
+    store.add_trials("s", 1, [Proposal(Candidate(samples.JOINT, samples.LIBRARY), "allocation")])
+    return store
+
+
+def test_a_candidate_without_some_channels(pruned: StudyStore) -> None:
+    view = candidate_view(read_study(pruned, "s"), 1)
+    first, second = view.layers
+    assert (first.name, first.level, first.channels, first.dense_channels) == ("conv1", "w2", 6, 8)
+    assert (second.name, second.level, second.channels, second.dense_channels) == ("conv2", "w4", 8, 8)
+    assert [(layer.weights, layer.macs) for layer in view.layers] == [(750, 300), (750, 300)]
+    assert first.error == 0.2
+    assert second.error == pytest.approx(0.06)
+    assert view.groups == (GroupPlan("conv1", ("conv1",), "c6", 6, 8, "obs"),)
+    assert view.kept_channels == samples.JOINT_SPACE.kept_channels
+    assert view.mean_bits == 3.0
+    # What is in no layer, such as an index map, is in the fixed part, so that the sum is the predicted size.
+    assert view.fixed_bytes + first.size_bytes + second.size_bytes == samples.JOINT_SPACE.size_bytes(samples.JOINT)
+    assert view.fixed_bytes >= 100 + 12
+
+
+def test_layers_that_no_site_quantises_are_left_in_fp32() -> None:
+    space = samples.JOINT_SPACE
+    factors = tuple(
+        replace(factor, sites=(0,), size_bytes=factor.size_bytes[::3], macs=factor.macs[::3], error=factor.error[::3])
+        for factor in space.factors[:2]
+    )
+    store = samples.new_store()
+    samples.analyse(store, replace(space, sites=(samples.GROUP,), factors=factors))
+    store.add_trials("s", 1, [Proposal(Candidate((2,), samples.LIBRARY), "allocation")])
+    view = candidate_view(read_study(store, "s"), 1)
+    assert [(layer.level, layer.bits, layer.method, layer.weights) for layer in view.layers] == [
+        ("fp32", 32, "unchanged", 500)
+    ] * 2
+    assert view.mean_bits == 32
+
+
+def test_a_study_of_version_0_1_knows_no_channels() -> None:
+    space = SearchSpace.from_json(json.dumps(FIRST_VERSION))
+    store = samples.new_store()
+    samples.analyse(store, space)
+    store.add_trials("s", 1, [Proposal(Candidate((1, 0), samples.LIBRARY), "allocation")])
+    view = candidate_view(read_study(store, "s"), 1)
+    assert [(layer.name, layer.level, layer.size_bytes, layer.channels) for layer in view.layers] == [
+        ("a", "w8", 100, None),
+        ("b", "fp32", 400, None),
+    ]
+    assert (view.groups, view.fixed_bytes) == ((), 7)
 
 
 def test_rounded_weights_have_another_method_and_no_known_error(store: StudyStore) -> None:

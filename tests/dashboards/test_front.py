@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.front import FrontView, front_view, nearest
+from dashboards.front import FrontView, Prediction, front_view, nearest
 from dashboards.study import read_study
 from objectives.hypervolume import hypervolume
 from objectives.paired import POINTS, tango_upper
 from storage.home import Home
 from storage.records.measurement import Rung
+from storage.records.study import FrontRow
 from storage.records.target import Target
 from storage.store import StudyStore
 from tests.dashboards import samples
@@ -40,6 +41,7 @@ def test_before_the_analysis_everything_unknown_is_null(store: StudyStore, tmp_p
         "front": (),
         "candidates": 0,
         "hypervolume": 0.0,
+        "prediction": None,
         "hardware": None,
         "seconds": 0.0,
     }
@@ -54,7 +56,7 @@ def test_quick_rows_are_paired_with_the_dense_model_on_the_quick_images(store: S
     assert row.drop == pytest.approx(4.0)
     assert row.drop_upper == pytest.approx(POINTS * tango_upper(4, 0, 100))
     assert (row.size_bytes, row.size_ratio) == (1050, 8000 / 1050)
-    assert (row.onnx_bytes, row.latency_ms, row.speedup) == (None, None, None)
+    assert (row.onnx_bytes, row.latency_ms, row.speedup, row.predicted_speedup) == (None, None, None, None)
     assert [item.name for item in found.baselines] == ["dense", "rounded w4"]
     assert found.dense.latency_ms is None
     points = [(1 - (92 - r.accuracy) / 10, log2(r.size_ratio) / 4) for r in found.front]
@@ -76,6 +78,28 @@ def test_confirmed_rows_state_what_was_measured(store: StudyStore, tmp_path: Pat
     assert found.dense.latency_ms == 2.0
     assert (found.candidates, found.hardware, found.seconds, found.state) == (4, "a processor", 5.0, "succeeded")
     assert found.front[2].latency_ms is None  # never timed
+
+
+def test_predicted_speed_ups_stand_beside_the_measured_ones(store: StudyStore, tmp_path: Path) -> None:
+    samples.analyse(store)
+    samples.search(store)
+    assert view(store, tmp_path).prediction is None
+    store.record(samples.NAME, samples.confirmed(4, 89.0, 1310, speedup=1.5))
+    found = view(store, tmp_path)
+    assert [row.predicted_speedup for row in found.front if row.candidate == 4] == [1.5]
+    assert found.prediction is None  # nothing has been timed yet
+    results = [samples.confirmed(1, 90.0, 8000, speedup=1.0), samples.confirmed(3, 79.0, 1310, speedup=1.8)]
+    results.append(samples.confirmed(5, 88.5, 1000, speedup=2.4))
+    front = [FrontRow(place, number, Rung.CONFIRMED) for place, number in enumerate((1, 4, 5))]
+    times = [samples.timed(1, 2.0, 1.0), samples.timed(3, 1.0, 2.0), samples.timed(4, 1.0, 2.0)]
+    times.append(samples.timed(5, 0.8, 2.5))
+    store.record_batch(samples.NAME, [*results, *times], front)
+    found = view(store, tmp_path)
+    # 5 meets the target; of 3, 4 and 5, the dense model not counted, the errors are 10, 25 and 4 percent
+    assert found.prediction is not None
+    assert replace(found.prediction, median_error=0.0) == Prediction(5, 2.4, 2.5, 0.0, 3)
+    assert found.prediction.median_error == pytest.approx(10.0)
+    assert found.to_dict()["front"][2]["predicted_speedup"] == 2.4
 
 
 def test_names_come_first_and_the_document_is_json(store: StudyStore, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,19 +13,20 @@ from learners.materialise import float_weight, materialise
 from storage.errors import FixInputError, PackedFileError
 from storage.slim import pack, unpack
 from tests.built import Built
+from tests.learners.agreement import random_levels
 
 
 def test_the_state_dict_has_the_users_names_and_the_candidates_weights(built: Callable[[str], Built]) -> None:
     network = built("resnet-conv")
     library = network.library
-    levels = tuple(index % 6 for index in range(len(library.space.sites)))
+    levels = random_levels(library.space, np.random.default_rng(2))
     module = materialise(unpack(pack(network.packed(levels))))
     state = module.state_dict()
     chosen = library.choose(levels, library.id)
     assert set(state) == set(library.analysis.tensors)
     for layer in library.analysis.layers:
-        assert torch.equal(state[layer.weight], chosen[layer.name].weight(library.analysis.tensors[layer.weight]))
-        bias = chosen[layer.name].bias
+        assert torch.equal(state[layer.weight], chosen.weights[layer.name].weight())
+        bias = chosen.weights[layer.name].bias
         assert bias is not None
         assert layer.bias is not None
         assert torch.equal(state[layer.bias], bias)
@@ -34,8 +36,8 @@ def test_the_state_dict_has_the_users_names_and_the_candidates_weights(built: Ca
 
 def test_its_weights_can_be_loaded_and_changed(built: Callable[[str], Built]) -> None:
     network = built("plain")
-    module = materialise(network.packed((3, 3, 3)))
-    other = materialise(network.packed((0, 0, 0)))
+    module = materialise(network.packed(network.library.space.uniform("w4")))
+    other = materialise(network.packed(network.library.space.uniform("fp32")))
     batch = torch.from_numpy(network.images)
     assert not torch.equal(module(batch), other(batch))
     module.load_state_dict(other.state_dict())
@@ -53,7 +55,7 @@ def test_weights_take_at_most_as_many_values_as_their_bits_allow(bits: str, buil
 
 
 def test_a_file_that_lacks_a_tensor_is_refused(built: Callable[[str], Built]) -> None:
-    model = built("plain").packed((3, 0, 3))
+    model = built("plain").packed((0, 0, 3, 0, 3))
     for broken in (replace(model, layers=model.layers[1:]), replace(model, tensors=())):
         with pytest.raises(PackedFileError, match="which its graph reads: export it again"):
             materialise(broken)

@@ -12,10 +12,12 @@ import learners.score
 from learners.device import single_thread
 from learners.graph.run import Program
 from learners.score import QuickScore, QuickScorer
+from learners.stitch import stitched_graph, stitched_tensors
 from objectives.metric import Top1, soft_score
 from objectives.workload.subsets import Subset
 from storage.records.candidate import Candidate
-from tests.built import Built, stitched_tensors
+from tests.built import Built
+from tests.learners.agreement import random_levels
 from tests.networks import images
 
 IMAGES = 150  # more than one chunk
@@ -34,7 +36,7 @@ def candidates(network: Built, count: int) -> list[Candidate]:
     library = network.library
     generator = np.random.default_rng(0)
     sites = len(library.space.sites)
-    found = [tuple(map(int, generator.integers(0, 6, sites))) for _ in range(count)]
+    found = [random_levels(library.space, generator) for _ in range(count)]
     for cut in range(sites):
         found.append((*found[0][:cut], *found[1][cut:]))
         found.append((*found[0][: sites - cut], *found[2][sites - cut :]))
@@ -48,7 +50,7 @@ def bits(score: QuickScore) -> tuple[bytes, bytes]:
     return score.soft.tobytes(), score.metric.tobytes()
 
 
-@pytest.mark.parametrize("name", ["resnet-pad", "shufflenet", "mixer", "one-layer"])
+@pytest.mark.parametrize("name", ["resnet-pad", "shufflenet", "densenet", "mixer", "one-layer"])
 @pytest.mark.parametrize("fast", [False, True], ids=["float32", "bfloat16 where it is exact enough"])
 def test_a_score_is_the_same_alone_in_any_batch_and_in_any_order(
     name: str, fast: bool, built: Callable[[str], Built], monkeypatch: pytest.MonkeyPatch
@@ -69,7 +71,7 @@ def test_a_score_is_the_same_alone_in_any_batch_and_in_any_order(
     assert scorer.score([]) == []
 
 
-@pytest.mark.parametrize("name", ["resnet-conv", "densenet", "attention"])
+@pytest.mark.parametrize("name", ["resnet-conv", "mobilenet", "densenet", "attention"])
 def test_scores_are_those_of_the_stitched_network(
     name: str, built: Callable[[str], Built], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,9 +81,11 @@ def test_scores_are_those_of_the_stitched_network(
     scorer = QuickScorer(library, part, Top1())
     assert scorer.precision == "float32"
     for candidate in candidates(network, 4)[::2]:
-        tensors = stitched_tensors(library, library.choose(candidate.levels, candidate.weights))
+        chosen = library.choose(candidate.levels, candidate.weights)
+        tensors = stitched_tensors(library.analysis, chosen)
         with single_thread(), torch.no_grad():
-            outputs = Program(library.analysis.graph)(tensors, torch.from_numpy(part.images)).numpy()
+            program = Program(stitched_graph(library.analysis, chosen.kept))
+            outputs = program(tensors, torch.from_numpy(part.images)).numpy()
         score = scorer.score([candidate])[0]
         np.testing.assert_allclose(score.soft, soft_score(outputs, part.labels, outputs), atol=1e-4)
         assert (score.metric == (outputs.argmax(1) == part.labels)).mean() > 0.98
@@ -105,7 +109,7 @@ def test_candidates_of_another_library_are_refused(built: Callable[[str], Built]
     network = built("plain")
     scorer = QuickScorer(network.library, subset(network), Top1())
     with pytest.raises(ValueError, match="are not of library"):
-        scorer.score([Candidate((0, 0, 1), "another")])
+        scorer.score([Candidate((0, 0, 0, 0, 1), "another")])
 
 
 def test_bfloat16_is_given_up_where_it_moves_the_scores(

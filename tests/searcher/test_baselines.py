@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
-from searcher.baselines import DENSE, ORT_INT8, baseline_proposals, uniform
-from storage.records.space import SearchSpace
+from learners.library.library import Library
+from searcher.baselines import DENSE, ORT_INT8, baseline_proposals, uniform, uniform_channels
+from storage.records.space import Level, SearchSpace, Site
 from tests.built import Built
 from tests.searcher.spaces import large_space
 
@@ -17,6 +19,8 @@ def test_they_come_in_a_fixed_order_and_belong_to_the_library(built: Callable[[s
         DENSE,
         ORT_INT8,
         *(f"uniform w{bits}" for bits in (8, 6, 4, 3, 2)),
+        "uniform c75%",
+        "uniform c50%",
         "rounded w4",
     ]
     assert {item.origin for item in found} == {"baseline"}
@@ -25,12 +29,39 @@ def test_they_come_in_a_fixed_order_and_belong_to_the_library(built: Callable[[s
         if item.baseline != ORT_INT8:
             assert library.space.contains(item.candidate.levels)
             library.choose(item.candidate.levels, item.candidate.weights)
-    assert {level.name for level in library.space.choose(found[2].candidate.levels)} == {"w8"}
-    assert {level.name for level in library.space.choose(found[0].candidate.levels)} == {"fp32"}
+    groups = len(library.groups)
+    assert {level.name for level in library.space.choose(found[2].candidate.levels)[groups:]} == {"w8"}
+    assert {level.name for level in library.space.choose(found[0].candidate.levels)[groups:]} == {"fp32"}
+    for place in (0, 2, 3):
+        assert not any(found[place].candidate.levels[:groups])
+
+
+def test_uniform_channels_keep_the_nearest_share_at_8_bits(built: Callable[[str], Built]) -> None:
+    library = built("resnet-pad").library
+    for share in (0.75, 0.5):
+        levels = library.space.choose(uniform_channels(library.space, share))
+        for site, level in zip(library.space.sites, levels, strict=True):
+            if site.learner == "channel":
+                widths = [item.channels or 0 for item in site.levels]
+                assert abs((level.channels or 0) / widths[0] - share) == min(abs(w / widths[0] - share) for w in widths)
+            else:
+                assert level.name == "w8"
+
+
+def test_a_study_of_channels_alone_has_no_baselines_of_bits() -> None:
+    found = [item.baseline for item in baseline_proposals(cast(Library, _ChannelsAlone()))]
+    assert found == [DENSE, ORT_INT8, "uniform c75%", "uniform c50%"]
+
+
+class _ChannelsAlone:
+    id, rounded_id = "library", "rounded"
+    space = SearchSpace(
+        (Site("a", "channel", "channels", 1, 1, (Level("c8", channels=8), Level("c4", channels=4))),), (), 0, ()
+    )
 
 
 def test_a_site_without_the_width_stays_as_it_is() -> None:
     space = large_space(2)
     assert uniform(space, 3) == (4, 4)
     assert uniform(space, 5) == (0, 0)
-    assert uniform(SearchSpace((), (), 0), 8) == ()
+    assert uniform(SearchSpace((), (), 0, ()), 8) == ()

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from learners.channel.criteria.table import CRITERIA
 from learners.table import LEARNERS
 from objectives.metric import METRICS
 from objectives.runtimes.table import RUNTIMES
 from searcher.controller import Controller
 from searcher.samplers.table import SAMPLERS
+from searcher.stages.latency_table import FOLDER
+from searcher.stages.latency_table import STAGE as TABLE_STAGE
 from searcher.stages.prepare import Prepared, prepare
 from storage.errors import FixInputError, StoreLockedError
 from storage.home import Home
@@ -25,8 +28,11 @@ from storage.store import StudyStore
 from tests.slimfront.finished import trained_in
 
 NAME = "study"
-KNOWN = KnownNames(tuple(LEARNERS), tuple(SAMPLERS), tuple(RUNTIMES), tuple(METRICS))
+KNOWN = KnownNames(tuple(LEARNERS), tuple(SAMPLERS), tuple(RUNTIMES), tuple(METRICS), tuple(CRITERIA))
 CANDIDATES = 53  # more than one batch
+# What the graph of a file with layers in int8 and in float may differ from its share: each border between the two costs
+# some tens of bytes. These files have 3 KB; of a real model it is far below 2 %.
+MIXED_BYTES = 192
 
 
 class Killed(BaseException):
@@ -145,7 +151,7 @@ def test_a_study_ends_with_a_front_of_files(
     for number, item in confirmed.items():
         if by_number[number].baseline not in ("dense", "ort int8"):
             predicted = space.size_bytes(by_number[number].candidate.levels)
-            assert abs(predicted - item.value("size")) <= max(64, 0.02 * item.value("size"))
+            assert abs(predicted - item.value("size")) <= max(MIXED_BYTES, 0.02 * item.value("size"))
     dense = confirmed[1]
     assert dense.value("drop") == 0
     best = store.front(NAME)[0]
@@ -154,7 +160,7 @@ def test_a_study_ends_with_a_front_of_files(
 
 def test_progress_passes_every_stage_in_order(undisturbed: tuple[Outcome, Recorder, MemoryStore, Home]) -> None:
     stages = [text.partition(" ")[0] for text in undisturbed[1].seen if "/" in text]
-    assert list(dict.fromkeys(stages)) == ["library", "quick", "confirmed", "latency"]
+    assert list(dict.fromkeys(stages)) == ["library", "latency", "quick", "confirmed"]
     assert f"quick {CANDIDATES}/{CANDIDATES}" in undisturbed[1].seen
 
 
@@ -174,8 +180,10 @@ def test_a_study_that_dies_at_every_step_ends_as_if_it_had_not(
     prepared: Prepared,
     tmp_path: Path,
 ) -> None:
-    found, recorder, _, _ = undisturbed
+    found, recorder, _, first = undisturbed
     store, home = started(prepared, tmp_path)
+    # Latencies are measured once on a machine, and never twice alike: what was measured first holds.
+    shutil.copytree(first.cache / FOLDER, home.cache / FOLDER)
     died: set[str] = set()
 
     def interrupt(text: str) -> None:
@@ -195,7 +203,7 @@ def test_a_study_that_dies_at_every_step_ends_as_if_it_had_not(
         pytest.fail("it never ends")
     assert study.state is StudyState.SUCCEEDED
     assert study.attempt == len(died) + 1
-    assert set(recorder.seen) <= died
+    assert {text for text in recorder.seen if not text.startswith(TABLE_STAGE)} <= died
     assert outcome(store, home) == found
 
 
@@ -272,4 +280,4 @@ def test_a_search_that_runs_out_of_plans_ends(tmp_path: Path, workplace: Path) -
     assert Controller(store, home, recorder).run(NAME).state is StudyState.SUCCEEDED
     assert any("nothing left to propose" in text for text in recorder.seen)
     levels = [trial.candidate.levels for trial in store.trials(NAME) if trial.baseline is None]
-    assert 6 < len(levels) == len(set(levels)) < 6**3
+    assert 6 < len(levels) == len(set(levels)) < 7 * 6**3

@@ -10,11 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objectives.pareto import FRONT_ROWS
-from searcher.front import confirmed_front, quick_front, rows, spread
+from searcher.front import confirmed_front, quick_front, rows, spread, useful
 from storage.records.measurement import Direction, Measurement, Result, Rung
 
 
-def result(number: int, accuracy: float, size: int, rung: Rung = Rung.CONFIRMED) -> Result:
+def result(
+    number: int, accuracy: float, size: int, rung: Rung = Rung.CONFIRMED, speedup: float | None = None
+) -> Result:
+    speed = () if speedup is None else (Measurement("predicted_speedup", speedup, "x", Direction.MAXIMIZE),)
     return Result(
         number,
         rung,
@@ -22,6 +25,7 @@ def result(number: int, accuracy: float, size: int, rung: Rung = Rung.CONFIRMED)
             Measurement("accuracy", accuracy, "%", Direction.MAXIMIZE),
             Measurement("soft_accuracy", accuracy, "%", Direction.MAXIMIZE),
             Measurement("size", size, "bytes", Direction.MINIMIZE),
+            *speed,
         ),
     )
 
@@ -84,3 +88,21 @@ def test_equal_results_are_represented_by_the_first(front: object) -> None:
     assert callable(front)
     found = front([result(2, 50, 10), result(1, 50, 10), result(3, 50, 11)])
     assert [item.number for item in found] == [1]
+
+
+def test_a_faster_file_is_in_the_front_though_another_one_is_better_and_smaller() -> None:
+    found = confirmed_front([result(1, 90, 10, speedup=2.0), result(2, 89, 11, speedup=2.5)])
+    assert [item.number for item in found] == [1, 2]
+    assert [item.number for item in confirmed_front([result(1, 90, 10, speedup=2.0), result(2, 89, 11)])] == [1]
+
+
+def test_speeds_that_a_prediction_cannot_tell_apart_are_equal() -> None:
+    found = confirmed_front([result(1, 90, 10, speedup=2.0), result(2, 89, 11, speedup=2.01)])
+    assert [item.number for item in found] == [1]
+
+
+def test_files_far_below_the_dense_accuracy_are_of_no_use_unless_there_are_no_others() -> None:
+    results = [result(1, 85, 10), result(2, 79, 5), result(3, 20, 1)]
+    assert [item.number for item in useful(results, 90.0, None)] == [1]
+    assert [item.number for item in useful(results, 90.0, 6.0)] == [1, 2]
+    assert [item.number for item in useful(results[2:], 90.0, 1.0)] == [3]

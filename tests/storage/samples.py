@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 from storage.records.candidate import Candidate, Proposal
 from storage.records.measurement import Direction, Measurement, Result, Rung
 from storage.records.study import Analysis, FrontRow
+from storage.records.timing import TimedRow, Timing
 
 ANALYSIS = Analysis('{"sites":[]}', "library-1", '{"accuracy":88.5}', "a processor, 2 cores", "workload-1")
+
+TIMED = (TimedRow(2, 0.5, 2.0, 1.9, 2.1), TimedRow(1, 1.0, 1.0, 0.9, 1.1))
+TIMING = Timing("onnxruntime", "a processor, 2 cores", 1, 1, TIMED)
 
 # Everything that a database must bring back, without what one_line takes out: NUL and lone surrogates.
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)

@@ -18,6 +18,7 @@ from hypothesis.extra import numpy as hnp
 
 from storage.errors import PackedFileError
 from storage.slim import (
+    BYTE_ZERO,
     FILTERS,
     LENGTHS,
     MAGIC,
@@ -169,8 +170,16 @@ def test_junk_behind_a_right_prefix_is_refused(data: bytes) -> None:
 def test_a_newer_version_says_so() -> None:
     data = pack(SMALL)
     newer = MAGIC + (VERSION + 1).to_bytes(2, "little") + data[6:]
-    with pytest.raises(PackedFileError, match="version 2; this Slimfront reads version 1: upgrade"):
+    with pytest.raises(PackedFileError, match="version 3; this Slimfront reads up to version 2: upgrade"):
         unpack(newer)
+
+
+def test_the_first_version_had_8_bit_codes_around_127() -> None:
+    layer = dataclasses.replace(SMALL.layers[0], bits=8, zero=np.full(len(SMALL.layers[0].zero), BYTE_ZERO, np.uint8))
+    data = pack(dataclasses.replace(SMALL, layers=(layer,)))
+    old = unpack(MAGIC + (1).to_bytes(2, "little") + data[6:])
+    assert set(old.layers[0].zero.tolist()) == {254}
+    assert np.array_equal(old.layers[0].codes, layer.codes)
 
 
 def test_the_crafted_file_is_right_before_it_is_spoilt() -> None:

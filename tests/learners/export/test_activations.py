@@ -32,11 +32,11 @@ def test_the_union_holds_both() -> None:
 def test_ranges_lie_within_what_was_observed_and_reach_most_of_it(name: str, built: Callable[[str], Built]) -> None:
     network = built(name)
     analysis = network.library.analysis
-    names = float_tensors(analysis.dense, analysis.nodes)
-    ranges = activation_ranges(analysis.dense, names, network.images)
+    names = float_tensors(analysis.template, analysis.nodes)
+    ranges = activation_ranges(analysis.template, names, network.images)
     assert list(ranges) == names
     assert ranges == {key: network.library.ranges[key] for key in names}
-    source = analysis.dense.graph.input[0].name
+    source = analysis.template.graph.input[0].name
     low, high = float(network.images.min()), float(network.images.max())
     assert low <= ranges[source].low <= 0.9 * low
     assert 0.9 * high <= ranges[source].high <= high
@@ -51,15 +51,15 @@ def test_every_tensor_with_a_grid_has_a_range_whatever_runs_in_int8(built: Calla
         generator = np.random.default_rng(0)
         for _ in range(10):
             chosen = [layer for layer in layers if generator.random() < 0.5]
-            found = quantise(analysis.dense, analysis.nodes, chosen, ranges)
+            found = quantise(analysis.template, analysis.nodes, chosen, ranges)
             assert {item.node.name for item in found.layers} == set(chosen)
             assert len(found.activations) <= len(ranges)
 
 
-def test_the_dense_model_is_left_as_it_was(built: Callable[[str], Built]) -> None:
+def test_the_model_is_left_as_it_was(built: Callable[[str], Built]) -> None:
     analysis = built("mobilenet").library.analysis
-    before = analysis.dense.SerializeToString(deterministic=True)
+    before = analysis.template.SerializeToString(deterministic=True)
     quantise(
-        analysis.dense, analysis.nodes, [layer.name for layer in analysis.layers], built("mobilenet").library.ranges
+        analysis.template, analysis.nodes, [layer.name for layer in analysis.layers], built("mobilenet").library.ranges
     )
-    assert analysis.dense.SerializeToString(deterministic=True) == before
+    assert analysis.template.SerializeToString(deterministic=True) == before

@@ -13,13 +13,15 @@ import pytest
 import torch
 
 from learners.analysis import Analysis, analyse
-from learners.export.packing import level_bytes, pack_candidate
-from learners.library.build import library_id, library_path, open_or_build, planned_space
+from learners.base import LearnerOptions
+from learners.export.packing import pack_candidate
+from learners.library.build import library_id, library_path, open_or_build
 from learners.library.library import Library
-from learners.quant.learner import QuantLearner
+from learners.library.space import planned_space
+from learners.table import in_order
 from storage.errors import GiveUpError
 from storage.slim import pack
-from tests.built import CALIBRATION_IMAGES, Built
+from tests.built import CALIBRATION_IMAGES, LEARNERS, Built
 from tests.networks import NETWORKS, build, images
 
 NAME = "shufflenet"
@@ -31,7 +33,7 @@ import torch
 from learners.analysis import analyse
 from learners.device import single_thread
 from learners.library.build import open_or_build
-from learners.quant.learner import QuantLearner
+from tests.built import LEARNERS
 from tests.networks import NETWORKS, build, images
 
 name, folder = sys.argv[1], Path(sys.argv[2])
@@ -41,7 +43,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 notes = []
 batch = images(name, 32).numpy()
-library = open_or_build(folder, analysis, batch, [QuantLearner()], 0, lambda note, *_: notes.append(note))
+library = open_or_build(folder, analysis, batch, LEARNERS, 0, lambda note, *_: notes.append(note))
 print(len(notes), library.id, flush=True)
 """
 
@@ -82,21 +84,23 @@ def test_two_processes_at_once_build_one_library_of_the_same_bytes(
 def test_the_address_depends_on_everything_that_the_content_depends_on(built: Callable[[str], Built]) -> None:
     analysis = built(NAME).library.analysis
     batch = built(NAME).images
-    learners = [QuantLearner()]
+    learners = LEARNERS
     first = library_id(analysis, batch, learners, 0)
     assert first == library_id(analysis, batch.copy(), learners, 0) == built(NAME).library.id
-    other_recipe = QuantLearner()
-    other_recipe.recipe = "another"
+    fewer = LearnerOptions(min_channels=3)
     changed = dict(analysis.tensors)
     changed["head.bias"] = changed["head.bias"] + 1e-6
     others = {
         library_id(analysis, batch, learners, 1),
         library_id(analysis, batch + np.float32(1e-6), learners, 0),
-        library_id(analysis, batch, [other_recipe], 0),
+        library_id(analysis, batch, learners[1:], 0),
+        library_id(analysis, batch, in_order(("channel", "quant"), LearnerOptions(criterion="l1")), 0),
+        library_id(analysis, batch, in_order(("channel", "quant"), LearnerOptions(reconstruct=False)), 0),
+        library_id(analysis, batch, in_order(("channel", "quant"), fewer), 0),
         library_id(replace(analysis, tensors=changed), batch, learners, 0),
         library_id(replace(analysis, layers=analysis.layers[1:]), batch, learners, 0),
     }
-    assert len(others | {first}) == 6
+    assert len(others | {first}) == 9
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "junk", "start", "no metadata"])
@@ -113,17 +117,18 @@ def test_a_damaged_file_is_refused_with_the_remedy(damage: str, tmp_path: Path, 
         )
     )
     with pytest.raises(GiveUpError, match="delete it and resume the study") as caught:
-        Library(path, "id")
+        Library(path, "id", ())
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_the_analysis_in_the_file_is_the_one_that_it_was_built_for(tmp_path: Path) -> None:
     analysis = analysed()
-    library = open_or_build(tmp_path, analysis, images(NAME, 8).numpy(), [QuantLearner()], 0, lambda *_: None)
+    library = open_or_build(tmp_path, analysis, images(NAME, 8).numpy(), LEARNERS, 0, lambda *_: None)
     found = library.analysis
     assert (found.graph, found.layers, found.protected) == (analysis.graph, analysis.layers, analysis.protected)
     assert (found.nodes, found.input_shape, found.macs) == (analysis.nodes, analysis.input_shape, analysis.macs)
+    assert (found.maps, found.coupling.reasons, found.groups) == (analysis.maps, analysis.coupling.reasons, analysis.groups)
     assert found.dense == analysis.dense
     assert {name: tensor.tolist() for name, tensor in found.tensors.items()} == {
         name: tensor.tolist() for name, tensor in analysis.tensors.items()
@@ -132,12 +137,17 @@ def test_the_analysis_in_the_file_is_the_one_that_it_was_built_for(tmp_path: Pat
 
 def test_costs_are_known_before_the_library_is_built(built: Callable[[str], Built]) -> None:
     library = built(NAME).library
-    planned = planned_space(library.analysis, QuantLearner())
-    assert planned.protected == library.space.protected
-    for before, after in zip(planned.sites, library.space.sites, strict=True):
+    planned = planned_space(library.analysis, LEARNERS)
+    built_space = library.space
+    assert (planned.protected, planned.kept_channels) == (built_space.protected, built_space.kept_channels)
+    for before, after in zip(planned.sites, built_space.sites, strict=True):
         assert before.name == after.name
-        assert [level.size_bytes for level in before.levels] == [level.size_bytes for level in after.levels]
-    assert abs(planned.fixed_bytes - library.space.fixed_bytes) < 64
+        assert [level.name for level in before.levels] == [level.name for level in after.levels]
+    for before_factor, after_factor in zip(planned.factors, built_space.factors, strict=True):
+        assert before_factor.sites == after_factor.sites
+        assert before_factor.size_bytes == after_factor.size_bytes
+        assert before_factor.macs == after_factor.macs
+    assert abs(planned.fixed_bytes - built_space.fixed_bytes) < 64
 
 
 def test_a_levels_cost_is_what_it_adds_to_the_file(built: Callable[[str], Built]) -> None:
@@ -145,25 +155,21 @@ def test_a_levels_cost_is_what_it_adds_to_the_file(built: Callable[[str], Built]
     space = network.library.space
     uniform = space.uniform("w4")
     base = len(pack(network.packed(uniform)))
-    for site, layer in enumerate(network.library.analysis.layers):
+    for index, site in enumerate(space.sites):
         for level in (1, 2, 4, 5):
-            changed = (*uniform[:site], level, *uniform[site + 1 :])
+            changed = (*uniform[:index], level, *uniform[index + 1 :])
             grown = len(pack(network.packed(changed))) - base
-            levels = space.sites[site].levels
-            assert abs(grown - (levels[level].size_bytes - levels[3].size_bytes)) <= 16  # what compression varies
-            assert levels[level].size_bytes == level_bytes(
-                levels[level].bits, layer.shape[0], space.sites[site].weights
-            )
+            assert abs(grown - (space.size_bytes(changed) - space.size_bytes(uniform))) <= 16, site.name  # compression
 
 
 def test_rounded_weights_are_there_for_the_baseline_and_others_refused(built: Callable[[str], Built]) -> None:
     library = built(NAME).library
     levels = library.space.uniform("w4")
     rounded = library.choose(levels, library.rounded_id)
-    assert {level.method for level in rounded.values()} == {"round to nearest"}
-    assert {level.bits for level in rounded.values()} == {4}
+    assert {level.method for level in rounded.weights.values()} == {"round to nearest"}
+    assert {level.bits for level in rounded.weights.values()} == {4}
     dense = library.choose(library.space.uniform("fp32"), library.rounded_id)
-    assert all(level.codes is None for level in dense.values())
+    assert all(level.codes is None for level in dense.weights.values())
     network = built(NAME)
     pack(pack_candidate(library.analysis, rounded, library.ranges, network.contract))
     with pytest.raises(ValueError, match="are not of library"):
@@ -178,12 +184,13 @@ def test_progress_is_told_of_every_layer(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     analysis = analysed()
     open_or_build(
-        tmp_path, analysis, images(NAME, CALIBRATION_IMAGES).numpy(), [QuantLearner()], 0, lambda *a: told.append(a)
+        tmp_path, analysis, images(NAME, CALIBRATION_IMAGES).numpy(), LEARNERS, 0, lambda *a: told.append(a)
     )
-    assert [done for _, done, _ in told] == list(range(len(analysis.layers) + 2))
-    assert {of for *_, of in told} == {len(analysis.layers) + 2}
+    steps = len(analysis.layers) + len(analysis.groups) + 2
+    assert [done for _, done, _ in told] == list(range(steps))
+    assert {of for *_, of in told} == {steps}
     told.clear()
     open_or_build(
-        tmp_path, analysis, images(NAME, CALIBRATION_IMAGES).numpy(), [QuantLearner()], 0, lambda *a: told.append(a)
+        tmp_path, analysis, images(NAME, CALIBRATION_IMAGES).numpy(), LEARNERS, 0, lambda *a: told.append(a)
     )
     assert told == []

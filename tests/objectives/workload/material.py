@@ -16,7 +16,11 @@ from torch import nn
 from storage.records.config import KnownNames, StudyConfig, read_study
 
 KNOWN = KnownNames(
-    learners=("quant",), samplers=("allocation",), runtimes=("onnxruntime",), metrics=("top1", "agreement")
+    learners=("channel", "quant"),
+    samplers=("allocation",),
+    runtimes=("onnxruntime",),
+    metrics=("top1", "agreement"),
+    criteria=("obs", "l1"),
 )
 CLASSES = ("bird", "cat")
 NETS = """

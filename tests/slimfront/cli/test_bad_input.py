@@ -22,7 +22,7 @@ from tests.storage.ordinary import open_folder, ordinary_user
 IMAGES = {"kind": '"images"\npath = "pictures"'}
 WRONG_STUDY_FILES: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "unknown key": ({"candidates": "12\ncandidate = 3"}, ("candidate", "candidates")),
-    "unknown learner": ({"keep": '[]\nlearners = ["quantt"]'}, ("quantt", "quant")),
+    "unknown learner": ({"keep": '[]\nlearners = ["quantt"]'}, ("quantt", "channel, quant")),
     "unknown sampler": ({"keep": '[]\nsampler = "alocation"'}, ("alocation", "allocation")),
     "unknown runtime": ({"keep": '[]\n[runtime]\nname = "onnx"'}, ("onnx", "onnxruntime")),
     "unknown metric": ({"kind": '"digits"\nmetric = "top2"'}, ("top2", "top1", "agreement")),
@@ -41,7 +41,12 @@ WRONG_STUDY_FILES: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "no weights": ({"weights": '"none.safetensors"'}, ("none.safetensors",)),
     "no such kind of weights": ({"weights": '"nets.py"'}, (".py", ".safetensors")),
     "impossible size": ({"size": '"1000x"'}, ("1000x", "smallest", "ask for that or less")),
-    "impossible macs": ({"size": '"2x"\nmacs = "50%"'}, ("macs", "1x")),
+    "impossible macs": ({"size": '"2x"\nmacs = "10%"'}, ("macs", "10%", "leaves at least", "ask for that or less")),
+    "macs without channels": ({"size": '"2x"\nmacs = "50%"', "keep": '[]\nlearners = ["quant"]'}, ("macs", "1.0x")),
+    "unknown criterion": ({"keep": '[]\ncriterion = "l3"'}, ("[search] criterion", '"l3"', "l1", "obs", "fpgm")),
+    "round to nothing": ({"keep": "[]\nround_to = 0"}, ("[search] round_to = 0", "greater than or equal to 1")),
+    "no channels": ({"keep": "[]\nmin_channels = -1"}, ("[search] min_channels = -1", "greater than or equal to 1")),
+    "keep names a group of several": ({"keep": '["conv9"]'}, ('keep = "conv9"', "conv1", "depthwise", "linear")),
     "no images": (IMAGES, ("pictures", "no such folder")),
 }
 

@@ -13,9 +13,12 @@ import slimfront
 from tests.slimfront.material import ROOT, invoke
 
 HEAVY = {"torch", "ray", "optuna", "sqlalchemy", "numpy", "scipy", "onnx", "onnxruntime", "sklearn", "PIL"}
-COMMANDS = ("plan", "run", "resume", "list", "status", "front", "show", "export", "delete", "demo", "doctor")
-READING = ("plan", "list", "status", "front", "show", "doctor")
-STORING = ("run", "resume", "list", "status", "front", "show", "export", "delete", "demo", "doctor")
+COMMANDS = (
+    *("plan", "run", "resume", "list", "status", "front", "show", "sensitivity", "measure"),
+    *("export", "delete", "demo", "doctor"),
+)
+READING = ("plan", "list", "status", "front", "show", "sensitivity", "measure", "doctor")
+STORING = tuple(name for name in COMMANDS if name != "plan")
 
 LOADED = """
 import sys

@@ -14,6 +14,7 @@ from slimfront.cli import app, doctor
 from slimfront.cli.main import run
 from slimfront.cli.signals import Signals, StudyInterruptedError
 from storage.errors import DiskFullError, FixInputError, GiveUpError, NotFoundError, SlimfrontError, StoreLockedError
+from tests.slimfront.cli.test_help import COMMANDS
 from tests.slimfront.material import ROOT
 
 ENDS = [
@@ -77,7 +78,7 @@ def test_what_an_interrupted_import_raises_is_an_interrupt(
 
 def test_the_commands_are_those_of_their_modules() -> None:
     names = [command.name or getattr(command.callback, "__name__", "") for command in app.app.registered_commands]
-    assert len(names) == len(set(names)) == 11
+    assert len(names) == len(set(names)) == len(COMMANDS)
     assert doctor.doctor in [command.callback for command in app.app.registered_commands]
 
 

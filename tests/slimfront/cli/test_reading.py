@@ -20,9 +20,13 @@ from tests.slimfront.material import ROOT, environment, invoke
 
 ROW = {
     *("candidate", "rung", "accuracy", "drop", "drop_upper", "images", "size_bytes", "size_ratio", "onnx_bytes"),
-    *("latency_ms", "speedup", "macs", "macs_ratio", "meets_target"),
+    *("latency_ms", "speedup", "predicted_speedup", "macs", "macs_ratio", "meets_target"),
 }
-BASELINES = ["dense", "ort int8", *(f"uniform w{bits}" for bits in (8, 6, 4, 3, 2)), "rounded w4"]
+BASELINES = [
+    *("dense", "ort int8"),
+    *(f"uniform w{bits}" for bits in (8, 6, 4, 3, 2)),
+    *("uniform c75%", "uniform c50%", "rounded w4"),
+]
 WIDTHS = (80, 100, 140)
 
 
@@ -37,7 +41,7 @@ def test_front_has_exactly_the_documented_fields(at_home: Finished) -> None:
     front = read("front", "tiny")
     assert set(front) == {
         *("study", "state", "target", "target_met", "dense", "baselines", "front", "candidates", "hypervolume"),
-        *("hardware", "seconds"),
+        *("prediction", "hardware", "seconds"),
     }
     assert (front["study"], front["state"], front["target_met"]) == ("tiny", "succeeded", True)
     assert front["target"] == {"size": "3x", "max_drop": 10.0}
@@ -55,7 +59,9 @@ def test_every_figure_of_the_front_is_there_and_consistent(at_home: Finished) ->
     dense = DenseFacts(**front["dense"])
     target = Target.from_dict(front["target"])
     for row in (*front["front"], *front["baselines"]):
-        assert None not in row.values()
+        if row.get("name") != "ort int8":
+            assert (row["predicted_speedup"] is None) == (front["prediction"] is None)
+        assert None not in {key: value for key, value in row.items() if key != "predicted_speedup"}.values()
         assert row["rung"] == "confirmed"
         assert row["images"] == 180
         assert row["size_ratio"] == dense.size_bytes / row["size_bytes"]
@@ -94,6 +100,17 @@ def test_show_gives_each_layer_and_what_is_protected(at_home: Finished) -> None:
     assert [layer["name"] for layer in shown["layers"]] == ["depthwise", "conv2", "linear"]
     assert [layer["kind"] for layer in shown["layers"]] == ["depthwise convolution", "convolution", "linear"]
     assert shown["protected"] == [{"name": "conv1", "reason": "named in [search] keep"}]
+    assert {item["name"] for item in shown["kept_channels"]} == {"depthwise", "linear"}
+    (group,) = shown["groups"]
+    conv2 = shown["layers"][1]
+    assert (group["name"], group["layers"], group["dense_channels"]) == ("conv2", ["conv2"], 24)
+    assert group["level"] == f"c{group['channels']}"
+    assert [layer["dense_channels"] for layer in shown["layers"]] == [12, 24, 10]
+    assert [layer["channels"] for layer in shown["layers"]] == [12, group["channels"], 10]
+    assert conv2["weights"] == 9 * 12 * group["channels"]
+    assert conv2["macs"] == 16 * conv2["weights"]
+    kept_macs = 12 * 9 * 64  # of conv1, which is protected
+    assert kept_macs + sum(layer["macs"] for layer in shown["layers"]) == shown["row"]["macs"]
     assert shown["row"] == next(row for row in at_home.front["front"] if row["candidate"] == number)
     predicted = shown["fixed_bytes"] + sum(layer["size_bytes"] for layer in shown["layers"])
     assert predicted == pytest.approx(shown["row"]["size_bytes"], rel=0.02)
@@ -107,11 +124,78 @@ def test_show_names_the_method_that_a_baseline_has_used(at_home: Finished) -> No
     assert {(layer["method"], layer["error"]) for layer in rounded} == {("round to nearest", None)}
     dense = read("show", f"tiny/{numbers['dense']}")["layers"]
     assert {(layer["level"], layer["error"]) for layer in dense} == {("fp32", 0.0)}
-    assert read("show", f"tiny/{numbers['ort int8']}")["layers"] == []
+    assert all(layer["channels"] == layer["dense_channels"] for layer in dense)
+    pruned = read("show", f"tiny/{numbers['uniform c50%']}")
+    assert [(group["channels"], group["dense_channels"]) for group in pruned["groups"]] == [(12, 24)]
+    assert {layer["level"] for layer in pruned["layers"]} == {"w8"}
+    foreign = read("show", f"tiny/{numbers['ort int8']}")
+    assert (foreign["layers"], foreign["groups"]) == ([], [])
+
+
+def test_show_says_which_channels_are_left_and_which_stay(at_home: Finished) -> None:
+    numbers = {row["name"]: row["candidate"] for row in at_home.front["baselines"]}
+    out = invoke("show", f"tiny/{numbers['uniform c50%']}").out
+    assert "12/24" in out
+    assert "12 of 24 channels of conv2\n" in out
+    assert "channels of linear stay: the model's output" in out
+    assert "MACs, 1.6x fewer" in out
+
+
+def test_sensitivity_has_every_level_of_every_site(at_home: Finished) -> None:
+    found = read("sensitivity", "tiny")
+    assert set(found) == {"study", "sites", "targets"}
+    names = [(site["site"], site["learner"]) for site in found["sites"]]
+    assert names == [("conv2", "channel"), ("depthwise", "quant"), ("conv2", "quant"), ("linear", "quant")]
+    for site in found["sites"]:
+        first, *others = site["levels"]
+        assert set(first) == {"level", "channels", "bits", "error", "saved_bytes", "saved_macs"}
+        assert (first["error"], first["saved_bytes"], first["saved_macs"]) == (0.0, 0, 0)
+        assert all(level["error"] > 0 and level["saved_bytes"] > 0 for level in others)
+        assert all((level["channels"] is None) != (level["bits"] is None) for level in site["levels"])
+        assert all((level["saved_macs"] > 0) == (site["learner"] == "channel") for level in others)
+        errors = [level["error"] for level in site["levels"]]
+        assert errors == sorted(errors)
+    (target,) = found["targets"]
+    assert (target["objective"], target["text"]) == ("size", "3x")
+    assert target["limit"] == at_home.front["dense"]["size_bytes"] / 3
+    assert 0 < target["largest"]["share"] <= 1
+    assert target["limiting"]["error"] > 0
+    assert target["limiting"]["cost"] > 0
+
+
+def test_sensitivity_of_a_candidate_agrees_with_its_plan(at_home: Finished) -> None:
+    (target,) = read("sensitivity", "tiny")["targets"]
+    shown = read("show", f"tiny/{target['candidate']}")
+    assert target["error"] == pytest.approx(sum(layer["error"] for layer in shown["layers"]))
+    assert target["cost"] == pytest.approx(shown["row"]["size_bytes"], rel=0.02)
+    limiting = target["limiting"]
+    plans = {"channel": shown["groups"], "quant": shown["layers"]}[limiting["learner"]]
+    assert next(plan["level"] for plan in plans if plan["name"] == limiting["site"]) == limiting["level"]
+
+
+def test_the_text_of_sensitivity_names_the_site_that_limits_the_target(at_home: Finished) -> None:
+    lines = invoke("sensitivity", "tiny").out.splitlines()
+    assert lines[0].split() == ["site", "level", "error", "saves", "MACs"]
+    assert sum(line.startswith(("channels of ", "bits of ")) for line in lines) == 4
+    (target,) = read("sensitivity", "tiny")["targets"]
+    assert f"size 3x: candidate {target['candidate']} has an error of {target['error']:.2g}" in lines
+    assert any(line.strip().startswith("limited by the ") for line in lines)
+
+
+def test_the_front_compares_predicted_and_measured_speed(at_home: Finished) -> None:
+    prediction = at_home.front["prediction"]
+    if prediction is None:
+        pytest.skip("no latency table could be made here")
+    assert set(prediction) == {"candidate", "predicted_speedup", "speedup", "median_error", "rows"}
+    row = next(row for row in at_home.front["front"] if row["candidate"] == prediction["candidate"])
+    assert row["predicted_speedup"] == prediction["predicted_speedup"]
+    assert row["speedup"] == prediction["speedup"]
+    line = next(line for line in invoke("front", "tiny").out.splitlines() if line.startswith("latency: "))
+    assert f"for candidate {prediction['candidate']}; median error" in line
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("command", ["front", "show", "status", "list"])
+@pytest.mark.parametrize("command", ["front", "show", "status", "list", "sensitivity"])
 def test_text_fits_the_terminal(at_home: Finished, monkeypatch: pytest.MonkeyPatch, command: str, width: int) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     reference = {"list": [], "show": [f"tiny/{at_home.best()}"]}.get(command, ["tiny"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ def test_run_prints_the_front_on_stdout_and_the_progress_on_stderr(finished: Fin
     assert "target met (size 3x, max_drop 10.0)" in finished.ran.out
     lines = finished.ran.err.splitlines()
     named = next(index for index, line in enumerate(lines) if line.startswith("study tiny is stored"))
-    stages = [line.split()[0] for line in lines[named:]]
-    order = [stages.index(stage) for stage in ("library", "quick", "confirmed", "latency")]
+    stages = [found[1] for line in lines[named:] if (found := re.match(r"([a-z ]+) \d", line))]
+    order = [stages.index(stage) for stage in ("library", "latency table", "quick", "confirmed", "latency")]
     assert order == sorted(order)
     assert "slimfront resume tiny" in lines[named]
     assert not any(line.startswith("study") for line in finished.ran.out.splitlines())

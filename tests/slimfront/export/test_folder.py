@@ -15,7 +15,9 @@ from safetensors.torch import load_file, save_file
 
 import slimfront
 from objectives.workload.workload import open_workload
+from slimfront.export.folder import check_folder
 from slimfront.submit import read_config
+from storage.errors import FixInputError
 from tests.slimfront.finished import Finished
 from tests.slimfront.material import Ran, invoke
 
@@ -89,6 +91,8 @@ def test_plan_json_states_layers_figures_and_versions(at_home: Finished, exporte
     assert plan["files"]["model.slim"] == shown["row"]["size_bytes"]
     assert plan["versions"]["slimfront"] == slimfront.__version__
     assert "agree with the float32 weights" in plan["verification"]
+    assert plan["format"] == "slimfront-plan-2"
+    assert plan["groups"][0]["name"] == "conv2"
 
 
 def test_the_readme_states_the_figures_and_runs_as_written(
@@ -120,6 +124,26 @@ def test_exporting_again_replaces_and_gives_the_same_bytes(at_home: Finished, tm
     assert ran.code == 0, ran.err
     assert "has been replaced" in ran.err
     assert contents(folder) == contents(exported)
+
+
+def test_a_folder_that_version_0_1_exported_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text('{"format": "slimfront-plan-1"}')
+    (tmp_path / "model.slim").write_bytes(b"old")
+    assert check_folder(tmp_path)
+    (tmp_path / "plan.json").write_text('{"format": "another"}')
+    with pytest.raises(FixInputError, match="holds other files"):
+        check_folder(tmp_path)
+
+
+def test_a_candidate_with_fewer_channels_is_really_smaller(at_home: Finished, tmp_path: Path) -> None:
+    number = next(row["candidate"] for row in at_home.front["baselines"] if row["name"] == "uniform c50%")
+    assert export(f"tiny/{number}", tmp_path / "out").code == 0
+    module = slimfront.load_torch(tmp_path / "out" / "model.slim")
+    shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    assert shapes["conv2.weight"] == (12, 12, 3, 3)
+    assert shapes["linear.weight"] == (10, 12)
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "12 of the 24 channels that can be removed left" in text
 
 
 def test_the_dense_model_exports_as_a_candidate(at_home: Finished, tmp_path: Path) -> None:

@@ -15,7 +15,11 @@ from storage.errors import FixInputError
 from storage.records.config import DEFAULT_CANDIDATES, KnownNames, StudyConfig, load_study_file, read_study
 
 KNOWN = KnownNames(
-    learners=("quant",), samplers=("allocation",), runtimes=("onnxruntime",), metrics=("top1", "agreement")
+    learners=("channel", "quant"),
+    samplers=("allocation",),
+    runtimes=("onnxruntime",),
+    metrics=("top1", "agreement"),
+    criteria=("obs", "l1"),
 )
 STUDY = """
 name = "resnet56-cifar10"
@@ -91,7 +95,8 @@ def test_defaults(tmp_path: Path) -> None:
     assert config.seed == 0
     assert (config.data.mean, config.data.std) == ((0.0,), (1.0,))
     assert (config.data.calibration, config.data.quick, config.data.metric) == (256, 256, None)
-    assert (config.search.learners, config.search.sampler) == (("quant",), "allocation")
+    assert (config.search.learners, config.search.sampler) == (("channel", "quant"), "allocation")
+    assert (config.search.round_to, config.search.min_channels, config.search.criterion) == (None, None, "obs")
     assert (config.search.candidates, config.search.minutes) == (DEFAULT_CANDIDATES, None)
     assert (config.runtime.name, config.runtime.threads, config.runtime.batch) == ("onnxruntime", 1, 1)
 
@@ -170,7 +175,11 @@ BAD = {
     ),
     "learner": (
         changed('"quant"', '"channels"'),
-        '[search] learners = "channels" is not known; Known: quant',
+        '[search] learners = "channels" is not known; did you mean "channel"? Known: channel, quant',
+    ),
+    "criterion": (
+        changed('"allocation"', '"allocation"\ncriterion = "l3"'),
+        '[search] criterion = "l3" is not known; did you mean "l1"? Known: obs, l1',
     ),
     "runtime": (
         changed('"onnxruntime"', '"onnx"'),
@@ -269,6 +278,15 @@ BAD = {
         '[search] learners = "quant": must be a list in brackets',
     ),
     "a layer kept twice": (changed('["conv1"]', '["a", "a"]'), "[search] keep names something twice"),
+    "round to nothing": (
+        changed("candidates = 300", "round_to = 0"),
+        "[search] round_to = 0: must be greater than or equal to 1",
+    ),
+    "round to a fraction": (changed("candidates = 300", "round_to = 2.5"), "[search] round_to = 2.5: must be a"),
+    "no channels": (
+        changed("candidates = 300", "min_channels = 0"),
+        "[search] min_channels = 0: must be greater than or equal to 1",
+    ),
     "no candidates": (
         changed("candidates = 300", "candidates = 0"),
         "[search] candidates = 0: must be greater",
@@ -333,21 +351,34 @@ def test_stored_text_of_another_version_is_refused(text: str) -> None:
     numbers=st.lists(st.floats(1.0, 1e6), min_size=3, max_size=3),
     keep=st.lists(st.text(st.characters(exclude_characters="$\0", codec="utf-8"), min_size=1), unique=True, max_size=4),
     minutes=st.none() | st.floats(0.1, 1e6),
+    counts=st.none() | st.tuples(st.integers(1, 2**31), st.integers(1, 2**31)),
+    criterion=st.sampled_from(KNOWN.criteria),
 )
 def test_json_round_trip(
-    name: str, seed: int, channels: int, numbers: list[float], keep: list[str], minutes: float | None
+    name: str,
+    seed: int,
+    channels: int,
+    numbers: list[float],
+    keep: list[str],
+    minutes: float | None,
+    counts: tuple[int, int] | None,
+    criterion: str,
 ) -> None:
+    search: dict[str, Any] = {"keep": keep, "criterion": criterion}
+    search |= {} if minutes is None else {"minutes": minutes}
+    search |= {} if counts is None else {"round_to": counts[0], "min_channels": counts[1]}
     raw: dict[str, Any] = {
         "name": name,
         "seed": seed,
         "model": {"factory": "n.py:f", "weights": "w", "input": [channels, 4, 4]},
         "data": {"kind": "images", "path": "p", "mean": numbers[:channels], "std": numbers[:channels]},
         "target": {"size": f"{numbers[0]:.3f}x", "max_drop": numbers[1] % 100},
-        "search": {"keep": keep} | ({} if minutes is None else {"minutes": minutes}),
+        "search": search,
     }
     config = read_study(raw, Path("/folder"), "test", KNOWN)
     assert config.data.mean == tuple(numbers[:channels])
     assert config.search.keep == tuple(keep)
+    assert (config.search.round_to, config.search.min_channels) == (counts or (None, None))
     assert StudyConfig.from_json(config.to_json()) == config
 
 

@@ -6,6 +6,7 @@ are what users have.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from storage.open import open_store
@@ -18,10 +19,11 @@ from tests.storage import samples
 FOLDER = Path(__file__).parent / "databases"
 DONE = "finished"
 STOPPED = "stopped"
+MEASURED = "measured"
 
 
 def fill(store: StudyStore) -> None:
-    """Two studies that use every table and every column."""
+    """Two studies that use every table and every column of revision 0001."""
     store.create_study(DONE, '{"name":"finished","seed":0}')
     store.update_study(DONE, state=StudyState.RUNNING, stage="library", attempt=1)
     store.save_analysis(DONE, samples.ANALYSIS)
@@ -42,6 +44,15 @@ def fill(store: StudyStore) -> None:
     store.update_study(STOPPED, state=StudyState.FAILED, error="the disk is full")
 
 
+def fill_later(store: StudyStore) -> None:
+    """A study that uses what later revisions have added."""
+    store.create_study(MEASURED, "{}")
+    store.update_study(MEASURED, state=StudyState.RUNNING, stage="library", attempt=1)
+    store.save_analysis(MEASURED, replace(samples.ANALYSIS, latency_json='{"fixed_ms":0.1}'))
+    store.add_trials(MEASURED, 1, [samples.proposal(0, 1, 2), samples.proposal(2, 2, 2)])
+    store.add_timing(MEASURED, samples.TIMING)
+
+
 def main() -> None:
     """Write the file of the current revision; refuse to overwrite it."""
     path = FOLDER / f"{HEAD}.db"
@@ -50,6 +61,7 @@ def main() -> None:
     path.parent.mkdir(exist_ok=True)
     store = open_store(f"sqlite:///{path}")
     fill(store)
+    fill_later(store)
     store.close()
     path.with_name(path.name + ".lock").unlink()
 

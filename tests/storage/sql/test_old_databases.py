@@ -10,7 +10,7 @@ import pytest
 from storage.memory import MemoryStore
 from storage.open import open_store
 from storage.sql.tables import HEAD
-from tests.storage.sql.make_database import DONE, FOLDER, STOPPED, fill
+from tests.storage.sql.make_database import DONE, FOLDER, MEASURED, STOPPED, fill, fill_later
 
 FILES = sorted(FOLDER.glob("*.db"))
 
@@ -25,7 +25,9 @@ def test_a_kept_database_opens_with_everything_in_it(path: Path, tmp_path: Path)
     store = open_store(f"sqlite:///{tmp_path}/old.db")
     expected = MemoryStore()
     fill(expected)
-    for name in (DONE, STOPPED):
+    fill_later(expected)
+    names = (DONE, STOPPED) if path.stem == "0001" else (DONE, STOPPED, MEASURED)
+    for name in names:
         old, new = store.study(name), expected.study(name)
         assert (old.state, old.stage, old.seconds, old.attempt, old.error, old.config_json) == (
             new.state,
@@ -39,6 +41,7 @@ def test_a_kept_database_opens_with_everything_in_it(path: Path, tmp_path: Path)
         assert store.trials(name) == expected.trials(name)
         assert store.results(name) == expected.results(name)
         assert store.front(name) == expected.front(name)
+        assert store.timings(name) == expected.timings(name)
         assert [(event.number, event.kind, event.text) for event in store.events(name)] == [
             (event.number, event.kind, event.text) for event in expected.events(name)
         ]

@@ -91,11 +91,11 @@ def test_a_newer_database_names_both_revisions_and_stays_as_it_is(tmp_path: Path
     assert path.read_bytes() == before
 
 
-SECOND = '''"""A later version: a table is rebuilt, a column added."""
+LATER = '''"""A later version: a table is rebuilt, a column added."""
 import sqlalchemy as sa
 from alembic import op
-revision = "0002"
-down_revision = "0001"
+revision = "0099"
+down_revision = "0002"
 
 def upgrade() -> None:
     with op.batch_alter_table("studies", recreate="always") as batch:
@@ -108,10 +108,10 @@ def later_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The Slimfront that has a second migration."""
     folder = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "0002_second.py").write_text(SECOND)
+    (folder / "versions" / "0099_later.py").write_text(LATER)
     monkeypatch.setattr("storage.sql.upgrade._MIGRATIONS", str(folder))
-    monkeypatch.setattr("storage.sql.upgrade.HEAD", "0002")
-    monkeypatch.setattr("storage.sql.engine.HEAD", "0002")
+    monkeypatch.setattr("storage.sql.upgrade.HEAD", "0099")
+    monkeypatch.setattr("storage.sql.engine.HEAD", "0099")
 
 
 def fill_one_study(path: Path) -> None:
@@ -132,7 +132,7 @@ def test_an_older_database_is_upgraded_and_loses_nothing(tmp_path: Path, request
     store.delete_study("s")
     store.close()
     connection = sqlite3.connect(path)
-    assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0002",)]
+    assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0099",)]
     assert "owner" in [row[1] for row in connection.execute("PRAGMA table_info(studies)")]
     assert connection.execute("SELECT count(*) FROM results").fetchone() == (0,)
     connection.close()
@@ -142,8 +142,8 @@ def test_a_migration_that_fails_leaves_the_old_revision(tmp_path: Path, request:
     path = tmp_path / "a.db"
     fill_one_study(path)
     request.getfixturevalue("later_version")
-    broken = tmp_path / "migrations" / "versions" / "0002_second.py"
-    broken.write_text(SECOND + "    raise ZeroDivisionError\n")
+    broken = tmp_path / "migrations" / "versions" / "0099_later.py"
+    broken.write_text(LATER + "    raise ZeroDivisionError\n")
     with pytest.raises(ZeroDivisionError):
         open_store(f"sqlite:///{path}")
     request.getfixturevalue("monkeypatch").undo()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import searcher.knapsack
-from searcher.knapsack import Frontier, solve
+import searcher.allocation.knapsack
+from searcher.allocation.knapsack import Frontier, solve
 
 levels = st.lists(st.tuples(st.integers(0, 60), st.floats(0, 1)), min_size=1, max_size=4)
 instances = st.lists(levels, min_size=1, max_size=5)
@@ -67,7 +67,7 @@ def test_the_frontier_is_monotone_and_its_plans_are_what_it_says(instance: list[
 @given(instances)
 def test_a_coarser_table_keeps_within_its_budgets(instance: list[list[tuple[int, float]]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(searcher.knapsack, "MOST_CELLS", 20)
+        patch.setattr(searcher.allocation.knapsack, "MOST_CELLS", 20)
         frontier = solved(instance)
     reach = sum(max(size for size, _ in site) - min(size for size, _ in site) for site in instance)
     assert frontier.unit * 20 >= reach

@@ -1,0 +1,1 @@
+"""Criteria: in what order the channels of a group go (`table.CRITERIA`)."""

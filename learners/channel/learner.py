@@ -1,0 +1,40 @@
+"""The channel learner: removes channels for good and fits what reads them to those that are left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from learners.base import LearnerOptions
+from learners.channel.consumers import Consumer, can_reconstruct
+from learners.channel.criteria.base import CriterionInput
+from learners.channel.criteria.table import criterion
+from learners.channel.groups import ChannelGroup
+from learners.channel.levels import unit_counts
+from learners.channel.reconstruct import Reconstructed, reconstruct
+
+
+class ChannelLearner:
+    """Levels by width, removal in the order of a criterion, readers refitted by least squares."""
+
+    name = "channel"
+
+    def __init__(self, options: LearnerOptions) -> None:
+        self._options = options
+        self._criterion = criterion(options.criterion)
+        fitted = "fitted" if options.reconstruct else "as they are"
+        self.recipe = f"channel-1 {self._criterion.recipe} {fitted} {options.round_to} {options.min_channels}"
+
+    def counts(self, group: ChannelGroup) -> Sequence[int]:
+        """See `GroupLearner.counts`."""
+        return unit_counts(group, self._options.round_to, self._options.min_channels)
+
+    def order(self, group: ChannelGroup, given: CriterionInput, fewest: int) -> Sequence[int]:
+        """See `GroupLearner.order`."""
+        return self._criterion.order(group, given, fewest)
+
+    def adapt(self, consumer: Consumer, columns: torch.Tensor) -> Reconstructed:
+        """See `GroupLearner.adapt`."""
+        fit = self._options.reconstruct and can_reconstruct(consumer)
+        return reconstruct(consumer.weight, consumer.gram, columns, fit)

@@ -1,0 +1,143 @@
+"""What is to be timed: layers and the operations between them, each with what a few sites make of it.
+
+A tensor is *held* in int8 when the exported file has a quantise-dequantise pair on it: because an int8 layer makes it
+or because any int8 operation reads it. Whoever reads or makes a held tensor in float pays for the conversion, so that
+every cell names, besides its own precision, how its input and its output are held. Precisions are bits: up to 8 is
+int8 (all of these run alike), 32 is float.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from learners.latency.models import (
+    GLUE,
+    JOINS,
+    PARTIAL_INPUTS,
+    Glue,
+    Layer,
+    Opening,
+    Probe,
+)
+from storage.records.space import FLOAT_BITS
+
+INT8_BITS = 8
+
+
+@dataclass(frozen=True)
+class LayerCell:
+    """What one combination of levels makes of a layer."""
+
+    in_channels: int  # features of a linear layer
+    out_channels: int
+    bits: int  # of the weights
+    source_bits: int  # how the input is held; if in float, an int8 layer quantises it for itself
+    sink_bits: int  # how the output is held
+
+
+@dataclass(frozen=True)
+class TimedLayer:
+    """A convolution or linear layer.
+
+    `size` is that of the input: (height, width) of a map, (tokens,) of [n, tokens, features], () of [n, features].
+    Fields that only convolutions have are left at their defaults by linear layers.
+    """
+
+    name: str
+    kind: str  # "convolution", "grouped convolution", "depthwise convolution", "linear"
+    size: tuple[int, ...]
+    sites: tuple[int, ...]  # indices into the space's sites
+    cells: tuple[LayerCell, ...]  # row-major over the levels of `sites`
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1  # ignored for depthwise convolutions, which have as many as channels
+    activation: bool = False  # a Relu or Clip follows that the runtime fuses
+    clips: bool = False  # it is a Clip, as of ReLU6: in float runtimes need another pass over the output for it
+    from_input: bool = False  # reads the model's input
+
+
+@dataclass(frozen=True)
+class GlueCell:
+    """What one combination of levels makes of an operation between layers."""
+
+    channels: int  # of the output; of Flatten those of the input
+    bits: int  # 8 where it runs in int8
+    source_bits: int  # how its inputs are held
+    sink_bits: int  # how its output is held
+
+
+@dataclass(frozen=True)
+class TimedGlue:
+    """An operation without weights: `op` is one of `learners.latency.models.GLUE`, `size` that of its inputs.
+
+    The operation "Hold" stands for the boundary between a layer and one that reads it in another precision, where their
+    cells do not say so themselves.
+    """
+
+    name: str
+    op: str
+    size: tuple[int, ...]
+    sites: tuple[int, ...]
+    cells: tuple[GlueCell, ...]
+    kernel: tuple[int, int] = (1, 1)  # of pools
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    activation: bool = False
+
+    def __post_init__(self) -> None:
+        if self.op not in GLUE:
+            raise ValueError(f"{self.op} of {self.name} cannot be timed; these can: {', '.join(sorted(GLUE))}")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A cost as the difference of two whole models, so that call, input and output cancel."""
+
+    whole: Probe
+    without: Probe
+
+
+def layer_difference(layer: TimedLayer, cell: LayerCell) -> Difference:
+    """The models whose difference in time is what `layer` takes in one cell."""
+    groups = cell.in_channels if layer.kind == "depthwise convolution" else layer.groups
+    bits, source, sink = (_runs_as(number) for number in (cell.bits, cell.source_bits, cell.sink_bits))
+    # The grid of an int8 output clamps by itself, so that the activation leaves no trace in the file.
+    activation = layer.activation and not (bits == sink == INT8_BITS)
+    step = Layer(
+        out_channels=cell.out_channels,
+        bits=bits,
+        sink_bits=sink,
+        kernel=layer.kernel,
+        stride=layer.stride,
+        padding=layer.padding,
+        dilation=layer.dilation,
+        groups=groups,
+        activation=activation,
+        clips=activation and layer.clips,
+    )
+    opening = Opening(layer.size, cell.in_channels, FLOAT_BITS if layer.from_input else source, layer.from_input)
+    return Difference(Probe(opening, (step,)), Probe(opening))
+
+
+def glue_difference(glue: TimedGlue, cell: GlueCell) -> Difference:
+    """The models whose difference in time is what `glue` takes in one cell."""
+    bits, source, sink = (_runs_as(number) for number in (cell.bits, cell.source_bits, cell.sink_bits))
+    activation = glue.activation and not (bits == sink == INT8_BITS)
+    step = Glue(glue.op, bits, sink, glue.kernel, glue.stride, glue.padding, activation)
+    if glue.op not in JOINS:
+        opening = Opening(glue.size, cell.channels, source)
+        return Difference(Probe(opening, (step,)), Probe(opening))
+    # One input comes from a layer that is also in the base, as in a residual block: runtimes fuse that layer and the
+    # addition behind it.
+    first = max(1, cell.channels // 2) if glue.op in PARTIAL_INPUTS else cell.channels
+    second = max(1, cell.channels - first) if glue.op in PARTIAL_INPUTS else cell.channels
+    opening = Opening(glue.size, first, source)
+    before = Layer(second, source, source)
+    return Difference(Probe(opening, (before, step)), Probe(opening, (before,)))
+
+
+def _runs_as(bits: int) -> int:
+    """Every width up to 8 is stored on an int8 grid and runs as int8."""
+    return INT8_BITS if bits <= INT8_BITS else FLOAT_BITS

@@ -1,0 +1,87 @@
+"""The latency table of a model on a machine: every layer and every operation between layers, timed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+
+from learners.latency.blocks import (
+    Difference,
+    TimedGlue,
+    TimedLayer,
+    glue_difference,
+    layer_difference,
+)
+from learners.latency.models import NARROW, Layer, Opening, Probe
+from learners.latency.timing import ProbeTimes, Progress, Setting
+from objectives.runtimes.base import Runtime
+from storage.records.latency import LatencyFactor, LatencyTable
+from storage.records.space import FLOAT_BITS, SearchSpace
+
+
+def build_table(
+    layers: Sequence[TimedLayer],
+    glue: Sequence[TimedGlue],
+    space: SearchSpace,
+    runtime: Runtime,
+    threads: int,
+    batch: int,
+    input_shape: tuple[int, ...],
+    folder: Path,
+    progress: Progress,
+) -> LatencyTable:
+    """Time what occurs in the cells of `layers` and `glue`, each different model once.
+
+    A network's time is that of a call, plus for every layer the difference between a small model with it and the same
+    model without it. Both ends of the small models are layers, so the differences hold conversions of precision and of
+    memory layout, and they add up: what one leaves behind is what the next one starts from.
+
+    Args:
+        layers: in any order; an operation that is in neither list counts as free.
+        glue: likewise.
+        space: whose sites the cells run over; level 0 everywhere is the dense model.
+        runtime: what the files will run on.
+        threads: of one session.
+        batch: samples of one call.
+        input_shape: of one sample.
+        folder: of the cache, which studies share; it holds one file for each machine, runtime, threads and batch.
+        progress: called with a stage, how many models are timed and how many there are.
+
+    Raises:
+        ValueError: cells that do not fit the space.
+        GiveUpError: the runtime refuses a model.
+    """
+    items = [(item.name, item.sites, tuple(layer_difference(item, cell) for cell in item.cells)) for item in layers]
+    items += [(item.name, item.sites, tuple(glue_difference(item, cell) for cell in item.cells)) for item in glue]
+    for name, sites, cells in items:
+        if len(cells) != prod(len(space.sites[site].levels) for site in sites):
+            raise ValueError(f"the cells of {name} do not fit the search space")
+    setting = Setting(runtime, threads, batch)
+    times = ProbeTimes(setting, folder)
+    call, end = Probe(_model_input(input_shape)), _end()
+    wanted = [probe for _, _, cells in items for pair in cells for probe in (pair.whole, pair.without)]
+    times.measure([call, end.whole, end.without, *wanted], progress)
+
+    def cost(pair: Difference) -> float:
+        return times[pair.whole] - times[pair.without]
+
+    factors = tuple(LatencyFactor(name, sites, tuple(map(cost, cells))) for name, sites, cells in items)
+    # The last tensor of the sum is still closed as that of every small model is.
+    fixed = times[call] - cost(end)
+    # Level 0 everywhere is the first cell of every factor.
+    dense = fixed + sum(item.milliseconds[0] for item in factors)
+    return LatencyTable(runtime.name, setting.hardware, fixed, dense, factors)
+
+
+def _model_input(shape: tuple[int, ...]) -> Opening:
+    """The input of the model: [tokens, features], or channels and what else there is."""
+    if len(shape) == 2:
+        return Opening(shape[:1], shape[1], FLOAT_BITS, is_input=True)
+    return Opening(shape[1:], shape[0], FLOAT_BITS, is_input=True)
+
+
+def _end() -> Difference:
+    """What reading features at the end of a small model takes, as one more such layer."""
+    opening = Opening((), NARROW, FLOAT_BITS)
+    return Difference(Probe(opening, (Layer(NARROW, FLOAT_BITS, FLOAT_BITS),)), Probe(opening))

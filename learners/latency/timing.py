@@ -1,0 +1,127 @@
+"""Times probes in turn with a fixed reference, and remembers the times on disk."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from learners.latency.models import Layer, Opening, Probe, build_model, input_shape
+from objectives.hardware import describe
+from objectives.latency import Model, measure
+from objectives.runtimes.base import Runtime
+from storage.files import atomic_write, content_hash, file_lock
+from storage.records.space import FLOAT_BITS
+
+FORMAT_VERSION = 1  # changes whenever an equal probe would be another model or be timed in another way
+# Sessions alive at once: enough that a slow phase of the machine is a small share of a round, few enough for memory.
+TOGETHER = 100
+# Something else on the machine can slow integer kernels by a quarter for ten seconds without touching the reference:
+# every probe gets a second chance when all others have been timed, and its lowest time counts.
+PASSES = 2
+ROUNDS = 3  # a pass
+# Of one probe in a pass, with its share of the reference's calls.
+SECONDS = 0.012
+STAGE = "latency table"
+# 80 microseconds in float on a laptop: long against a call, short against a slow phase of the machine.
+REFERENCE = Probe(Opening((32, 32), 16, FLOAT_BITS), (Layer(16, FLOAT_BITS, FLOAT_BITS, (3, 3), (1, 1), (1, 1)),))
+
+Progress = Callable[[str, int, int], None]  # stage, done, of how many
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Under what a probe is timed."""
+
+    runtime: Runtime
+    threads: int
+    batch: int
+
+    @property
+    def hardware(self) -> str:
+        """One line that names processor, runtime, its version and the threads."""
+        return describe(self.runtime, self.threads)
+
+
+class ProbeTimes:
+    """Milliseconds of one call of each probe, from the folder's cache or measured now.
+
+    All of them are on the scale of the reference as it was when the cache's first probe was timed: what is timed on
+    another day, or while the processor runs at another clock, still adds up with what was timed before.
+    """
+
+    def __init__(self, setting: Setting, folder: Path) -> None:
+        self._setting = setting
+        key = content_hash(setting.hardware, str(setting.batch), str(FORMAT_VERSION))
+        self._path = folder / f"{key[:16]}.json"
+        self._lock = folder / f"{key[:16]}.lock"
+        self._milliseconds: dict[str, float] = {}
+
+    def __getitem__(self, probe: Probe) -> float:
+        return self._milliseconds[probe_key(probe)]
+
+    def measure(self, probes: Sequence[Probe], progress: Progress) -> None:
+        """Makes sure that every one of `probes` is known. Raises GiveUpError if the runtime refuses one."""
+        with file_lock(self._lock):  # two studies that time at the same moment would disturb each other
+            document = self._read()
+            self._milliseconds = document["milliseconds"]
+            missing = [item for item in dict.fromkeys(probes) if probe_key(item) not in self._milliseconds]
+            progress(STAGE, 0, PASSES * len(missing))
+            found = {probe_key(item): math.inf for item in (*missing, REFERENCE)}
+            for number in range(PASSES):
+                for start in range(0, len(missing), TOGETHER):
+                    batch = missing[start : start + TOGETHER]
+                    for key, value in self._time(batch).items():
+                        found[key] = min(found[key], value)
+                    progress(STAGE, number * len(missing) + start + len(batch), PASSES * len(missing))
+            if missing:
+                self._keep(found, document)
+
+    def _time(self, probes: Sequence[Probe]) -> dict[str, float]:
+        """Milliseconds of each probe and of the reference."""
+        models = {probe_key(item): _load(item, self._setting) for item in (*probes, REFERENCE)}
+        # `measure` hands every model one sample; these have their own.
+        sample = np.zeros(0, np.float32)
+        figures = measure(models[probe_key(REFERENCE)], models, sample, ROUNDS, SECONDS * len(models))
+        return {key: figure.milliseconds for key, figure in figures.items()}
+
+    def _keep(self, found: dict[str, float], document: dict[str, Any]) -> None:
+        reference = found[probe_key(REFERENCE)]
+        if document["reference_ms"] is None:
+            document["reference_ms"] = reference
+        scale = document["reference_ms"] / reference
+        document["milliseconds"].update({key: scale * value for key, value in found.items()})
+        atomic_write(self._path, json.dumps(document, indent=0, sort_keys=True).encode())
+
+    def _read(self) -> dict[str, Any]:
+        empty: dict[str, Any] = {"hardware": self._setting.hardware, "reference_ms": None, "milliseconds": {}}
+        try:
+            document = json.loads(self._path.read_text())
+            float(document["reference_ms"])
+            for value in document["milliseconds"].values():
+                float(value)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return empty  # absent or damaged: measured anew
+        return {**empty, **document}
+
+
+def probe_key(probe: Probe) -> str:
+    """What names a probe in the cache."""
+    return content_hash(json.dumps(asdict(probe), separators=(",", ":")))[:20]
+
+
+def _load(probe: Probe, setting: Setting) -> Model:
+    session = setting.runtime.session(build_model(probe), setting.threads)
+    shape = (setting.batch, *input_shape(probe))
+    own = np.random.Generator(np.random.PCG64(0)).normal(size=shape).astype(np.float32)
+
+    def call(_: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return session(own)
+
+    return call

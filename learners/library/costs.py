@@ -1,0 +1,186 @@
+"""The search space of a library: sites, and the tables of what their levels cost together."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from learners.analysis import Analysis
+from learners.base import WeightLearner, level_bits
+from learners.channel.plan import GroupLevels
+from learners.export.packing import FLOAT_BITS, MAP_BITS, level_bytes
+from learners.graph.layers import INDEX_MAP
+from learners.library.wiring import Wiring, level_places
+from storage.records.space import CHANNEL, Factor, Level, Site
+
+Floats = npt.NDArray[np.float64]
+CHANNELS_KIND = "channels"
+REMOVED, UNCHANGED = "removed, readers refitted", "unchanged"
+SMALLEST_POWER = 1e-12
+
+
+@dataclass(frozen=True)
+class LayerErrors:
+    """Squared output errors of a layer's rows, in the unit of its outputs."""
+
+    power: Floats  # [rows] variance of each output
+    pruned: Mapping[int, Floats]  # source -> [levels of it, rows]
+    rounded: Floats  # [levels of a layer's one source, widths, rows]; of several sources [1, widths, rows]
+
+
+def blank_errors(wiring: Wiring, widths: int) -> LayerErrors:
+    """Errors of zero, for costs before anything is built."""
+    rows = len_rows(wiring)
+    pruned = {source: np.zeros((len(columns), rows)) for source, columns in wiring.columns.items()}
+    variants = len(wiring.columns[wiring.sources[0]]) if len(wiring.sources) == 1 else 1
+    return LayerErrors(np.ones(rows), pruned, np.zeros((variants, widths, rows)))
+
+
+def len_rows(wiring: Wiring) -> int:
+    """Output channels of the dense layer."""
+    return wiring.layer.shape[0]
+
+
+def make_sites(
+    analysis: Analysis,
+    groups: Sequence[GroupLevels],
+    learner: WeightLearner | None,
+    name: str,
+    methods: Mapping[tuple[str, str], str],
+) -> tuple[Site, ...]:
+    """One site for every group, then one for the width of every layer.
+
+    `name` is the weight learner's; `methods` says how (layer, level) was made.
+    """
+    layers = {layer.name: layer for layer in (*analysis.layers, *analysis.maps)}
+    sites = []
+    for item in groups:
+        own = [layers[layer] for layer in item.group.layers]
+        levels = tuple(
+            Level(f"c{item.width(level)}", channels=item.width(level), method=REMOVED if level else UNCHANGED)
+            for level in range(len(item.counts))
+        )
+        macs, weights = sum(layer.macs for layer in own), sum(prod(layer.shape) for layer in own)
+        sites.append(Site(item.group.name, CHANNEL, CHANNELS_KIND, macs, weights, levels, item.group.layers))
+    if learner is not None:
+        for layer in analysis.layers:
+            levels = tuple(
+                Level(level, bits=level_bits(level), method=methods[layer.name, level])
+                for level in learner.levels(layer)
+            )
+            site = Site(layer.name, name, layer.kind, layer.macs, prod(layer.shape), levels, (layer.name,))
+            sites.append(site)
+    return tuple(sites)
+
+
+def make_factors(
+    analysis: Analysis,
+    groups: Sequence[GroupLevels],
+    sites: Sequence[Site],
+    wirings: Sequence[Wiring],
+    errors: Mapping[str, LayerErrors],
+    quantised: bool,
+) -> tuple[Factor, ...]:
+    """The tables of all layers, then of the tensors that follow the channels without a layer."""
+    factors: list[Factor] = []
+    for wiring in wirings:
+        build = _joint_factors if len(wiring.sources) > 1 else _single_factor
+        factors.extend(build(wiring, sites, errors[wiring.layer.name], quantised))
+    factors.extend(_followers(analysis, groups, wirings))
+    return tuple(factors)
+
+
+def _single_factor(wiring: Wiring, sites: Sequence[Site], errors: LayerErrors, quantised: bool) -> list[Factor]:
+    """A layer that reads at most one group: everything exact."""
+    size, macs, error = [], [], []
+    source = wiring.sources[0] if wiring.sources else None
+    for choice in _choices(wiring.sites, sites):
+        variant = choice[source] if source is not None else 0
+        places = wiring.rows[choice[wiring.output] if wiring.output is not None else 0]
+        rows = int(places.sum())
+        columns = wiring.fixed_columns + (wiring.columns[source][variant] if source is not None else 0)
+        size.append(float(_bytes(wiring, sites, choice, rows, rows * columns, quantised)))
+        macs.append(float(rows * columns * _positions(wiring)))
+        lost = errors.pruned[source][variant] if source is not None else np.zeros(len(places))
+        width = choice[wiring.precision] if wiring.precision is not None else 0
+        error.append(_relative(lost + errors.rounded[variant, width], errors.power, places))
+    return [Factor(wiring.layer.name, wiring.sites, tuple(size), tuple(macs), tuple(error))]
+
+
+def _joint_factors(wiring: Wiring, sites: Sequence[Site], errors: LayerErrors, quantised: bool) -> list[Factor]:
+    """A layer that reads several groups: costs and errors of each added up. Weights pack into whole bytes together, so
+    that a size is exact to a byte; errors of several sources at once are a little more or less than their sum."""
+    factors = []
+    for source in wiring.sources:
+        own = tuple(dict.fromkeys(item for item in (source, wiring.output, wiring.precision) if item is not None))
+        size, macs, error = [], [], []
+        for choice in _choices(own, sites):
+            places = wiring.rows[choice[wiring.output] if wiring.output is not None else 0]
+            weights = int(places.sum()) * wiring.columns[source][choice[source]]
+            size.append(weights * _bits(wiring, sites, choice, quantised) / 8)
+            macs.append(float(weights * _positions(wiring)))
+            error.append(_relative(errors.pruned[source][choice[source]], errors.power, places))
+        factors.append(Factor(wiring.layer.name, own, tuple(size), tuple(macs), tuple(error)))
+    own = tuple(item for item in (wiring.output, wiring.precision) if item is not None)
+    size, macs, error = [], [], []
+    for choice in _choices(own, sites):
+        places = wiring.rows[choice[wiring.output] if wiring.output is not None else 0]
+        rows = int(places.sum())
+        size.append(float(_bytes(wiring, sites, choice, rows, rows * wiring.fixed_columns, quantised)))
+        macs.append(float(rows * wiring.fixed_columns * _positions(wiring)))
+        width = choice[wiring.precision] if wiring.precision is not None else 0
+        error.append(_relative(errors.rounded[0, width], errors.power, places))
+    factors.append(Factor(wiring.layer.name, own, tuple(size), tuple(macs), tuple(error)))
+    return factors
+
+
+def _followers(analysis: Analysis, groups: Sequence[GroupLevels], wirings: Sequence[Wiring]) -> list[Factor]:
+    """Batch norms that could not be folded, slopes and the like: bytes a channel."""
+    layers = {name for wiring in wirings for name in (wiring.layer.weight, wiring.layer.bias)}
+    group_of = {unit: index for index, item in enumerate(groups) for unit in item.group.units}
+    factors = []
+    for name, slots in analysis.coupling.tensors.items():
+        if name in layers:
+            continue
+        tensor = analysis.tensors[name]
+        for slot in slots:
+            each = tensor.element_size() * tensor.numel() / len(slot.units)
+            for group in dict.fromkeys(group_of[unit] for unit in slot.units.tolist() if unit in group_of):
+                lengths = [int(places.sum()) for places in level_places(slot, groups[group])]
+                size = tuple(each * (length - lengths[0]) for length in lengths)
+                zeros = (0.0,) * len(lengths)
+                factors.append(Factor(name, (group,), size, zeros, zeros))
+    return factors
+
+
+def _choices(own: Sequence[int], sites: Sequence[Site]) -> list[dict[int, int]]:
+    """Every combination of levels of some sites, row-major."""
+    ranges = [range(len(sites[site].levels)) for site in own]
+    return [dict(zip(own, levels, strict=True)) for levels in itertools.product(*ranges)]
+
+
+def _bits(wiring: Wiring, sites: Sequence[Site], choice: Mapping[int, int], quantised: bool) -> int:
+    if wiring.layer.kind == INDEX_MAP:
+        return MAP_BITS if quantised else FLOAT_BITS
+    return FLOAT_BITS if wiring.precision is None else sites[wiring.precision].levels[choice[wiring.precision]].bits
+
+
+def _bytes(
+    wiring: Wiring, sites: Sequence[Site], choice: Mapping[int, int], rows: int, weights: int, quantised: bool
+) -> int:
+    return level_bytes(_bits(wiring, sites, choice, quantised), rows, weights)
+
+
+def _positions(wiring: Wiring) -> int:
+    """How often each weight is used for one sample."""
+    return wiring.layer.macs // prod(wiring.layer.shape)
+
+
+def _relative(errors: Floats, power: Floats, rows: npt.NDArray[np.bool_]) -> float:
+    """Error of the rows that stay, relative to their variance."""
+    return float(errors[rows].sum() / max(float(power[rows].sum()), SMALLEST_POWER))

@@ -1,0 +1,98 @@
+"""Measures the files of a front again, on this machine and on any runtime; needs neither model nor data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from learners.export.packing import assemble_onnx
+from objectives.hardware import describe
+from objectives.latency import Latency, measure
+from objectives.runtimes.packed import PackedSession
+from objectives.runtimes.table import runtime
+from searcher.baselines import DENSE
+from searcher.progress import Progress
+from searcher.stages.files import ONNX_FILE, SLIM_FILE
+from storage.artifacts import ArtifactStore
+from storage.errors import FixInputError
+from storage.home import Home
+from storage.records.candidate import Trial
+from storage.records.config import StudyConfig
+from storage.records.measurement import Rung
+from storage.records.timing import TimedRow, Timing
+from storage.slim import unpack
+from storage.store import StudyStore
+
+STAGE = "measuring"
+PACKED_RUNTIME = "onnxruntime"  # opens model.slim itself; others get the ONNX file that it stands for
+SEED = 0  # of the batch that is fed; latency does not depend on values
+
+
+def measure_front(
+    store: StudyStore,
+    home: Home,
+    name: str,
+    runtime_name: str,
+    threads: int | None,
+    batch: int | None,
+    progress: Progress,
+) -> Timing:
+    """Times front and baselines of a study against its dense model and stores what was found.
+
+    `threads` and `batch` are the study's own if None. Raises FixInputError if the study has no confirmed files yet, or
+    if they are not in the artifact folder.
+    """
+    config = StudyConfig.from_json(store.study(name).config_json)
+    confirmed = {item.number for item in store.results(name, Rung.CONFIRMED)}
+    wanted = {row.number for row in store.front(name)}
+    trials = [
+        trial
+        for trial in store.trials(name)
+        if trial.number in confirmed and (trial.number in wanted or trial.baseline is not None)
+    ]
+    dense = next((trial for trial in trials if trial.baseline == DENSE), None)
+    if dense is None:
+        raise FixInputError(f"study {name} has no confirmed files yet: `slimfront resume {name}` first")
+    threads = threads or config.runtime.threads
+    batch = batch or config.runtime.batch
+    progress.update(STAGE, 0, len(trials), "loading models")
+    sessions = {}
+    for index, trial in enumerate(trials):
+        sessions[trial.number] = _session(home, name, trial, runtime_name, threads)
+        progress.update(STAGE, index + 1, len(trials), "loading models")
+    sample = np.random.default_rng(SEED).standard_normal((batch, *config.model.input)).astype(np.float32)
+    figures = measure(sessions[dense.number], {str(number): item for number, item in sessions.items()}, sample)
+    chosen = runtime(runtime_name)
+    timing = Timing(
+        runtime=runtime_name,
+        hardware=describe(chosen, threads),
+        threads=threads,
+        batch=batch,
+        rows=tuple(_row(int(number), figure) for number, figure in figures.items()),
+    )
+    store.add_timing(name, timing)
+    return timing
+
+
+def _session(
+    home: Home, name: str, trial: Trial, runtime_name: str, threads: int
+) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+    folder = ArtifactStore(home.artifacts).folder(name, str(trial.number))
+    packed, plain = folder / SLIM_FILE, folder / ONNX_FILE
+    if not packed.exists() and not plain.exists():
+        raise FixInputError(
+            f"{folder} holds no model of {name}/{trial.number}: copy the artifact folder of the machine that made it, "
+            "or run a new study"
+        )
+    if not packed.exists():
+        return runtime(runtime_name).session(plain.read_bytes(), threads)
+    model = unpack(packed.read_bytes())
+    if runtime_name == PACKED_RUNTIME:
+        return PackedSession(model, threads)
+    return runtime(runtime_name).session(assemble_onnx(model), threads)
+
+
+def _row(number: int, figure: Latency) -> TimedRow:
+    return TimedRow(number, figure.milliseconds, figure.speedup, figure.speedup_low, figure.speedup_high)

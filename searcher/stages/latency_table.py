@@ -1,0 +1,85 @@
+"""Stage "latency table": what single layers take on the study's runtime, once for a model and a machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from learners.export.packing import assemble_onnx, pack_candidate
+from learners.latency.build import build_table
+from learners.latency.from_graph import timed_model
+from learners.library.library import Library
+from objectives.hardware import describe
+from objectives.latency import measure
+from objectives.runtimes.table import runtime
+from searcher.progress import Progress
+from searcher.stages.prepare import dense_file
+from storage.errors import GiveUpError
+from storage.files import atomic_write, content_hash, file_lock
+from storage.home import Home
+from storage.records.config import RuntimeConfig
+from storage.records.latency import LatencyTable
+from storage.slim import InputContract
+
+STAGE = "latency table"
+FORMAT = "latency-table-1"  # changes whenever the same machine would give another table
+FOLDER = "latencies"  # in the cache, shared by all studies
+SECONDS = 3.0  # for the two whole models that the table is anchored to
+
+
+def open_or_measure(library: Library, config: RuntimeConfig, home: Home, progress: Progress) -> LatencyTable | None:
+    """The latency table of a library's model on this machine, from the cache where it is there.
+
+    None, with an event that says why, where layers cannot be timed alone.
+    """
+    hardware = describe(runtime(config.name), config.threads)
+    key = content_hash(FORMAT, library.id, config.name, hardware, str(config.threads), str(config.batch))
+    path = home.cache / FOLDER / f"table-{key[:32]}.json"
+    with file_lock(path.with_suffix(".lock"), wait=True):
+        try:
+            table = LatencyTable.from_json(path.read_text())
+            table.check(library.space)
+        except (OSError, ValueError, KeyError, TypeError):  # absent or damaged
+            measured = _measure(library, config, home, progress)
+            if measured is not None:
+                atomic_write(path, measured.to_json().encode())
+            return measured
+        return table
+
+
+def _measure(library: Library, config: RuntimeConfig, home: Home, progress: Progress) -> LatencyTable | None:
+    timed = timed_model(library)
+    shape = library.analysis.input_shape
+    try:
+        table = build_table(
+            timed.layers,
+            timed.glue,
+            library.space,
+            runtime(config.name),
+            config.threads,
+            config.batch,
+            shape,
+            home.cache / FOLDER,
+            lambda _, done, total: progress.update(STAGE, done, total),
+        )
+        return replace(table, dense_ms=table.dense_ms * _dense_ratio(library, config))
+    except GiveUpError as error:
+        progress.event(f"latency is not predicted: {error}")
+        return None
+
+
+def _dense_ratio(library: Library, config: RuntimeConfig) -> float:
+    """How much slower the user's file is than the candidate that leaves everything as it is.
+
+    The two differ where the user's model slices and pads and a candidate has an index map.
+    """
+    shape = library.analysis.input_shape
+    contract = InputContract(shape, (0.0,), (1.0,))
+    unchanged = library.choose((0,) * len(library.space.sites), library.id)
+    file = assemble_onnx(pack_candidate(library.analysis, unchanged, library.ranges, contract))
+    chosen = runtime(config.name)
+    dense = chosen.session(dense_file(library), config.threads)
+    candidate = chosen.session(file, config.threads)
+    sample = np.zeros((config.batch, *shape), np.float32)
+    return measure(dense, {"candidate": candidate}, sample, seconds=SECONDS)["candidate"].speedup

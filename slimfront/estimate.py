@@ -1,0 +1,81 @@
+"""About how long a study takes on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from objectives.hardware import available_cores
+from objectives.pareto import FRONT_ROWS
+from searcher.baselines import ROUNDED_WIDTHS, UNIFORM_SHARES, UNIFORM_WIDTHS
+from searcher.stages.prepare import Prepared
+from storage.records.config import StudyConfig
+from storage.records.space import CHANNEL, LayerShape, SearchSpace
+
+# Rough costs of one core of a laptop, for "about"; a machine is easily twice as fast or slow.
+FIT_SECONDS_PER_COLUMN = 0.8e-3  # of a layer's weight matrix, all widths together
+COLUMN_POWER_SECONDS = 1e-12  # GPTQ's inverse, a column cubed
+MACS_PER_SECOND = 5e10  # of a forward pass, quick scores and files alike
+OVERHEAD_SECONDS = 2.0  # traces, sessions, the store
+TIMING_SECONDS = 30.0  # at most: latency.SECONDS
+TIMED_CALLS = 1200  # of a model and as many of the dense one: 3 rounds of at most 200 calls each
+CALL_SECONDS = 2e-5  # of the smallest model
+
+
+@dataclass(frozen=True)
+class PlannedTime:
+    """Estimated wall seconds."""
+
+    library: float
+    quick: float
+    confirmed: float
+    latency: float
+    total: float
+
+
+def planned_time(prepared: Prepared) -> PlannedTime:
+    """The estimate for a study whose input has been checked."""
+    workload, config = prepared.workload, prepared.config
+    pass_seconds = prepared.analysis.macs / MACS_PER_SECOND  # of one image
+    library = OVERHEAD_SECONDS + len(workload.calibration) * pass_seconds
+    library += sum(
+        layer.groups * (width * FIT_SECONDS_PER_COLUMN + width**3 * COLUMN_POWER_SECONDS)
+        for layer in prepared.analysis.layers
+        for width in (share * layer.columns for share in built_shares(prepared.space, layer.name))
+    )
+    baselines = len(UNIFORM_WIDTHS) + len(ROUNDED_WIDTHS) + len(UNIFORM_SHARES)
+    files = baselines + min(FRONT_ROWS, config.search.candidates or FRONT_ROWS)
+    confirmed = OVERHEAD_SECONDS + files * len(workload.confirmation) * pass_seconds / available_cores()
+    calls = files * TIMED_CALLS * max(CALL_SECONDS, config.runtime.batch * pass_seconds)
+    quick, latency = _search_seconds(config, len(workload.quick) * pass_seconds), min(TIMING_SECONDS, calls)
+    return PlannedTime(library, quick, confirmed, latency, library + quick + confirmed + latency)
+
+
+def built_shares(space: SearchSpace, layer: str) -> tuple[float, ...]:
+    """Of a layer's inputs, those that are left in each variant that the library fits: one for every level of the
+    channels that it reads. A layer that reads several groups is fitted whole; the rest is made when it is asked for.
+    """
+    shape = next(item for item in space.layers if item.name == layer)
+    read = [shares for site in _channel_sites(space, layer) if len(set(shares := _shares(space, shape, site))) > 1]
+    return read[0] if len(read) == 1 else (1.0,)
+
+
+def _channel_sites(space: SearchSpace, layer: str) -> Iterator[int]:
+    found = {site for factor in space.factors if factor.layer == layer for site in factor.sites}
+    yield from sorted(site for site in found if space.sites[site].learner == CHANNEL)
+
+
+def _shares(space: SearchSpace, shape: LayerShape, site: int) -> tuple[float, ...]:
+    """Of the layer's inputs, those left at each level of one site: its MACs tell, without what its own outputs lose."""
+    originals = [0] * len(space.sites)
+    found = []
+    for level in range(len(space.sites[site].levels)):
+        macs = space.layer_figures([*originals[:site], level, *originals[site + 1 :]])[shape.name].macs
+        outputs = shape.channels[level] / shape.channels[0] if shape.group == site else 1.0
+        found.append(round(macs / shape.macs / outputs, 9) if shape.macs else 1.0)
+    return tuple(found)
+
+
+def _search_seconds(config: StudyConfig, candidate: float) -> float:
+    search = config.search
+    return 60.0 * (search.minutes or 0.0) if search.candidates is None else search.candidates * candidate

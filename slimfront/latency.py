@@ -1,0 +1,51 @@
+"""How well a study's latency table predicts whole models. The fields of `slimfront doctor --latency STUDY --json`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dashboards.study import read_study
+from objectives.hardware import describe
+from objectives.prediction import PredictionError
+from objectives.runtimes.table import runtime
+from searcher.latency_check import CheckedPlan, check_table
+from searcher.progress import Progress
+from slimfront.export.files import open_study_library
+from storage.errors import FixInputError
+from storage.home import Home
+from storage.records.latency import LatencyTable
+from storage.store import StudyStore
+
+STAGE = "latency check"
+
+
+@dataclass(frozen=True)
+class LatencyReport:
+    """Random plans, predicted and measured on this machine."""
+
+    study: str
+    table: str  # the machine and runtime that the table is of
+    hardware: str  # this machine
+    errors: dict[str, PredictionError]  # on the runtime's grid of channels, on a finer one, and on all plans
+    plans: tuple[CheckedPlan, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document."""
+        return asdict(self)
+
+
+def latency_report(store: StudyStore, home: Home, name: str, progress: Progress) -> LatencyReport:
+    """Measures random plans of a study's model. FixInputError if the study has no latency table."""
+    data = read_study(store, name)
+    if data.analysis is None or data.analysis.latency_json is None:
+        raise FixInputError(f"study {name} has no latency table: `slimfront resume {name}` or run a new study")
+    progress.update(STAGE, 0, 2, "opening the level library")
+    library = open_study_library(data, home, progress)
+    progress.update(STAGE, 1, 2, "measuring random plans")
+    table = LatencyTable.from_json(data.analysis.latency_json)
+    config = data.config.runtime
+    check = check_table(library, table, config, data.config.seed)
+    progress.update(STAGE, 2, 2)
+    hardware = describe(runtime(config.name), config.threads)
+    return LatencyReport(name, table.hardware, hardware, check.errors, check.plans)

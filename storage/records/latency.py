@@ -1,0 +1,58 @@
+"""What single layers take on one machine, from which the latency of any candidate is predicted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import prod
+
+from storage.records.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class LatencyFactor:
+    """Milliseconds of a layer, or of what stands between layers, as a few sites decide them together."""
+
+    name: str  # of the layer
+    sites: tuple[int, ...]  # indices into the space's sites
+    milliseconds: tuple[float, ...]  # row-major over the levels of `sites`
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """Measured once for a model, a runtime and a machine, and kept with the study, so that predictions repeat."""
+
+    runtime: str
+    hardware: str  # as `objectives.hardware.describe` says it
+    fixed_ms: float  # what no site decides: a call, protected layers
+    dense_ms: float  # predicted for the dense model, to which predicted speed-ups refer
+    factors: tuple[LatencyFactor, ...]
+
+    def check(self, space: SearchSpace) -> None:
+        """Raises ValueError if the table is not one of this space."""
+        for factor in self.factors:
+            known = all(0 <= site < len(space.sites) for site in factor.sites)
+            if not known or len(factor.milliseconds) != prod(len(space.sites[site].levels) for site in factor.sites):
+                raise ValueError(f"the latency table's {factor.name} does not fit the search space")
+
+    def milliseconds(self, space: SearchSpace, levels: Sequence[int]) -> float:
+        """Predicted latency of one call."""
+        return self.fixed_ms + sum(item.milliseconds[space.cell(item.sites, levels)] for item in self.factors)
+
+    def speedup(self, space: SearchSpace, levels: Sequence[int]) -> float:
+        """Predicted ratio of the dense model's latency to the candidate's; above 1 is faster."""
+        return self.dense_ms / self.milliseconds(space, levels)
+
+    def to_json(self) -> str:
+        """One line of JSON that `from_json` reads back to an equal value."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> LatencyTable:
+        """Inverse of `to_json`."""
+        raw = json.loads(text)
+        factors = tuple(
+            LatencyFactor(item["name"], tuple(item["sites"]), tuple(item["milliseconds"])) for item in raw["factors"]
+        )
+        return cls(**{**raw, "factors": factors})

@@ -1,0 +1,134 @@
+"""The table: costs add up, and what is on disk is not measured again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from learners.latency import timing
+from learners.latency.build import build_table
+from objectives.latency import Latency, Model
+from objectives.runtimes.base import Session
+from objectives.runtimes.onnxruntime import OnnxRuntime
+from storage.records.latency import LatencyTable
+from tests.learners.latency.samples import INPUT, glue, layers, space
+
+
+class Counting(OnnxRuntime):
+    """ONNX Runtime that counts the sessions it opens."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+
+    def session(self, model: bytes, threads: int) -> Session:
+        self.opened += 1
+        return super().session(model, threads)
+
+
+def build(folder: Path, runtime: Counting | None = None, progress: timing.Progress = lambda *_: None) -> LatencyTable:
+    """The table of the samples."""
+    return build_table(layers(), glue(), space(), runtime or Counting(), 1, 2, INPUT, folder, progress)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "SECONDS", 1e-4)
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch, milliseconds: Callable[[int], float]) -> None:
+    """Replaces measurements: the n-th model ever measured takes `milliseconds(n)`; every model is called once."""
+    seen = []
+
+    def measure(
+        reference: Model, candidates: Mapping[str, Model], sample: npt.NDArray[np.float32], *_: float
+    ) -> dict[str, Latency]:
+        found = {}
+        for name, model in candidates.items():
+            model(sample)
+            seen.append(name)
+            found[name] = Latency(milliseconds(len(seen)), 1, 1, 1, 1)
+        return found
+
+    monkeypatch.setattr(timing, "measure", measure)
+
+
+def test_the_table_fits_the_space_and_names_the_machine(tmp_path: Path) -> None:
+    table = build(tmp_path)
+    table.check(space())
+    assert table.runtime == "onnxruntime"
+    assert "onnxruntime" in table.hardware
+    assert [item.name for item in table.factors] == ["first", "second", "head", "mean"]
+    assert LatencyTable.from_json(table.to_json()) == table
+
+
+def test_the_dense_model_is_level_0_everywhere(tmp_path: Path) -> None:
+    table = build(tmp_path)
+    assert table.milliseconds(space(), (0, 0)) == pytest.approx(table.dense_ms)
+    assert table.speedup(space(), (0, 0)) == pytest.approx(1)
+
+
+def test_a_second_table_comes_from_disk(tmp_path: Path) -> None:
+    first = build(tmp_path)
+    runtime = Counting()
+    assert build(tmp_path, runtime) == first
+    assert runtime.opened == 0
+
+
+@pytest.mark.parametrize(
+    "damage", ["{", "[]", '{"reference_ms": 1}', '{"reference_ms": 1, "milliseconds": {"a": "b"}}']
+)
+def test_a_damaged_cache_is_measured_anew(tmp_path: Path, damage: str) -> None:
+    first = build(tmp_path)
+    (path,) = tmp_path.glob("*.json")
+    path.write_text(damage)
+    runtime = Counting()
+    assert len(build(tmp_path, runtime).factors) == len(first.factors)
+    assert runtime.opened > 0
+
+
+def test_batches_and_threads_have_caches_of_their_own(tmp_path: Path) -> None:
+    build(tmp_path)
+    build_table(layers(), glue(), space(), Counting(), 1, 3, INPUT, tmp_path, lambda *_: None)
+    assert len(list(tmp_path.glob("*.json"))) == 2
+
+
+def test_equal_layers_are_timed_once(tmp_path: Path) -> None:
+    runtime, twice = Counting(), Counting()
+    build(tmp_path / "one", runtime)
+    copies = [replace(item, name=f"{item.name} {number}") for item in layers() for number in range(3)]
+    build_table(copies, glue(), space(), twice, 1, 2, INPUT, tmp_path / "two", lambda *_: None)
+    assert runtime.opened == twice.opened
+
+
+def test_the_lowest_of_the_passes_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_clock(monkeypatch, lambda number: 5.0 if number <= 10 else 1.0)
+    assert build(tmp_path).dense_ms == pytest.approx(1)  # all cells are differences of equal times
+
+
+def test_another_day_is_on_the_scale_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_clock(monkeypatch, lambda _: 1.0)
+    build_table(layers()[:1], (), space(), Counting(), 1, 2, INPUT, tmp_path, lambda *_: None)
+    set_clock(monkeypatch, lambda _: 2.0)  # the machine runs at half its clock
+    build(tmp_path)
+    (path,) = tmp_path.glob("*.json")
+    assert set(json.loads(path.read_text())["milliseconds"].values()) == {1.0}
+
+
+def test_progress_rises_to_its_end(tmp_path: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+    build(tmp_path, progress=lambda *step: seen.append(step))
+    assert {stage for stage, _, _ in seen} == {timing.STAGE}
+    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+    assert seen[-1][1] == seen[-1][2] > 0
+
+
+def test_cells_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    wrong = replace(layers()[1], cells=layers()[1].cells[:-1])
+    with pytest.raises(ValueError, match="the cells of second do not fit"):
+        build_table([wrong], (), space(), Counting(), 1, 1, INPUT, tmp_path, lambda *_: None)

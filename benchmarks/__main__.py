@@ -27,11 +27,12 @@ MODELS = ("resnet20", "resnet56")
 PLANS = 100
 # The sizes at which Sony's Model Compression Toolkit was run on the same models and val split.
 RATIOS = (8, 10, 12)
+TARGET = "size=10x drop<=1"
 ROUNDED_WIDTHS = (3, 4)
 CRITERIA_MODEL = "resnet20"
 # Studies beside the joint one, on the same images: learners, and the target.
 ALONE: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "bits alone": (("quant",), "size=8x drop<=1"),
+    "bits alone": (("quant",), TARGET),
     "channels alone": (("channel",), "macs=1.3x drop<=1"),
     "joint, for speed": (("channel", "quant"), "latency=2x drop<=1"),
 }
@@ -56,15 +57,10 @@ def benchmark(model: str) -> dict[str, Any]:
         home = folder / "home"
         quick = measure(model, home)
         _say(model, f"a joint study of {PLANS} plans")
-        name = f"{model}-8x"
-        study = _study(model, name, "size=8x drop<=1", folder)
+        name = f"{model}-joint"
+        study = _study(model, name, TARGET, folder)
         files = recomputed(home, name, study.front)
-        sizes = {"8": at_size(home, name, RATIOS[0])}
-        for ratio in RATIOS[1:]:
-            _say(model, f"a study for {ratio} times smaller")
-            other = f"{model}-{ratio}x"
-            _study(model, other, f"size={ratio}x drop<=1", folder)
-            sizes[str(ratio)] = at_size(home, other, ratio)
+        sizes = {str(ratio): at_size(home, name, ratio) for ratio in RATIOS}
         alone = {}
         for title, (learners, target) in ALONE.items():
             _say(model, title)
@@ -99,7 +95,7 @@ def _study(model: str, name: str, target: str, folder: Path, learners: tuple[str
 
 def _tables(model: str, home: Path, study: str) -> dict[str, Any]:
     """The latency table against whole models, and what one allocation under two budgets takes."""
-    prepared = prepare(config(model, study, "size=8x drop<=1"), Silent())
+    prepared = prepare(config(model, study, TARGET), Silent())
     library = open_library(prepared, Home(home), lambda *_: None)
     store = open_store(Home(home).database_url)
     analysis = store.analysis(study)

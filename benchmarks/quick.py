@@ -26,7 +26,7 @@ from storage.records.space import QUANT, Level
 
 PLANS = 100
 BITS_ALONE = 4  # every so many plans of the sampler leaves the channels alone
-NAIVE_PLANS = 5  # each takes up to seconds; they vary by a few per cent
+NAIVE_PLANS = 3  # each takes many seconds; they vary by a few per cent
 
 
 class Silent:

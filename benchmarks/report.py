@@ -139,7 +139,7 @@ def _section(figures: dict[str, Any]) -> list[str]:
         *_against_bits(figures),
         "",
         *_criteria(figures),
-        "The joint study for 8 times smaller:",
+        "The joint study:",
         "",
         *_rows(front),
         *(line for title, found in figures["alone"].items() for line in ("", f"{title}:", "", *_rows(found))),

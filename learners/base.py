@@ -107,6 +107,8 @@ class GroupLearner(Protocol):
     `adapt` for every layer that reads one, at each level of that group.
     """
 
+    method: str  # what is done to a group at its smaller levels, for people
+
     def counts(self, group: ChannelGroup) -> Sequence[int]:
         """How many of the group's units each level keeps: all of them first, then ever fewer."""
         ...

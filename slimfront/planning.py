@@ -8,7 +8,6 @@ from typing import Any
 from searcher.baselines import UNIFORM_SHARES, UNIFORM_WIDTHS, uniform, uniform_channels
 from searcher.stages.prepare import Prepared, notes
 from slimfront.estimate import PlannedTime, planned_time
-from storage.records.config import StudyConfig
 from storage.records.space import CHANNEL, QUANT, Protected, SearchSpace
 from storage.records.target import CostTarget
 
@@ -97,26 +96,8 @@ def plan_view(prepared: Prepared) -> PlanView:
         costs=tuple(_cost(cost, prepared.dense_bytes, macs) for cost in config.target.costs),
         candidates=config.search.candidates,
         seconds=planned_time(prepared),
-        notes=(*notes(prepared), *channel_notes(config, space)),
+        notes=notes(prepared),
     )
-
-
-def channel_notes(config: StudyConfig, space: SearchSpace) -> tuple[str, ...]:
-    """Why no channel will go although the study file speaks of channels."""
-    search = config.search
-    if CHANNEL not in search.learners:
-        given = [key for key in ("round_to", "min_channels") if getattr(search, key) is not None]
-        text = f'[search] {" and ".join(given)} mean nothing: learners does not name "{CHANNEL}"'
-        return (text,) if given else ()
-    groups = [site for site in space.sites if site.learner == CHANNEL]
-    if any(len(site.levels) > 1 for site in groups):
-        return ()
-    if not groups:
-        return ("no channels can be removed: each of them is kept for one of the reasons above",)
-    widest = max(site.levels[0].channels or 0 for site in groups)
-    given = [f"{key} = {value}" for key in ("min_channels", "round_to") if (value := getattr(search, key)) is not None]
-    why = f"no group has a smaller level under {' and '.join(given)}" if given else "no group has a smaller level"
-    return (f"no channels will be removed: {why} (the widest has {widest} channels)",)
 
 
 def _sites(space: SearchSpace) -> tuple[PlannedSite, ...]:

@@ -23,6 +23,7 @@ class ChannelLearner:
     def __init__(self, options: LearnerOptions) -> None:
         self._options = options
         self._criterion = criterion(options.criterion)
+        self.method = f"{self._criterion.name}, readers {'refitted' if options.reconstruct else 'as they are'}"
         fitted = "fitted" if options.reconstruct else "as they are"
         self.recipe = f"channel-1 {self._criterion.recipe} {fitted} {options.round_to} {options.min_channels}"
 

@@ -66,12 +66,23 @@ def build_table(
     def cost(pair: Difference) -> float:
         return times[pair.whole] - times[pair.without]
 
-    factors = tuple(LatencyFactor(name, sites, tuple(map(cost, cells))) for name, sites, cells in items)
+    extra = [*(item.extra for item in layers), *(item.extra for item in glue)]
+    factors = tuple(
+        LatencyFactor(name, sites, _extra(costs, space, sites) if only else costs)
+        for (name, sites, cells), only in zip(items, extra, strict=True)
+        for costs in [tuple(map(cost, cells))]
+    )
     # The last tensor of the sum is still closed as that of every small model is.
     fixed = times[call] - cost(end)
     # Level 0 everywhere is the first cell of every factor.
     dense = fixed + sum(item.milliseconds[0] for item in factors)
     return LatencyTable(runtime.name, setting.hardware, fixed, dense, factors)
+
+
+def _extra(costs: tuple[float, ...], space: SearchSpace, sites: tuple[int, ...]) -> tuple[float, ...]:
+    """What each cell takes more than the one with its first site at the first level."""
+    stride = len(costs) // len(space.sites[sites[0]].levels)
+    return tuple(cost - costs[index % stride] for index, cost in enumerate(costs))
 
 
 def _model_input(shape: tuple[int, ...]) -> Opening:

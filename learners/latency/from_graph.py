@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import onnx
 from onnx import helper
 
-from learners.export.region import CLAMPS, LAYER_FORMS
+from learners.export.region import CLAMPS
 from learners.graph.layers import DEPTHWISE, INDEX_MAP
 from learners.latency.blocks import GlueCell, LayerCell, TimedGlue, TimedLayer
 from learners.latency.models import GLUE
@@ -22,14 +22,6 @@ from learners.library.wiring import Wiring
 from storage.records.space import FLOAT_BITS
 
 IMAGE_AXES = 4
-
-
-@dataclass(frozen=True)
-class Boundary:
-    """A layer and one that reads what it makes: where their precisions differ, one of them converts."""
-
-    maker: TimedLayer  # with one cell for each level of its output, in float, holding its output in int8
-    reader: TimedLayer  # with one cell for each level of its input, in float, reading what is held in int8
 
 
 @dataclass(frozen=True)
@@ -70,7 +62,7 @@ class _Reader:
             if wiring is not None or node.op_type == "Add":
                 absorbed |= {follower} if follower is not None else set()
             if wiring is not None:
-                layers.extend(self._layer(node, wiring, follower is not None))
+                layers.extend(self._layer(node, wiring, follower))
             elif node.op_type in GLUE and index not in absorbed:
                 glue.extend(self._glue(index, node, follower is not None))
             source = next((self._maker[name] for name in node.input if self._maker.get(name) is not None), None)
@@ -85,7 +77,7 @@ class _Reader:
 
     # Layers
 
-    def _layer(self, node: onnx.NodeProto, wiring: Wiring, activation: bool) -> list[TimedLayer]:
+    def _layer(self, node: onnx.NodeProto, wiring: Wiring, follower: int | None) -> list[TimedLayer]:
         layer = wiring.layer
         shape = self._lanes.shapes[node.input[0]]
         maker = self._maker.get(node.input[0])
@@ -102,14 +94,15 @@ class _Reader:
             padding=layer.padding,
             dilation=layer.dilation,
             groups=layer.groups,
-            activation=activation,
+            activation=follower is not None,
+            clips=follower is not None and self._nodes[follower].op_type == "Clip",
             from_input=node.input[0] == self._library.analysis.template.graph.input[0].name,
         )
         timed = []
-        for own in [tuple(wiring.sources[:1]), *((source,) for source in wiring.sources[1:])]:
+        for place, own in enumerate([tuple(wiring.sources[:1]), *((source,) for source in wiring.sources[1:])]):
             sites = self._distinct(*own, wiring.output, precision)
             cells = tuple(self._cell(wiring, choice, precision) for choice in self._choices(sites))
-            timed.append(replace(base, sites=sites, cells=cells))
+            timed.append(replace(base, sites=sites, cells=cells, extra=place > 0))
         return timed
 
     def _cell(self, wiring: Wiring, choice: Mapping[int, int], precision: int | None) -> LayerCell:
@@ -158,7 +151,7 @@ class _Reader:
             activation=activation and node.op_type == "Add",
         )
         found = []
-        for own in [tuple(groups[:1]), *((group,) for group in groups[1:])]:
+        for place, own in enumerate([tuple(groups[:1]), *((group,) for group in groups[1:])]):
             sites = self._distinct(*own, precision)
             cells = []
             for choice in self._choices(sites):
@@ -170,7 +163,7 @@ class _Reader:
                     channels -= sum(unit in set(removed) for unit in slot.units.tolist())
                 bits = self._bits(choice, precision)
                 cells.append(GlueCell(channels, bits, bits, bits))
-            found.append(replace(base, sites=sites, cells=tuple(cells)))
+            found.append(replace(base, sites=sites, cells=tuple(cells), extra=place > 0))
         return found
 
     # Both
@@ -189,6 +182,3 @@ class _Reader:
 
 def _pair(values: Sequence[int] | None, default: int = 1) -> tuple[int, int]:
     return (int(values[0]), int(values[1])) if values else (default, default)
-
-
-assert LAYER_FORMS

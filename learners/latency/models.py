@@ -150,12 +150,16 @@ class _Builder:
             ends = [self._constant(np.array([value], np.int64)) for value in (0, 1, 1)]
             name = self._node("Slice", [tensor.name, *ends])
             tensor = _Tensor(name, (1,), tensor.channels, tensor.bits)
-        # A stride as long as the map: one place is read, whatever the size. What leaves the last layer is a held tensor
+        # A stride as long as the map: one place is read, whatever the size. Not by a 1x1 kernel: OpenVINO moves its
+        # stride to the layer before, of which then one place is computed. What leaves the last layer is a held tensor
         # too, or int8 layers would not run as such.
-        stride = (max(1, tensor.size[0]), max(1, tensor.size[1])) if len(tensor.size) == 2 else (1, 1)
-        end = self._layer(tensor, Layer(NARROW, tensor.bits, tensor.bits, stride=stride))
+        end = Layer(NARROW, tensor.bits, tensor.bits)
+        if len(tensor.size) == 2:
+            height, width = tensor.size
+            end = replace(end, kernel=(min(height, 2), min(width, 2)), stride=(height, width))
+        end_name = self._layer(tensor, end).name
         shape = self._constant(np.array([-1, NARROW], np.int64))
-        return self._node("Reshape", [end.name, shape])
+        return self._node("Reshape", [end_name, shape])
 
     def _layer(self, tensor: _Tensor, step: Layer) -> _Tensor:
         if step.bits < tensor.bits:  # an int8 layer reads int8

@@ -20,7 +20,7 @@ from storage.records.space import CHANNEL, Factor, Level, Site
 
 Floats = npt.NDArray[np.float64]
 CHANNELS_KIND = "channels"
-REMOVED, UNCHANGED = "removed, readers refitted", "unchanged"
+UNCHANGED = "unchanged"
 SMALLEST_POWER = 1e-12
 
 
@@ -52,17 +52,18 @@ def make_sites(
     learner: WeightLearner | None,
     name: str,
     methods: Mapping[tuple[str, str], str],
+    removed: str,
 ) -> tuple[Site, ...]:
     """One site for every group, then one for the width of every layer.
 
-    `name` is the weight learner's; `methods` says how (layer, level) was made.
+    `name` is the weight learner's; `methods` says how (layer, level) was made, `removed` what is done to a group.
     """
     layers = {layer.name: layer for layer in (*analysis.layers, *analysis.maps)}
     sites = []
     for item in groups:
         own = [layers[layer] for layer in item.group.layers]
         levels = tuple(
-            Level(f"c{item.width(level)}", channels=item.width(level), method=REMOVED if level else UNCHANGED)
+            Level(f"c{item.width(level)}", channels=item.width(level), method=removed if level else UNCHANGED)
             for level in range(len(item.counts))
         )
         macs, weights = sum(layer.macs for layer in own), sum(prod(layer.shape) for layer in own)

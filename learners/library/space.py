@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import prod
+from math import ceil, prod
 
 import torch
 
@@ -67,11 +67,12 @@ def search_space(
     ranges: Mapping[str, Range],
 ) -> SearchSpace:
     """The sites with exact costs. What a file costs besides is read off one that is packed for the purpose."""
-    _, weights = split(learners)
+    channels, weights = split(learners)
     wirings = wire(analysis, groups, precision_sites(analysis, groups, weights))
     methods = {(name, item.level): item.method for name, found in levels.items() for item in found[0]}
     name = next((item.name for item in learners if isinstance(item, WeightLearner)), "")
-    sites: tuple[Site, ...] = make_sites(analysis, groups, weights, name, methods)
+    removed = "" if channels is None else channels.method
+    sites: tuple[Site, ...] = make_sites(analysis, groups, weights, name, methods, removed)
     factors = make_factors(analysis, groups, sites, wirings, errors, weights is not None)
     unmeasured = SearchSpace(
         sites=sites,
@@ -87,9 +88,9 @@ def search_space(
 
     def rest(place: float) -> int:
         """Bytes that no table knows of, with every layer at a place among its widths."""
-        chosen = {name: found[0][int(place * (len(found[0]) - 1))] for name, found in levels.items()}
+        chosen = {name: found[0][ceil(place * (len(found[0]) - 1))] for name, found in levels.items()}
         packed = len(pack(pack_candidate(analysis, Adapted(kept, chosen), ranges, contract)))
-        widths = [int(place * (len(levels[layer.name][0]) - 1)) for layer in analysis.layers]
+        widths = [ceil(place * (len(levels[layer.name][0]) - 1)) for layer in analysis.layers]
         return packed - unmeasured.size_bytes((*(0,) * len(groups), *(widths if weights is not None else ())))
 
     if weights is None:
@@ -112,7 +113,7 @@ def _float_shares(sites: Sequence[Site], share: float) -> tuple[Factor, ...]:
 
 
 def _kept_channels(analysis: Analysis) -> tuple[Protected, ...]:
-    """The layers that no group decides on, and why: for the traced graph, for its ONNX form, or for want of channels."""
+    """The layers that no group decides on, and why: the traced graph, its ONNX form, or too few channels."""
     decided = {name for group in analysis.groups for name in group.layers}
     reasons, blocked = analysis.coupling.reasons, analysis.lanes.blocked
     found = []

@@ -34,6 +34,8 @@ class QuantLearner:
     def __init__(self, options: LearnerOptions, widths: Sequence[int] = WIDTHS) -> None:  # noqa: ARG002 - has none
         """`widths` in bits, at most 8, the widest first."""
         self._widths = tuple(widths)
+        if self._widths != WIDTHS:
+            self.recipe = f"{self.recipe} {self._widths}"
 
     def levels(self, layer: Layer) -> Sequence[str]:  # noqa: ARG002 - every layer has the same
         """fp32 and one level a width."""

@@ -21,6 +21,7 @@ from objectives.accuracy import evaluate
 from objectives.hardware import describe
 from objectives.runtimes.table import runtime
 from objectives.workload.workload import Workload, open_workload
+from searcher.notes import channel_notes
 from searcher.progress import Progress
 from storage.errors import FixInputError
 from storage.home import Home
@@ -74,7 +75,7 @@ def prepare(config: StudyConfig, progress: Progress) -> Prepared:
 def study_learners(config: StudyConfig) -> tuple[Learner, ...]:
     """The learners that a study asks for, in the order in which they work."""
     search = config.search
-    options = LearnerOptions(round_to=search.round_to, min_channels=search.min_channels, criterion=search.criterion)
+    options = LearnerOptions(search.round_to, search.min_channels, search.criterion, search.reconstruct)
     return in_order(search.learners, options)
 
 
@@ -103,7 +104,7 @@ def notes(prepared: Prepared) -> tuple[str, ...]:
     found = list(prepared.workload.notes)
     if any(cost.objective == "latency" for cost in prepared.config.target.costs):
         found.append("a latency target steers the search by predictions, and is judged at the end by what was measured")
-    return tuple(found)
+    return (*found, *channel_notes(prepared.config, prepared.space))
 
 
 def _floor(ratio: float) -> str:

@@ -111,6 +111,7 @@ class SearchConfig(_Table):
     round_to: Count | None = None  # channels that remain are multiples of it; None: by the width of the layer
     min_channels: Count | None = None  # of each group, at least
     criterion: Text = "obs"  # in what order channels go
+    reconstruct: Annotated[bool, Field(strict=True)] = True  # whether what reads them is fitted to those that are left
 
     @model_validator(mode="after")
     def _check(self) -> Self:

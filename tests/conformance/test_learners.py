@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import pytest
 import torch
@@ -73,8 +74,14 @@ def group_of_width(width: int, each: int = 1) -> ChannelGroup:
     return ChannelGroup("c", ("c",), units, made, each, (frozenset(units),))
 
 
+@pytest.fixture(scope="module")
+def inputs(built: Callable[[str], Built]) -> Callable[[str], CriterionInput]:
+    """What the library gives the criteria, for a network by its name."""
+    return cache(lambda name: criterion_input(built(name)))
+
+
 def criterion_input(network: Built) -> CriterionInput:
-    """What the library gives the criteria, for a network."""
+    """See `inputs`."""
     analysis = network.library.analysis
     images = torch.from_numpy(network.images)
     with single_thread():
@@ -85,7 +92,7 @@ def criterion_input(network: Built) -> CriterionInput:
         tensors=analysis.tensors,
         consumers=find_consumers(analysis.producers, analysis.coupling, analysis.tensors, grams),
         gammas={layer.name: torch.rand(layer.shape[0]) for layer in analysis.layers[::2]},
-        gradients=lambda: taylor_products(analysis.graph, analysis.tensors, analysis.layers, images),
+        gradients=cache(lambda: taylor_products(analysis.graph, analysis.tensors, analysis.layers, images)),
         seed=0,
     )
 
@@ -254,8 +261,10 @@ def test_counts_stay_at_min_channels(name: str, least: int) -> None:
 
 
 @pytest.mark.parametrize("name", GROUP_LEARNERS)
-def test_readers_lose_their_columns_and_state_what_that_costs(name: str, built: Callable[[str], Built]) -> None:
-    given = criterion_input(built("resnet-conv"))
+def test_readers_lose_their_columns_and_state_what_that_costs(
+    name: str, inputs: Callable[[str], CriterionInput]
+) -> None:
+    given = inputs("squeeze-excite")
     taken = group_learner(name, LearnerOptions())
     readers: dict[str, Consumer] = {item.layer.name: item for found in given.consumers.values() for item in found}
     for consumer in readers.values():
@@ -276,9 +285,9 @@ def test_readers_lose_their_columns_and_state_what_that_costs(name: str, built: 
 @pytest.mark.parametrize("name", sorted(CRITERIA))
 @pytest.mark.parametrize("network", GROUPED)
 def test_an_order_never_empties_a_tensor_and_is_the_same_again(
-    name: str, network: str, built: Callable[[str], Built]
+    name: str, network: str, built: Callable[[str], Built], inputs: Callable[[str], CriterionInput]
 ) -> None:
-    given = criterion_input(built(network))
+    given = inputs(network)
     with single_thread():
         for group in built(network).library.analysis.groups:
             order = list(criterion(name).order(group, given, 1))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +29,9 @@ class Odd(nn.Module):
         for name, layer in layers.items():
             self.add_module(name, layer)
         self._forward = forward
+
+    def __getattr__(self, name: str) -> Any:
+        return super().__getattr__(name)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self._forward(self, x)
@@ -145,7 +149,7 @@ def _uneven_chunks() -> Odd:
 
 def _split_sizes() -> Odd:
     def forward(self: Odd, x: torch.Tensor) -> torch.Tensor:
-        first, second = F.relu(self.a(x)).split([4, 10], 1)
+        first, second = torch.split(F.relu(self.a(x)), [4, 10], 1)
         return _pooled(self, self.b(first) + self.c(second)[:, :8])
 
     return Odd(forward, a=conv(4, 14), b=conv(4, 8), c=conv(10, 12), head=nn.Linear(8, 5))
@@ -221,7 +225,9 @@ def _grouped_chain() -> Odd:
     def forward(self: Odd, x: torch.Tensor) -> torch.Tensor:
         return _pooled(self, self.c(F.relu(self.b(F.relu(self.a(x))))))
 
-    return Odd(forward, a=conv(4, 24, groups=2), b=conv(24, 24, groups=6), c=conv(24, 24, groups=4), head=nn.Linear(24, 5))
+    return Odd(
+        forward, a=conv(4, 24, groups=2), b=conv(24, 24, groups=6), c=conv(24, 24, groups=4), head=nn.Linear(24, 5)
+    )
 
 
 def _multiplied_depthwise() -> Odd:
@@ -373,9 +379,7 @@ def _flattened_gate() -> Odd:
         gate = torch.sigmoid(self.up(F.relu(self.down(y.mean((2, 3)).view(count, channels)))))
         return _pooled(self, self.b(y * gate.view(count, channels, 1, 1).expand_as(y)))
 
-    return Odd(
-        forward, a=conv(4, 12), down=nn.Linear(12, 4), up=nn.Linear(4, 12), b=conv(12, 8), head=nn.Linear(8, 5)
-    )
+    return Odd(forward, a=conv(4, 12), down=nn.Linear(12, 4), up=nn.Linear(4, 12), b=conv(12, 8), head=nn.Linear(8, 5))
 
 
 ODD: Mapping[str, Callable[[], Odd]] = {

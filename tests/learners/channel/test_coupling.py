@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
+from pkgutil import resolve_name
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from storage.errors import FixInputError
@@ -56,7 +58,9 @@ def test_surgery_leaves_what_ignoring_the_removed_channels_leaves(name: str) -> 
         kept = network.random_kept(np.random.default_rng(seed), share=(0.6, 0.6, 0.3, 0.05)[seed])
         tensors = network.check_cut(kept, x)
         if not kept.all():
-            assert sum(item.numel() for item in tensors.values()) < sum(item.numel() for item in network.tensors.values())
+            assert sum(item.numel() for item in tensors.values()) < sum(
+                item.numel() for item in network.tensors.values()
+            )
 
 
 @pytest.mark.parametrize("name", [*sorted(NETWORKS), *sorted(ODD)])
@@ -108,11 +112,7 @@ def test_a_cifar_resnet_has_a_group_in_each_block_and_one_for_each_stage(blocks:
 @pytest.mark.shared
 @pytest.mark.parametrize(("name", "groups"), [("resnet20", 12), ("resnet56", 30)])
 def test_the_shared_resnets_have_all_their_sites(name: str, groups: int) -> None:
-    from safetensors.torch import load_file
-
-    from examples.cifar10 import nets
-
-    model = getattr(nets, name)()
+    model = resolve_name(f"examples.cifar10.nets:{name}")()
     model.load_state_dict(load_file(shared_file(f"models/{name}.safetensors")))
     network = trace_channels(model.eval(), (3, 32, 32))
     assert len(network.groups) == groups

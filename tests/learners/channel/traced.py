@@ -69,8 +69,7 @@ class Traced:
     def cut(self, kept: Kept) -> tuple[Graph, dict[str, torch.Tensor]]:
         """Graph and tensors without what goes."""
         tensors = {
-            name: cut_tensor(tensor, self.coupling.tensors.get(name, ()), kept)
-            for name, tensor in self.tensors.items()
+            name: cut_tensor(tensor, self.coupling.tensors.get(name, ()), kept) for name, tensor in self.tensors.items()
         }
         return cut_graph(self.graph, self.coupling, self.producers, kept), tensors
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from learners.analysis import analyse
-from learners.base import LearnerOptions, Learner
+from learners.base import Learner, LearnerOptions
 from learners.channel.learner import ChannelLearner
 from learners.device import single_thread
 from learners.library.build import open_or_build

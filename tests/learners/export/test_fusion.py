@@ -29,7 +29,8 @@ def optimised(data: bytes, path: Path) -> Counter[str]:
     ("name", "kernels", "entries"),
     [
         # An entry quantises what float32 has computed: the input, and what no integer kernel of the runtime does.
-        ("resnet-pad", {"QLinearConv": 7, "QLinearAdd": 3, "QLinearAveragePool": 1, "QGemm": 1}, 2),  # Pad
+        # Seven layers, and the index map that stands for the slice and the pad.
+        ("resnet-pad", {"QLinearConv": 8, "QLinearAdd": 3, "QLinearAveragePool": 1, "QGemm": 1}, 1),
         ("resnet-conv", {"QLinearConv": 8, "QLinearAdd": 3, "QLinearAveragePool": 1, "QGemm": 1}, 1),
         ("mobilenet", {"QLinearConv": 10, "QLinearAdd": 2, "QGemm": 1}, 2),  # ReduceMean
         ("shufflenet", {"QLinearConv": 6, "QLinearConcat": 1, "QGemm": 1}, 4),  # Split, ReduceMean

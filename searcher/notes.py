@@ -1,0 +1,24 @@
+"""What a user should know of the channels before a search."""
+
+from __future__ import annotations
+
+from storage.records.config import StudyConfig
+from storage.records.space import CHANNEL, SearchSpace
+
+
+def channel_notes(config: StudyConfig, space: SearchSpace) -> tuple[str, ...]:
+    """Why no channel will go although the study file speaks of channels."""
+    search = config.search
+    if CHANNEL not in search.learners:
+        given = [key for key in ("round_to", "min_channels") if getattr(search, key) is not None]
+        text = f'[search] {" and ".join(given)} mean nothing: learners does not name "{CHANNEL}"'
+        return (text,) if given else ()
+    groups = [site for site in space.sites if site.learner == CHANNEL]
+    if any(len(site.levels) > 1 for site in groups):
+        return ()
+    if not groups:
+        return ("no channels can be removed: `slimfront plan` says what keeps each of them",)
+    widest = max(site.levels[0].channels or 0 for site in groups)
+    given = [f"{key} = {value}" for key in ("min_channels", "round_to") if (value := getattr(search, key)) is not None]
+    why = f"no group has a smaller level under {' and '.join(given)}" if given else "no group has a smaller level"
+    return (f"no channels will be removed: {why} (the widest has {widest} channels)",)

@@ -1,0 +1,145 @@
+"""Networks made to break the channel learner, through the whole engine, and the learner's options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import learners.gram
+from learners.base import LearnerOptions
+from learners.channel.learner import ChannelLearner
+from learners.gram import DiagonalGram
+from learners.quant.learner import QuantLearner
+from storage.records.space import CHANNEL
+from tests.built import Built
+from tests.learners.agreement import check_files, difference, random_levels, with_bits
+from tests.learners.channel.odd import SHAPE, build_odd
+from tests.learners.channel.whole import build_whole
+from tests.networks import NETWORKS, build
+
+# Those whose ONNX form is the hard part; the others are cut as traced graphs in test_coupling.
+HARD = (
+    "odd counts", "x + grouped(x)", "protected reader", "channels merged with space", "one channel", "dead channels",
+    "cat([x, x])", "slices", "uneven chunks", "split by sizes", "flattened gate", "scale read twice",
+    "tokens merged with the batch", "channels added to some others", "padded channels", "depthwise that multiplies",
+    "grouped chain", "two heads",
+)  # fmt: skip
+
+
+def check(network: Built) -> None:
+    """Some candidates, the smallest among them."""
+    space, generator = network.library.space, np.random.default_rng(0)
+    smallest = tuple(len(site.levels) - 1 for site in space.sites)
+    for levels in (
+        with_bits(space, random_levels(space, generator), "fp32"),
+        with_bits(space, random_levels(space, generator), "w8"),
+        random_levels(space, generator),
+        smallest,
+    ):
+        check_files(network, levels)
+    exact = network.stitched(space.uniform("fp32"))
+    assert difference(exact, network.dense()) < 1e-5  # batch norms are folded
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_odd_networks_are_cut_and_their_files_agree(name: str, tmp_path: Path) -> None:
+    network = build_whole(tmp_path, build_odd(name), SHAPE)
+    assert any(site.learner == CHANNEL for site in network.library.space.sites)
+    check(network)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "operation"),
+    [
+        ("attention", "patches", "layer_norm"),
+        ("attention", "qkv", "unbind"),
+        ("recurrent", "stem.0", "lstm"),
+        ("group-norm", "stem", "group_norm"),
+        ("group-norm", "body", "InstanceNormalization"),
+        ("upsample", "middle.0", "Shape"),
+        ("plain", "head", "the model's output"),
+    ],
+)
+def test_what_keeps_its_channels_is_named_with_the_operation(
+    name: str, layer: str, operation: str, built: Callable[[str], Built]
+) -> None:
+    kept = {item.name: item.reason for item in built(name).library.space.kept_channels}
+    assert operation in kept[layer]
+
+
+def test_a_kept_layer_in_the_middle_of_a_stage(tmp_path: Path) -> None:
+    name = "resnet-pad"
+    network = build_whole(tmp_path, build(name), NETWORKS[name].input, keep=("blocks.1.second.0",))
+    space = network.library.space
+    assert {item.name: item.reason for item in space.protected}["blocks.1.second.0"] == "named in [search] keep"
+    decided = {layer for site in space.sites for layer in site.layers}
+    assert "blocks.1.second.0" not in decided
+    assert {item.name for item in space.kept_channels} >= {"blocks.1.first.0", "blocks.2.second.0", "head"}
+    assert {site.name for site in space.sites if site.learner == CHANNEL} == {
+        "stem.0", "blocks.0.first.0", "blocks.2.first.0",
+    }  # fmt: skip
+    check(network)
+
+
+def test_wide_layers_have_no_covariance_and_are_cut_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learners.gram, "WIDEST", 40)
+    network = build_whole(tmp_path, build("densenet"), NETWORKS["densenet"].input)
+    joint = [wiring for wiring in network.library.wirings if len(wiring.sources) > 1]
+    assert any(isinstance(network.library._gram(wiring.layer.name), DiagonalGram) for wiring in joint)
+    check(network)
+
+
+@pytest.mark.parametrize("criterion", ["obs", "l1"])
+def test_reconstruction_lowers_the_error_of_every_layer(criterion: str, tmp_path: Path) -> None:
+    name = "squeeze-excite"
+    spaces = []
+    for fit in (True, False):
+        options = LearnerOptions(criterion=criterion, reconstruct=fit)
+        chosen = (ChannelLearner(options), QuantLearner(options, widths=(8,)))
+        spaces.append(build_whole(tmp_path, build(name), NETWORKS[name].input, chosen).library.space)
+    fitted, left = spaces
+    halves = tuple(3 if site.learner == CHANNEL else 0 for site in fitted.sites)
+    for layer, figures in fitted.layer_figures(halves).items():
+        # The fit is damped: where an input that nothing varies goes, the others would do better as they are.
+        assert figures.error <= left.layer_figures(halves)[layer].error * (1 + 1e-9) + 1e-7
+    assert fitted.error(halves) < 0.9 * left.error(halves)
+
+
+def test_the_study_file_sets_the_counts(tmp_path: Path) -> None:
+    options = LearnerOptions(round_to=4, min_channels=8, criterion="random", reconstruct=False)
+    learners_ = (ChannelLearner(options), QuantLearner(options, widths=(8,)))
+    network = build_whole(tmp_path, build("mobilenet"), NETWORKS["mobilenet"].input, learners_)
+    for site in network.library.space.sites:
+        if site.learner == CHANNEL:
+            channels = [level.channels for level in site.levels]
+            assert all(count is not None and count % 4 == 0 and count >= 8 for count in channels)
+            assert len(channels) >= 3
+    check(network)
+
+
+def test_channels_alone_are_stored_in_float32(tmp_path: Path) -> None:
+    name = "resnet-pad"
+    network = build_whole(tmp_path, build(name), NETWORKS[name].input, (ChannelLearner(LearnerOptions()),))
+    space, generator = network.library.space, np.random.default_rng(0)
+    assert {site.learner for site in space.sites} == {CHANNEL}
+    for levels in ((0,) * len(space.sites), random_levels(space, generator), random_levels(space, generator)):
+        model = check_files(network, levels)
+        assert not model.layers
+
+
+def test_bits_alone_leave_the_channels(tmp_path: Path) -> None:
+    chosen = (QuantLearner(LearnerOptions(), widths=(8, 3)),)
+    network = build_whole(tmp_path, build("mobilenet"), NETWORKS["mobilenet"].input, chosen)
+    space = network.library.space
+    assert all(site.learner != CHANNEL for site in space.sites)
+    check_files(network, random_levels(space, np.random.default_rng(0)))
+    assert torch.equal(
+        torch.from_numpy(network.stitched(space.uniform("fp32"))),
+        torch.from_numpy(network.stitched((0,) * len(space.sites))),
+    )

@@ -1,0 +1,85 @@
+"""`slimfront measure` and `slimfront doctor --latency`: figures of this machine, kept with the study."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from storage.home import Home
+from storage.open import open_store
+from tests.slimfront.finished import Finished
+from tests.slimfront.material import invoke
+
+ROW = {
+    *("candidate", "name", "accuracy", "size_ratio", "latency_ms", "speedup", "speedup_low", "speedup_high"),
+    "predicted_speedup",
+}
+
+
+@pytest.fixture
+def own(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the finished study's home: these commands write."""
+    home = tmp_path / "home"
+    shutil.copytree(finished.home, home)
+    monkeypatch.setenv("SLIMFRONT_HOME", str(home))
+    monkeypatch.delenv("SLIMFRONT_STORE", raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+    return home
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_a_front_is_timed_again_and_what_was_found_is_kept(own: Path, finished: Finished, runtime: str) -> None:
+    ran = invoke("measure", "tiny", "--runtime", runtime, "--json")
+    assert ran.code == 0, ran.err
+    view = json.loads(ran.out)
+    assert set(view) == {"study", "runtime", "hardware", "threads", "batch", "rows"}
+    assert (view["study"], view["runtime"], view["threads"], view["batch"]) == ("tiny", runtime, 1, 1)
+    assert runtime in view["hardware"]
+    assert all(set(row) == ROW for row in view["rows"])
+    front = [row["candidate"] for row in finished.front["front"]]
+    assert [row["candidate"] for row in view["rows"]][: len(front)] == front
+    assert {row["candidate"] for row in view["rows"]} >= {row["candidate"] for row in finished.front["baselines"]}
+    for row in view["rows"]:
+        assert row["latency_ms"] > 0
+        assert row["speedup_low"] <= row["speedup"] <= row["speedup_high"]
+    store = open_store(Home(own).database_url)
+    (timing,) = store.timings("tiny")
+    store.close()
+    assert {row.number for row in timing.rows} == {row["candidate"] for row in view["rows"]}
+
+
+def test_a_table_for_people_names_the_machine(own: Path) -> None:
+    ran = invoke("measure", "tiny", "--batch", "2")
+    assert ran.code == 0, ran.err
+    assert "onnxruntime" in ran.out.splitlines()[0]
+    assert "batch 2" in ran.out.splitlines()[0]
+    assert "1 dense" in ran.out
+
+
+def test_an_unknown_runtime_is_one_line_with_the_known_ones(own: Path) -> None:
+    ran = invoke("measure", "tiny", "--runtime", "tensorrt")
+    assert ran.code != 0
+    assert ran.err.strip().count("\n") == 0
+    assert "the runtimes are onnxruntime, openvino" in ran.err
+
+
+def test_files_that_are_gone_are_named(own: Path) -> None:
+    shutil.rmtree(own / "artifacts")
+    ran = invoke("measure", "tiny")
+    assert ran.code != 0
+    assert "holds no model of tiny/1: copy the artifact folder" in ran.err
+
+
+def test_random_plans_say_how_well_the_table_predicts(own: Path) -> None:
+    ran = invoke("doctor", "--latency", "tiny", "--json")
+    assert ran.code == 0, ran.err
+    report = json.loads(ran.out)
+    assert set(report) == {"study", "table", "hardware", "errors", "plans"}
+    assert set(report["errors"]) == {"runtime's grid", "finer grid", "all"}
+    assert report["errors"]["all"]["plans"] == len(report["plans"]) >= 20
+    for plan in report["plans"]:
+        assert plan["predicted_speedup"] > 0
+        assert plan["speedup"] > 0

@@ -11,12 +11,14 @@ import torch
 from torch import nn
 
 from learners.analysis import analyse
-from learners.base import LearnerOptions
+from learners.base import Learner, LearnerOptions
+from learners.channel.learner import ChannelLearner
 from learners.device import single_thread
 from learners.export.packing import pack_candidate
 from learners.graph.run import Program
 from learners.library.build import library_path, open_or_build
 from learners.library.library import Library
+from learners.quant.learner import QuantLearner
 from learners.stitch import stitched_graph, stitched_tensors
 from learners.table import in_order
 from storage.files import atomic_write, file_lock
@@ -26,6 +28,11 @@ from tests.networks import NETWORKS, build, images
 CALIBRATION_IMAGES = 32
 SEED = 0
 LEARNERS = in_order(("channel", "quant"), LearnerOptions())
+# All widths where a test is about them; elsewhere three do as well, and are built in half the time.
+EVERY_WIDTH = frozenset(
+    {"densenet", "mixer", "mobilenet", "one-layer", "plain", "resnet-conv", "resnet-pad", "shufflenet", "vgg"}
+)
+FEW_WIDTHS: tuple[Learner, ...] = (ChannelLearner(LearnerOptions()), QuantLearner(LearnerOptions(), widths=(8, 4, 3)))
 
 Floats = npt.NDArray[np.float32]
 
@@ -70,14 +77,15 @@ def open_built(folder: Path, name: str) -> Built:
     """The network called `name`; its library comes from `folder`, where the first process to ask has built it."""
     note = folder / f"{name}.id"
     model, batch = build(name), images(name, CALIBRATION_IMAGES).numpy()
+    learners = LEARNERS if name in EVERY_WIDTH else FEW_WIDTHS
     folder.mkdir(exist_ok=True)
     with file_lock(folder / f"{name}.lock"):
         if note.exists():
             identifier = note.read_text()
-            library = Library(library_path(folder, identifier), identifier, LEARNERS)
+            library = Library(library_path(folder, identifier), identifier, learners)
         else:
             with single_thread():
                 analysis = analyse(model, NETWORKS[name].input, (), SEED)
-            library = open_or_build(folder, analysis, batch, LEARNERS, SEED, lambda *_: None)
+            library = open_or_build(folder, analysis, batch, learners, SEED, lambda *_: None)
             atomic_write(note, library.id.encode())
     return Built(name, model, library, batch, NETWORKS[name].input)

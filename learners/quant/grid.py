@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 
 BYTE_BITS = 8
+MOST_VALUES = 2**17  # of all grids that are tried at once: for small layers one call costs more than what it computes
 # The int8 values that weights are run as stay within +-64. Processors without VNNI add the products of two weights with
 # two uint8 activations in 16 bits, which larger ones overflow: 255 * (64 + 64) is just below 2^15. ONNX Runtime's own
 # remedy, `session.x64quantprecision`, takes the whole gain of int8 there (docs/why/low-bits.md).
@@ -98,17 +99,21 @@ def fit_grid(weight: torch.Tensor, importance: torch.Tensor, bits: int) -> Grid:
     low = weight.amin(2, keepdim=True).clamp(max=0)
     high = weight.amax(2, keepdim=True).clamp(min=0)
     reach = torch.maximum(-low, high)
+    tries = [pair for share in RANGE_SHARES for pair in _centres(low, high, reach, share, bits)]
     best_error = torch.full_like(low, torch.inf)
     best_scale, best_zero = torch.ones_like(low), limit
-    for share in RANGE_SHARES:
-        for span, zero in _centres(low, high, reach, share, bits):
-            scale = storable(span / largest)
-            grid = Grid(limit, scale, zero)
-            error = ((grid.nearest(weight) - weight).square_() * importance[:, None, :]).sum(2, keepdim=True)
-            better = error < best_error
-            best_error = torch.where(better, error, best_error)
-            best_scale = torch.where(better, scale, best_scale)
-            best_zero = torch.where(better, zero, best_zero)
+    at_once = max(1, MOST_VALUES // max(1, weight.numel()))
+    for start in range(0, len(tries), at_once):
+        scales = storable(torch.stack([span for span, _ in tries[start : start + at_once]]) / largest)
+        zeros = torch.stack([zero for _, zero in tries[start : start + at_once]])
+        grid = Grid(limit, scales, zeros)
+        errors = ((grid.nearest(weight) - weight).square_() * importance[:, None, :]).sum(3, keepdim=True)
+        error, place = errors.min(0)
+        chosen = place[None]
+        better = error < best_error
+        best_error = torch.where(better, error, best_error)
+        best_scale = torch.where(better, scales.gather(0, chosen)[0], best_scale)
+        best_zero = torch.where(better, zeros.gather(0, chosen)[0], best_zero)
     return Grid(limit, best_scale, best_zero)
 
 

@@ -71,7 +71,9 @@ def _toolkit(figures: dict[str, Any], ratio: str) -> str:
 def _fastest(figures: dict[str, Any]) -> str:
     """Of the study for speed; both timed in one session."""
     front = figures["alone"]["joint, for speed"]
-    rows = [row for row in [*front["front"], *front["baselines"]] if row["drop"] is not None and row["drop"] <= 1.0]
+    known = {row["candidate"] for row in front["baselines"]}
+    searched = [row for row in front["front"] if row["candidate"] not in known]
+    rows = [row for row in searched if row["drop"] is not None and row["drop"] <= 1.0]
     best = max(rows, key=lambda row: row["speedup"] or 0.0)
     other = next(row for row in front["baselines"] if row["name"] == "ort int8")
     return (
@@ -175,7 +177,7 @@ def _against_bits(figures: dict[str, Any]) -> list[str]:
         "| bits alone | smaller | joint, no larger | gain | noise |",
         "|---|---|---|---|---|",
     ]
-    joint = [*figures["front"]["front"], *figures["alone"]["joint, for speed"]["front"]]
+    joint = figures["front"]["front"]
     for row in figures["alone"]["bits alone"]["front"]:
         rows = [item for item in joint if item["size_bytes"] <= row["size_bytes"] and item["drop_upper"] is not None]
         if not rows or row["drop_upper"] is None:

@@ -15,6 +15,8 @@ from objectives.targets import rank_key
 from storage.home import Home
 from storage.records.measurement import Rung
 
+ORT_INT8 = "ort int8"  # a baseline of another tool, as `searcher.baselines` names it
+
 
 @dataclass(frozen=True)
 class DenseRow:
@@ -34,7 +36,7 @@ class Prediction:
     predicted_speedup: float
     speedup: float
     median_error: float  # percent of the measured speed-up
-    rows: int  # of the front and the baselines but the dense model, that this is the median of
+    rows: int  # of the front and our own baselines but the dense model, that this is the median of
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,12 @@ def nearest(data: StudyData, rows: Sequence[Row], count: int) -> list[Row]:
 
 
 def _prediction(data: StudyData, front: Sequence[Row], baselines: Sequence[BaselineRow]) -> Prediction | None:
+    # The dense model is what others are compared with, and another tool's file is not in the table.
+    others = {DENSE_NUMBER, *(row.candidate for row in baselines if row.name == ORT_INT8)}
     known = {
         row.candidate: (row.predicted_speedup, row.speedup)
         for row in (*front, *baselines)
-        if row.predicted_speedup is not None and row.speedup is not None and row.candidate != DENSE_NUMBER
+        if row.predicted_speedup is not None and row.speedup is not None and row.candidate not in others
     }
     shown = next((row.candidate for row in (*nearest(data, front, 1), *front) if row.candidate in known), None)
     if shown is None:

@@ -61,6 +61,13 @@ class DiagonalGram:
 AnyGram: TypeAlias = Gram | DiagonalGram
 
 
+def on_device(gram: AnyGram, device: torch.device) -> AnyGram:
+    """The statistics where the weights are that are fitted with them."""
+    if isinstance(gram, Gram):
+        return Gram(gram.matrix.to(device), gram.samples)
+    return DiagonalGram(gram.mean.to(device), gram.variance.to(device), gram.samples)
+
+
 def collect_grams(
     graph: Graph,
     tensors: Mapping[str, torch.Tensor],

@@ -39,7 +39,7 @@ def latency_report(store: StudyStore, home: Home, name: str, progress: Progress)
     """Measures random plans of a study's model. FixInputError if the study has no latency table."""
     data = read_study(store, name)
     if data.analysis is None or data.analysis.latency_json is None:
-        raise FixInputError(f"study {name} has no latency table: `slimfront resume {name}` or run a new study")
+        raise FixInputError(f"study {name} has no latency table: run a new study, which makes one")
     progress.update(STAGE, 0, 2, "opening the level library")
     library = open_study_library(data, home, progress)
     progress.update(STAGE, 1, 2, "measuring random plans")

@@ -38,6 +38,7 @@ class Resized:
     node: str
     outputs: tuple[Slot | None, ...]  # one but for splits; None where nothing can go
     source: Slot | None  # of what it reads
+    axis: int | None  # that a split or a slice speaks of, from the front; None of reshapes
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class _Follower:
         self._inputs: dict[str, Lanes | None] = {}
         self._outputs: dict[str, Atoms] = {}
         self._resized: dict[str, tuple[list[Lanes | None], Lanes | None]] = {}
+        self._axes: dict[str, int | None] = {}
 
     def run(self) -> Coupling:
         for node in self._graph.nodes:
@@ -279,6 +281,9 @@ class _Follower:
         values = result if isinstance(result, list | tuple) else [result]
         lanes = [self._partition.compress(cast(torch.Tensor, value).numpy()) for value in values]
         source = next((self._lanes[item] for item in node.references() if self._lanes.get(item) is not None), None)
+        position = {ops.SLICE: 1, ops.SPLIT: 2, ops.SPLIT_SIZES: 2, ops.CHUNK: 2}.get(name)
+        axis = node.argument(position, 0) if position is not None else None
+        self._axes[node.name] = axis % len(self._shapes[node.reads(0) or ""]) if isinstance(axis, int) else None
         if name in ops.SIZED and not self._can_resize(node, name, lanes, source):
             self._opaque(node, name)
             return
@@ -292,9 +297,7 @@ class _Follower:
     def _can_resize(self, node: Node, name: str, lanes: Sequence[Lanes | None], source: Lanes | None) -> bool:
         """Whether `learners.channel.surgery` can write the arguments for fewer channels."""
         if name == ops.SLICE:
-            axis = cast(int, node.args[1]) if len(node.args) > 1 else 0
-            step = node.args[4] if len(node.args) > 4 else 1
-            return source is None or axis != source.axis or step == 1
+            return source is None or self._axes[node.name] != source.axis or node.argument(4, 1) == 1
         if name in (ops.RESHAPE, ops.EXPAND) and lanes[0] is not None:
             size = cast(tuple[Argument, ...], node.args[1])[lanes[0].axis]
             return not isinstance(size, Ref)
@@ -334,6 +337,7 @@ class _Follower:
                 name,
                 tuple(None if item is None else slot(item) for item in found),
                 None if source is None else slot(source),
+                self._axes[name],
             )
             for name, (found, source) in self._resized.items()
         }

@@ -62,7 +62,7 @@ def _group(coupling: Coupling, names: Sequence[str], removable: Mapping[str, Seq
     own = set(units)
     name = max(names, key=lambda item: len(removable[item]))
     made = coupling.outputs[name].tolist()
-    together = dict.fromkeys(item & own for item in coupling.together if item & own == item)
+    together = dict.fromkeys(item & own for item in coupling.together if item & own)
     return ChannelGroup(
         name=name,
         layers=tuple(names),

@@ -225,7 +225,11 @@ class _OnnxFollower:
         ]
         graph = helper.make_graph([node], "move", inputs, [onnx.ValueInfoProto(name=name) for name in node.output])
         model = helper.make_model(graph, opset_imports=self._model.opset_import)
-        results = ReferenceEvaluator(model).run(None, feeds)
+        try:
+            results = ReferenceEvaluator(model).run(None, feeds)
+        except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError):  # a form that it does not know
+            self._block(node.input, f"read by {node.op_type}")
+            return
         outputs = tuple(self._compress(np.asarray(result, np.int64)) for result in results)
         for name, slot in zip(node.output, outputs, strict=True):
             if slot is not None:

@@ -83,14 +83,14 @@ def _resize(graph: onnx.GraphProto, node: onnx.NodeProto, resized: OnnxResized, 
     places = kept[source.units]
     if node.op_type == "Split":
         axis = next((helper.get_attribute_value(item) for item in node.attribute if item.name == "axis"), 0)
-        if axis == source.axis:
+        if axis % len(resized.output_shape) == source.axis:
             _set_input(graph, node, 1, _parts(node, resized, places))
             _drop_attribute(node, "num_outputs")
         return
     starts, ends, axes, steps = (*resized.constants, None, None)[:4]
     assert starts is not None
     assert ends is not None
-    order = axes.tolist() if axes is not None else list(range(len(starts)))
+    order = [int(axis) % len(resized.output_shape) for axis in axes] if axes is not None else list(range(len(starts)))
     if source.axis not in order or (steps is not None and steps[order.index(source.axis)] != 1):
         return
     place = order.index(source.axis)

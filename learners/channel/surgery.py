@@ -74,7 +74,7 @@ def _resize(node: Node, resized: Resized, kept: Kept) -> Node:
             return node
         changed = (*sizes[: output.axis], count(output, kept), *sizes[output.axis + 1 :])
         return _replace(node, {1: changed})
-    axis = node.argument(1 if name == ops.SLICE else 2, 0)
+    axis = resized.axis
     if source is None or axis != source.axis:
         return node
     places = kept[source.units]

@@ -21,7 +21,7 @@ from learners.device import pick_device, single_thread
 from learners.export import activations
 from learners.export.activations import activation_ranges
 from learners.export.qdq import float_tensors
-from learners.gram import AnyGram, collect_grams
+from learners.gram import AnyGram, collect_grams, on_device
 from learners.library.adapt import Variant, adapt_layer, consumer_of
 from learners.library.costs import LayerErrors
 from learners.library.gradients import taylor_products
@@ -94,7 +94,8 @@ def build(
         progress("collecting statistics", next(steps), total)
         tensors = {name: tensor.to(device) for name, tensor in analysis.tensors.items()}
         batch = torch.from_numpy(images).to(device)
-        grams = collect_grams(analysis.graph, tensors, analysis.producers, batch, seed)
+        collected = collect_grams(analysis.graph, tensors, analysis.producers, batch, seed)
+        grams = {name: on_device(item, device) for name, item in collected.items()}
         groups: tuple[GroupLevels, ...] = ()
         if channels is not None:
             given = CriterionInput(

@@ -6,6 +6,7 @@ Such a layer has as many sets of inputs as its groups have levels multiplied; a 
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,13 @@ from learners.base import GroupLearner, Learner, LevelWeights, WeightLearner
 from learners.channel.consumers import unit_columns
 from learners.channel.plan import GroupLevels
 from learners.device import pick_device, single_thread
-from learners.gram import AnyGram, DiagonalGram, Gram
+from learners.gram import AnyGram, on_device
 from learners.library.adapt import adapt_layer, consumer_of
 from learners.library.wiring import Wiring, kept_columns
-from storage.files import atomic_write
+from storage.errors import GiveUpError
+from storage.files import atomic_write, content_hash
 
+MOST_KNOWN = 256  # sets of weights kept in memory; all are on disk
 PARTS = ("values", "codes", "scale", "zero", "bias")
 FIELDS = ("level", "bits", "method", "exponent", "bias_exponent")
 
@@ -45,17 +48,20 @@ class JointWeights:
         self._channels = next((item for item in learners if isinstance(item, GroupLearner)), None)
         self._weights = next((item for item in learners if isinstance(item, WeightLearner)), None)
         self._gram = gram
-        self._known: dict[tuple[str, tuple[int, ...]], tuple[LevelWeights, ...]] = {}
+        self._known: OrderedDict[tuple[str, tuple[int, ...]], tuple[LevelWeights, ...]] = OrderedDict()
 
     def level(self, wiring: Wiring, levels: tuple[int, ...], width: int) -> LevelWeights:
         """The weights of a layer whose sources are at `levels`, at one of its widths."""
         key = wiring.layer.name, levels
         if key not in self._known:
-            path = self._folder / f"{wiring.layer.name}-{'-'.join(map(str, levels))}.safetensors"
+            name = content_hash(wiring.layer.name, ",".join(map(str, levels)))[:32]
+            path = self._folder / f"{name}.safetensors"
             if not path.exists():
                 self._folder.mkdir(parents=True, exist_ok=True)
                 atomic_write(path, _dump(self._make(wiring, levels)))
             self._known[key] = _load(path)
+            if len(self._known) > MOST_KNOWN:
+                self._known.popitem(last=False)
         return self._known[key][width]
 
     def _make(self, wiring: Wiring, levels: tuple[int, ...]) -> tuple[LevelWeights, ...]:
@@ -69,16 +75,10 @@ class JointWeights:
         with single_thread(), torch.no_grad():
             columns = kept_columns(wiring, self._analysis, removed)
             bias = tensors[layer.bias].to(device) if layer.bias is not None else None
-            gram = _on_device(self._gram(layer.name), device)
+            gram = on_device(self._gram(layer.name), device)
             weight = tensors[layer.weight].to(device)
             consumer = consumer_of(layer, weight, gram, unit_columns(layer, self._analysis.coupling))
             return adapt_layer(consumer, bias, columns, self._channels, self._weights).levels
-
-
-def _on_device(gram: AnyGram, device: torch.device) -> AnyGram:
-    if isinstance(gram, Gram):
-        return Gram(gram.matrix.to(device), gram.samples)
-    return DiagonalGram(gram.mean.to(device), gram.variance.to(device), gram.samples)
 
 
 def _dump(levels: Sequence[LevelWeights]) -> bytes:
@@ -93,10 +93,15 @@ def _dump(levels: Sequence[LevelWeights]) -> bytes:
 
 
 def _load(path: Path) -> tuple[LevelWeights, ...]:
-    with safetensors.safe_open(path, framework="pt") as file:
-        fields: list[Mapping[str, Any]] = json.loads(file.metadata()["slimfront"])
-        names = set(file.keys())
-        return tuple(_read_level(file, names, index, entry) for index, entry in enumerate(fields))
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            fields: list[Mapping[str, Any]] = json.loads(file.metadata()["slimfront"])
+            names = set(file.keys())
+            return tuple(_read_level(file, names, index, entry) for index, entry in enumerate(fields))
+    except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise GiveUpError(
+            f"joint weights {path} are damaged ({error}): delete the file and resume the study"
+        ) from error
 
 
 def _read_level(file: Any, names: set[str], index: int, entry: Mapping[str, Any]) -> LevelWeights:

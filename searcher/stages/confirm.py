@@ -103,8 +103,14 @@ class Confirmation:
             return
         self._results[number] = result
         dense, allowed = context.dense.accuracy, context.config.target.max_drop
-        front = confirmed_front(useful(list(self._results.values()), dense, allowed))
-        context.store.record(context.name, result, rows(front, self._meeting(front)))
+        usable = useful(list(self._results.values()), dense, allowed)
+        front = confirmed_front(usable)
+        meeting = self._meeting(usable)
+        if meeting and not {item.number for item in front} & set(meeting):
+            # Beaten in accuracy, size and speed, but not in what the target asks for: it must not be lost.
+            best = next(item for item in usable if item.number == meeting[0])
+            front = sorted([*front, best], key=lambda item: (-item.value("accuracy"), item.number))
+        context.store.record(context.name, result, rows(front, meeting))
         context.checkpoint(STAGE)
         context.progress.update(STAGE, len(self._results), total, self._best())
 

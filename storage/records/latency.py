@@ -9,6 +9,8 @@ from math import prod
 
 from storage.records.space import SearchSpace
 
+LEAST_SHARE = 0.01  # differences of measured times may come out at nothing or below
+
 
 @dataclass(frozen=True)
 class LatencyFactor:
@@ -37,8 +39,9 @@ class LatencyTable:
                 raise ValueError(f"the latency table's {factor.name} does not fit the search space")
 
     def milliseconds(self, space: SearchSpace, levels: Sequence[int]) -> float:
-        """Predicted latency of one call."""
-        return self.fixed_ms + sum(item.milliseconds[space.cell(item.sites, levels)] for item in self.factors)
+        """Predicted latency of one call; never less than LEAST_SHARE of the dense model's, whatever noise adds up."""
+        total = self.fixed_ms + sum(item.milliseconds[space.cell(item.sites, levels)] for item in self.factors)
+        return max(total, LEAST_SHARE * self.dense_ms)
 
     def speedup(self, space: SearchSpace, levels: Sequence[int]) -> float:
         """Predicted ratio of the dense model's latency to the candidate's; above 1 is faster."""

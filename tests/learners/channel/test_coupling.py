@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pkgutil import resolve_name
 
@@ -13,6 +14,7 @@ from torch import nn
 
 from storage.errors import FixInputError
 from tests import network_parts as parts
+from tests.built import Built
 from tests.learners.channel.odd import ODD, SHAPE, build_odd
 from tests.learners.channel.traced import Traced, trace_channels
 from tests.networks import NETWORKS, build, images
@@ -21,12 +23,20 @@ from tests.shared_material import shared_file
 CUTS = 4
 
 
-@cache
-def traced(name: str) -> Traced:
-    """A network of `tests.networks` or of ODD."""
-    if name in ODD:
-        return trace_channels(build_odd(name), SHAPE)
-    return trace_channels(build(name), NETWORKS[name].input)
+Traces = Callable[[str], Traced]
+
+
+@pytest.fixture(scope="module")
+def traced(built: Callable[[str], Built]) -> Traces:
+    """A network of `tests.networks`, as its library has it, or of ODD."""
+
+    def get(name: str) -> Traced:
+        if name in ODD:
+            return trace_channels(build_odd(name), SHAPE)
+        found = built(name).library.analysis
+        return Traced(found.graph, found.tensors, found.layers, found.maps, found.protected, found.coupling)
+
+    return cache(get)
 
 
 def batch(name: str) -> torch.Tensor:
@@ -52,7 +62,7 @@ class CifarResNet(nn.Module):
 
 
 @pytest.mark.parametrize("name", [*sorted(NETWORKS), *sorted(ODD)])
-def test_surgery_leaves_what_ignoring_the_removed_channels_leaves(name: str) -> None:
+def test_surgery_leaves_what_ignoring_the_removed_channels_leaves(name: str, traced: Traces) -> None:
     network, x = traced(name), batch(name)
     for seed in range(CUTS):
         kept = network.random_kept(np.random.default_rng(seed), share=(0.6, 0.6, 0.3, 0.05)[seed])
@@ -64,7 +74,7 @@ def test_surgery_leaves_what_ignoring_the_removed_channels_leaves(name: str) -> 
 
 
 @pytest.mark.parametrize("name", [*sorted(NETWORKS), *sorted(ODD)])
-def test_index_maps_and_labels_change_no_bit_of_the_dense_network(name: str) -> None:
+def test_index_maps_and_labels_change_no_bit_of_the_dense_network(name: str, traced: Traces) -> None:
     network, x = traced(name), batch(name)
     kept = np.ones(1 + max((int(units.max()) for units in network.coupling.outputs.values()), default=0), np.bool_)
     graph, tensors = network.cut(kept)
@@ -77,7 +87,7 @@ def test_index_maps_and_labels_change_no_bit_of_the_dense_network(name: str) -> 
 
 
 @pytest.mark.parametrize("name", [*sorted(NETWORKS), *sorted(ODD)])
-def test_units_of_the_output_stay_and_reasons_name_why(name: str) -> None:
+def test_units_of_the_output_stay_and_reasons_name_why(name: str, traced: Traces) -> None:
     network = traced(name)
     for layer in network.layers:
         units = network.coupling.outputs[layer.name]
@@ -162,11 +172,11 @@ def test_the_shared_resnets_have_all_their_sites(name: str, groups: int) -> None
         ("two heads", {"a": ("a",), "b": ("b",)}),
     ],
 )
-def test_groups_are_the_layers_that_go_together(name: str, wanted: dict[str, tuple[str, ...]]) -> None:
+def test_groups_are_the_layers_that_go_together(name: str, wanted: dict[str, tuple[str, ...]], traced: Traces) -> None:
     assert traced(name).group_layers() == wanted
 
 
-def test_a_shufflenets_groups_shuffle_with_their_channels() -> None:
+def test_a_shufflenets_groups_shuffle_with_their_channels(traced: Traces) -> None:
     network = traced("shufflenet")
     found = network.group_layers()
     assert found["stem.0"] == ("stem.0",)
@@ -203,7 +213,7 @@ def test_a_shufflenets_groups_shuffle_with_their_channels() -> None:
         ("two heads", "head", "the model's output"),
     ],
 )
-def test_what_cannot_be_followed_stays_and_is_named(name: str, layer: str, reason: str) -> None:
+def test_what_cannot_be_followed_stays_and_is_named(name: str, layer: str, reason: str, traced: Traces) -> None:
     network = traced(name)
     assert reason in network.coupling.reasons[layer]
     assert not network.coupling.outputs[layer].any()
@@ -226,7 +236,7 @@ def test_keeping_an_unknown_layer_is_refused_by_name() -> None:
         trace_channels(build("resnet-conv"), NETWORKS["resnet-conv"].input, ("blocks.9",))
 
 
-def test_one_of_every_tensors_channels_stays_however_hard_it_is_cut() -> None:
+def test_one_of_every_tensors_channels_stays_however_hard_it_is_cut(traced: Traces) -> None:
     for name in ("shufflenet", "split by sizes", "uneven chunks", "overlapping slices", "mobilenet"):
         network = traced(name)
         for together in network.coupling.together:

@@ -23,9 +23,8 @@ from tests.networks import NETWORKS, build
 
 # Those whose ONNX form is the hard part; the others are cut as traced graphs in test_coupling.
 HARD = (
-    "odd counts", "protected reader", "channels merged with space", "one channel", "dead channels", "cat([x, x])",
-    "uneven chunks", "split by sizes", "flattened gate", "tokens merged with the batch",
-    "channels added to some others", "padded channels", "grouped chain",
+    "odd counts", "channels merged with space", "one channel", "dead channels", "cat([x, x])", "uneven chunks",
+    "split by sizes", "flattened gate", "tokens merged with the batch", "padded channels",
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from learners.graph.layers import DEPTHWISE, INDEX_MAP
 from learners.library.library import Library
 from learners.library.wiring import Wiring, kept_columns
 from storage.records.space import SearchSpace
-from tests.built import LEARNERS, Built
+from tests.built import Built
 from tests.learners.agreement import random_levels, with_bits
 
 NAMES = ("resnet-pad", "mobilenet", "shufflenet", "densenet", "squeeze-excite", "vgg", "pools", "mixer")
@@ -97,7 +97,7 @@ def test_joint_weights_are_made_once_kept_on_disk_and_the_same_after_reopening(
     original = built(name).library
     path = tmp_path / original.path.name
     path.write_bytes(original.path.read_bytes())
-    library = Library(path, original.id, LEARNERS)
+    library = Library(path, original.id, original._learners)
     levels = tuple(min(2, len(site.levels) - 1) for site in library.space.sites)
     folder = path.with_suffix(".joint")
     assert not folder.exists()
@@ -105,7 +105,7 @@ def test_joint_weights_are_made_once_kept_on_disk_and_the_same_after_reopening(
     files = {item: item.stat().st_mtime_ns for item in folder.rglob("*") if item.is_file()}
     joint = [wiring for wiring in library.wirings if len(wiring.sources) > 1]
     assert len(files) >= len(joint) > 0
-    again, reopened = library.choose(levels, library.id), Library(path, original.id, LEARNERS)
+    again, reopened = library.choose(levels, library.id), Library(path, original.id, original._learners)
     assert {item: item.stat().st_mtime_ns for item in folder.rglob("*") if item.is_file()} == files
     other = reopened.choose(levels, library.id)
     elsewhere = original.choose(levels, library.id)  # made by itself, not read

@@ -57,11 +57,8 @@ def _print(console: Console, view: CandidateView) -> None:
     console.print(table)
     for group in view.groups:
         left = f"{group.channels} of {group.dense_channels} channels"
-        with_others = (
-            f" (with {', '.join([layer for layer in group.layers if layer != group.name])})"
-            if len(group.layers) > 1
-            else ""
-        )
+        others = [layer for layer in group.layers if layer != group.name]
+        with_others = f" (with {', '.join(others)})" if others else ""
         console.print(f"{left} of {group.name}{with_others}", soft_wrap=True, markup=False)
     for item in view.protected:
         console.print(f"protected: {item.name} ({item.reason})", soft_wrap=True, markup=False)

@@ -70,7 +70,9 @@ def _toolkit(figures: dict[str, Any], ratio: str) -> str:
 
 def _fastest(figures: dict[str, Any]) -> str:
     """Of the study for speed; both timed in one session."""
-    front = figures["alone"]["joint, for speed"]
+    front = figures["alone"].get("joint, for speed")
+    if front is None:
+        return "not run"
     known = {row["candidate"] for row in front["baselines"]}
     searched = [row for row in front["front"] if row["candidate"] not in known]
     rows = [row for row in searched if row["drop"] is not None and row["drop"] <= 1.0]
@@ -178,6 +180,8 @@ def _against_bits(figures: dict[str, Any]) -> list[str]:
         "|---|---|---|---|---|",
     ]
     joint = figures["front"]["front"]
+    if "bits alone" not in figures["alone"]:
+        return []
     for row in figures["alone"]["bits alone"]["front"]:
         rows = [item for item in joint if item["size_bytes"] <= row["size_bytes"] and item["drop_upper"] is not None]
         if not rows or row["drop_upper"] is None:

@@ -18,7 +18,7 @@ COLUMN_POWER_SECONDS = 1e-12  # GPTQ's inverse, a column cubed
 MACS_PER_SECOND = 5e10  # of a forward pass, quick scores and files alike
 OVERHEAD_SECONDS = 2.0  # traces, sessions, the store
 TIMING_SECONDS = 30.0  # at most: latency.SECONDS
-TIMED_CALLS = 1200  # of a model and as many of the dense one: 3 rounds of at most 200 calls each
+TIMED_CALLS = 1400  # of a model and as many of the dense one: 7 rounds of at most 100 calls each
 CALL_SECONDS = 2e-5  # of the smallest model
 
 

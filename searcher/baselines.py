@@ -27,7 +27,7 @@ def baseline_proposals(library: Library) -> tuple[Proposal, ...]:
         found.append(_proposal(Candidate(uniform(space, bits), library.id), f"uniform w{bits}"))
     if any(site.learner == CHANNEL for site in space.sites):
         for share in UNIFORM_SHARES:
-            name = f"uniform c{100 * share:g}%"
+            name = f"uniform c{100 * share:g}"
             found.append(_proposal(Candidate(uniform_channels(space, share), library.id), name))
     for bits in ROUNDED_WIDTHS if quantised else ():
         found.append(_proposal(Candidate(uniform(space, bits), library.rounded_id), f"rounded w{bits}"))

@@ -19,8 +19,8 @@ def test_they_come_in_a_fixed_order_and_belong_to_the_library(built: Callable[[s
         DENSE,
         ORT_INT8,
         *(f"uniform w{bits}" for bits in (8, 6, 4, 3, 2)),
-        "uniform c75%",
-        "uniform c50%",
+        "uniform c75",
+        "uniform c50",
         "rounded w4",
     ]
     assert {item.origin for item in found} == {"baseline"}
@@ -50,7 +50,7 @@ def test_uniform_channels_keep_the_nearest_share_at_8_bits(built: Callable[[str]
 
 def test_a_study_of_channels_alone_has_no_baselines_of_bits() -> None:
     found = [item.baseline for item in baseline_proposals(cast(Library, _ChannelsAlone()))]
-    assert found == [DENSE, ORT_INT8, "uniform c75%", "uniform c50%"]
+    assert found == [DENSE, ORT_INT8, "uniform c75", "uniform c50"]
 
 
 class _ChannelsAlone:

@@ -49,7 +49,7 @@ def test_plan_states_what_the_study_then_finds(
             assert (planned["macs"], planned["macs_ratio"]) == (row["macs"], row["macs_ratio"])
     assert sizes["smallest"] == min(sizes.values())
     macs = {item["name"]: item["macs"] for item in plan["sizes"]}
-    assert macs["smallest"] < macs["uniform c50%"] < macs["uniform c75%"] < macs["uniform w2"] == macs["dense"]
+    assert macs["smallest"] < macs["uniform c50"] < macs["uniform c75"] < macs["uniform w2"] == macs["dense"]
     (cost,) = plan["costs"]
     assert (cost["objective"], cost["text"]) == ("size", "3x")
     assert cost["limit"] == pytest.approx(sizes["dense"] / 3)
@@ -78,7 +78,7 @@ def test_the_text_names_layers_sizes_target_and_time(
         "12 10 9 8 6 4 3",
         "depthwise\n",
         "channels of linear stay: the model's output",
-        "uniform c75%",
+        "uniform c75",
     ):
         assert part in "\n".join(line.rstrip() for line in out.splitlines())
     assert all(len(line) <= 80 for line in out.splitlines() if "convolution" in line)
@@ -122,7 +122,7 @@ def test_bits_alone_and_channels_alone_can_be_planned(
     assert plans["quant"]["groups"] == plans["quant"]["kept_channels"] == []
     assert {tuple(site["levels"]) for site in plans["channel"]["sites"]} == {("fp32",)}
     names = {learner: [item["name"] for item in plan["sizes"]] for learner, plan in plans.items()}
-    assert names["channel"] == ["dense", "uniform c75%", "uniform c50%", "smallest"]
+    assert names["channel"] == ["dense", "uniform c75", "uniform c50", "smallest"]
     assert names["quant"] == ["dense", *(f"uniform w{bits}" for bits in (8, 6, 4, 3, 2)), "smallest"]
 
 

@@ -25,7 +25,7 @@ ROW = {
 BASELINES = [
     *("dense", "ort int8"),
     *(f"uniform w{bits}" for bits in (8, 6, 4, 3, 2)),
-    *("uniform c75%", "uniform c50%", "rounded w4"),
+    *("uniform c75", "uniform c50", "rounded w4"),
 ]
 WIDTHS = (80, 100, 140)
 GRAPH_BYTES = 100  # that a layer left in float32 between int8 ones adds to the graph, which predictions do not know of
@@ -126,7 +126,7 @@ def test_show_names_the_method_that_a_baseline_has_used(at_home: Finished) -> No
     dense = read("show", f"tiny/{numbers['dense']}")["layers"]
     assert {(layer["level"], layer["error"]) for layer in dense} == {("fp32", 0.0)}
     assert all(layer["channels"] == layer["dense_channels"] for layer in dense)
-    pruned = read("show", f"tiny/{numbers['uniform c50%']}")
+    pruned = read("show", f"tiny/{numbers['uniform c50']}")
     assert [(group["channels"], group["dense_channels"]) for group in pruned["groups"]] == [(12, 24)]
     assert {layer["level"] for layer in pruned["layers"]} == {"w8"}
     foreign = read("show", f"tiny/{numbers['ort int8']}")
@@ -135,7 +135,7 @@ def test_show_names_the_method_that_a_baseline_has_used(at_home: Finished) -> No
 
 def test_show_says_which_channels_are_left_and_which_stay(at_home: Finished) -> None:
     numbers = {row["name"]: row["candidate"] for row in at_home.front["baselines"]}
-    out = invoke("show", f"tiny/{numbers['uniform c50%']}").out
+    out = invoke("show", f"tiny/{numbers['uniform c50']}").out
     assert "12/24" in out
     assert "12 of 24 channels of conv2\n" in out
     assert "channels of linear stay: the model's output" in out

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import slimfront
-from storage.errors import SlimfrontError
+from storage.errors import FixInputError, SlimfrontError
 from storage.files import is_writable
 from storage.home import Home
 
@@ -143,7 +143,10 @@ def _machine() -> Iterator[Check]:
     from objectives.runtimes.table import RUNTIMES, runtime
 
     for name in RUNTIMES:
-        yield Check("runtime", True, describe(runtime(name)))
+        try:
+            yield Check("runtime", True, describe(runtime(name)))
+        except FixInputError as error:  # an extra that is not installed is no fault
+            yield Check("runtime", True, str(error))
     sets = set(parse_cpuinfo(CPUINFO.read_text(errors="replace")).instruction_sets) if CPUINFO.exists() else set()
     fast = ", ".join(sorted(sets & VNNI))
     yield Check("int8", True, f"{fast}: int8 models run faster than float32" if fast else _NO_VNNI)

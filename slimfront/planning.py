@@ -122,7 +122,7 @@ def _sizes(prepared: Prepared) -> tuple[PlannedSize, ...]:
     if QUANT in learners:
         plans |= {f"uniform w{bits}": uniform(space, bits) for bits in UNIFORM_WIDTHS}
     if CHANNEL in learners:
-        plans |= {f"uniform c{100 * share:g}%": uniform_channels(space, share) for share in UNIFORM_SHARES}
+        plans |= {f"uniform c{100 * share:g}": uniform_channels(space, share) for share in UNIFORM_SHARES}
     plans["smallest"] = tuple(len(site.levels) - 1 for site in space.sites)
     costs = {"dense": (prepared.dense_bytes, macs)}
     costs |= {name: (space.size_bytes(plan), space.macs(plan)) for name, plan in plans.items()}

@@ -43,6 +43,16 @@ def test_all_is_well(at_home: Finished) -> None:
     assert all(detail in text.out for detail in details.values())
 
 
+def test_a_runtime_that_is_not_installed_is_told_and_is_no_fault(
+    at_home: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    ran = invoke("doctor", "--json")
+    details = [check["detail"] for check in json.loads(ran.out)["checks"] if check["name"] == "runtime"]
+    assert ran.code == 0
+    assert any("pip install 'slimfront[openvino]'" in detail for detail in details)
+
+
 def test_looking_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLIMFRONT_HOME", str(tmp_path / "deep" / "home"))
     assert examine(None).ok

@@ -69,7 +69,7 @@ def latency_tables(draw: st.DrawFn, space: SearchSpace) -> LatencyTable:
         cells = len(factor.error)
         numbers = draw(st.lists(st.integers(0, LARGEST_COST), min_size=cells, max_size=cells))
         factors.append(LatencyFactor(factor.layer, factor.sites, tuple(map(float, numbers))))
-    return LatencyTable("runtime", "machine", 3.0, 1000.0, tuple(factors))
+    return LatencyTable("runtime", "machine", 3.0, 100.0, tuple(factors))
 
 
 def large_space(sites: int = 12) -> SearchSpace:

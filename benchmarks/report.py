@@ -109,6 +109,7 @@ def _section(figures: dict[str, Any]) -> list[str]:
         f"## {figures['model']}",
         "",
         f"`{figures['command']}`, {figures['date']}, {figures['hardware']}.",
+        *([figures["remark"]] if "remark" in figures else []),
         "",
         "| what | measured |",
         "|---|---|",

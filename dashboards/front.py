@@ -13,6 +13,7 @@ from dashboards.study import DENSE_NUMBER, StudyData
 from objectives.hypervolume import normalised
 from objectives.targets import rank_key
 from storage.home import Home
+from storage.records.latency import TableCheck
 from storage.records.measurement import Rung
 
 ORT_INT8 = "ort int8"  # a baseline of another tool, as `searcher.baselines` names it
@@ -37,6 +38,7 @@ class Prediction:
     speedup: float
     median_error: float  # percent of the measured speed-up
     rows: int  # of the front and our own baselines but the dense model, that this is the median of
+    check: TableCheck | None = None  # the table against random plans; None in studies that did not check it
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ def _prediction(data: StudyData, front: Sequence[Row], baselines: Sequence[Basel
     if shown is None:
         return None
     errors = [100 * abs(predicted / measured - 1) for predicted, measured in known.values()]
-    return Prediction(shown, *known[shown], median(errors), len(errors))
+    check = None if data.latency is None else data.latency.checked
+    return Prediction(shown, *known[shown], median(errors), len(errors), check)
 
 
 def _baselines(data: StudyData) -> tuple[BaselineRow, ...]:

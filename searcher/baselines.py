@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from learners.library.library import Library
+from searcher.allocation.budget import Budget
 from storage.records.candidate import Candidate, Proposal
-from storage.records.space import CHANNEL, QUANT, SearchSpace, Site
+from storage.records.latency import LatencyTable
+from storage.records.space import CHANNEL, FLOAT_BITS, QUANT, SearchSpace, Site
 
 DENSE = "dense"
 ORT_INT8 = "ort int8"
@@ -13,10 +18,18 @@ UNIFORM_SHARES = (0.75, 0.5)  # of the channels of every group, at 8 bits
 BYTE_LEVEL = "w8"
 ROUNDED_WIDTHS = (4,)
 ORIGIN = "baseline"
+AT_TARGET = "uniform at target"
+# Of which the least error within the target's costs is `AT_TARGET`: what one setting for the whole model can do.
+TARGET_SHARES = (1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25)
+
+Levels = tuple[int, ...]
 
 
-def baseline_proposals(library: Library) -> tuple[Proposal, ...]:
-    """Dense, ONNX Runtime's own int8, uniform bits and channels by the library, and plain rounding, in this order."""
+def baseline_proposals(
+    library: Library, budgets: Sequence[Budget] = (), latency: LatencyTable | None = None
+) -> tuple[Proposal, ...]:
+    """Dense, ONNX Runtime's own int8, uniform bits and channels by the library, plain rounding, and the best uniform
+    plan within the target's costs where there are such costs and plans, in this order."""
     space = library.space
     found = [
         _proposal(Candidate((0,) * len(space.sites), library.id), DENSE),
@@ -31,17 +44,44 @@ def baseline_proposals(library: Library) -> tuple[Proposal, ...]:
             found.append(_proposal(Candidate(uniform_channels(space, share), library.id), name))
     for bits in ROUNDED_WIDTHS if quantised else ():
         found.append(_proposal(Candidate(uniform(space, bits), library.rounded_id), f"rounded w{bits}"))
+    levels = uniform_within(space, budgets, latency)
+    if levels is not None and Candidate(levels, library.id) not in {item.candidate for item in found}:
+        found.append(_proposal(Candidate(levels, library.id), AT_TARGET))
     return tuple(found)
 
 
-def uniform(space: SearchSpace, bits: int) -> tuple[int, ...]:
+def uniform_within(space: SearchSpace, budgets: Sequence[Budget], latency: LatencyTable | None) -> Levels | None:
+    """Of all plans with one share of channels and one width for the whole model, that of the least error within all
+    budgets; None without budgets, or if none is within them."""
+    shares = TARGET_SHARES if any(site.learner == CHANNEL for site in space.sites) else TARGET_SHARES[:1]
+    plans = {
+        tuple(
+            _nearest(site, share) if site.learner == CHANNEL else level
+            for site, level in zip(space.sites, uniform(space, bits), strict=True)
+        )
+        for share in shares
+        for bits in (FLOAT_BITS, *UNIFORM_WIDTHS)
+    }
+
+    def cost(budget: Budget, levels: Levels) -> float:
+        if budget.objective == "latency":
+            return math.inf if latency is None else latency.milliseconds(space, levels)
+        return space.size_bytes(levels) if budget.objective == "size" else space.macs(levels)
+
+    within = [plan for plan in plans if all(cost(budget, plan) <= budget.limit for budget in budgets)]
+    if not budgets or not within:
+        return None
+    return min(within, key=lambda plan: (space.error(plan), plan))
+
+
+def uniform(space: SearchSpace, bits: int) -> Levels:
     """The candidate with `bits` at every site, or the original where a site lacks that width."""
     return tuple(
         next((index for index, level in enumerate(site.levels) if level.bits == bits), 0) for site in space.sites
     )
 
 
-def uniform_channels(space: SearchSpace, share: float) -> tuple[int, ...]:
+def uniform_channels(space: SearchSpace, share: float) -> Levels:
     """The candidate that keeps about `share` of the channels of every group, at 8 bits where there are bits."""
     return tuple(_nearest(site, share) if site.learner == CHANNEL else _byte_level(site) for site in space.sites)
 

@@ -20,6 +20,7 @@ from storage.slim import InputContract
 
 PLANS = 12  # of each kind
 RUNTIME_GRID = 8  # channels: the kernels of ONNX Runtime and OpenVINO work in blocks of it
+ALL = "all"  # kinds together
 KINDS = ("runtime's grid", "finer grid")
 SECONDS = 60.0
 # What the layers of a random plan run in: mostly int8 as the plans of a search do, some float, some both.
@@ -41,13 +42,18 @@ class LatencyCheck:
     """All plans, and how far predictions are off on each kind and on all together."""
 
     plans: tuple[CheckedPlan, ...]
-    errors: dict[str, PredictionError]  # by kind; "all" too
+    errors: dict[str, PredictionError]  # by kind, and of all together
 
 
 def check_table(
-    library: Library, table: LatencyTable, config: RuntimeConfig, seed: int, plans: int = PLANS
+    library: Library,
+    table: LatencyTable,
+    config: RuntimeConfig,
+    seed: int,
+    plans: int = PLANS,
+    seconds: float = SECONDS,
 ) -> LatencyCheck:
-    """Measures `plans` random plans of each kind in turn with the dense model, and compares."""
+    """Measures `plans` random plans of each kind in turn with the dense model, in about `seconds`, and compares."""
     generator = np.random.default_rng(seed)
     space, shape = library.space, library.analysis.input_shape
     contract = InputContract(shape, (0.0,), (1.0,))
@@ -63,13 +69,13 @@ def check_table(
         sessions[str(index)] = engine.session(assemble_onnx(packed), config.threads)
     dense = engine.session(dense_file(library), config.threads)
     sample = np.zeros((config.batch, *shape), np.float32)
-    figures = measure(dense, sessions, sample, seconds=SECONDS)
+    figures = measure(dense, sessions, sample, seconds=seconds)
     checked = tuple(
         CheckedPlan(kind, levels, table.speedup(space, levels), figures[str(index)].speedup)
         for index, (kind, levels) in enumerate(chosen)
     )
     errors = {kind: _error([plan for plan in checked if plan.kind == kind]) for kind in KINDS}
-    return LatencyCheck(checked, {**errors, "all": _error(checked)})
+    return LatencyCheck(checked, {**errors, ALL: _error(checked)})
 
 
 def _error(plans: Sequence[CheckedPlan]) -> PredictionError:

@@ -43,7 +43,7 @@ def planned_time(prepared: Prepared) -> PlannedTime:
         for layer in prepared.analysis.layers
         for width in (share * layer.columns for share in built_shares(prepared.space, layer.name))
     )
-    baselines = len(UNIFORM_WIDTHS) + len(ROUNDED_WIDTHS) + len(UNIFORM_SHARES)
+    baselines = len(UNIFORM_WIDTHS) + len(ROUNDED_WIDTHS) + len(UNIFORM_SHARES) + bool(config.target.costs)
     files = baselines + min(FRONT_ROWS, config.search.candidates or FRONT_ROWS)
     confirmed = OVERHEAD_SECONDS + files * len(workload.confirmation) * pass_seconds / available_cores()
     calls = files * TIMED_CALLS * max(CALL_SECONDS, config.runtime.batch * pass_seconds)

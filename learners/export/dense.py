@@ -9,6 +9,7 @@ import onnx
 import torch
 from onnx import numpy_helper
 
+from learners.export.pooling import pool_means
 from learners.graph.graph import Graph, unused_name
 from learners.graph.layers import Layer
 from learners.graph.run import Program
@@ -57,6 +58,7 @@ def export_dense(
         if not missing:
             break
         own -= missing  # the exporter has computed with them: it must see their values
+    pool_means(model)
     _strip(model)
     _rename(model, {short: name for name, short in module.names.items()})
     _unshare(model, set(module.names))

@@ -13,20 +13,25 @@ from learners.library.library import Library
 from objectives.hardware import describe
 from objectives.latency import measure
 from objectives.runtimes.table import runtime
+from searcher.latency_check import ALL, check_table
 from searcher.progress import Progress
 from searcher.stages.prepare import dense_file
 from storage.errors import GiveUpError
 from storage.files import atomic_write, content_hash, file_lock
 from storage.home import Home
 from storage.records.config import RuntimeConfig
-from storage.records.latency import LatencyTable
+from storage.records.latency import LatencyTable, TableCheck
 from storage.slim import InputContract
 
 STAGE = "latency table"
-FORMAT = "latency-table-1"  # changes whenever the same machine would give another table
+CHECK_STAGE = "latency table check"
+FORMAT = "latency-table-2"  # changes whenever the same machine would give another table
 FOLDER = "latencies"  # in the cache, shared by all studies
 UNKNOWN_SHARE = 0.1  # of the predicted time; a smaller difference is noise
 SECONDS = 3.0  # for the two whole models that the table is anchored to
+CHECKED_PLANS = 10  # of each kind: together the 20 that a front reports at least
+CHECK_SECONDS = 15.0  # for all of them; a model that takes less than a millisecond needs less
+CHECK_SEED = 0  # the table belongs to a model and a machine, not to a study's seed
 
 
 def open_or_measure(library: Library, config: RuntimeConfig, home: Home, progress: Progress) -> LatencyTable | None:
@@ -64,10 +69,20 @@ def _measure(library: Library, config: RuntimeConfig, home: Home, progress: Prog
             home.cache / FOLDER,
             lambda _, done, total: progress.update(STAGE, done, total),
         )
-        return _anchored(table, library, config)
+        progress.update(CHECK_STAGE, 0, 1)
+        checked = _checked(_anchored(table, library, config), library, config)
+        progress.update(CHECK_STAGE, 1, 1)
+        return checked
     except GiveUpError as error:
         progress.event(f"latency is not predicted: {error}")
         return None
+
+
+def _checked(table: LatencyTable, library: Library, config: RuntimeConfig) -> LatencyTable:
+    """The table with how well it predicts models that it was not made from."""
+    found = check_table(library, table, config, CHECK_SEED, CHECKED_PLANS, CHECK_SECONDS).errors[ALL]
+    checked = TableCheck(found.plans, found.spearman, found.median_error, found.largest_error)
+    return replace(table, checked=checked)
 
 
 def _anchored(table: LatencyTable, library: Library, config: RuntimeConfig) -> LatencyTable:

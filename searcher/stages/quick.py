@@ -41,7 +41,8 @@ class Search:
         self._context = context
         self._scorer = QuickScorer(context.library, context.workload.quick, context.workload.metric)
         self._results = {item.number: item for item in context.store.results(context.name, Rung.QUICK)}
-        self._baselines = context.store.add_trials(context.name, 1, baseline_proposals(context.library))
+        proposals = baseline_proposals(context.library, study_budgets(context), context.latency)
+        self._baselines = context.store.add_trials(context.name, 1, proposals)
         self._note = ""
 
     def run(self) -> None:

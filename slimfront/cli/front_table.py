@@ -107,7 +107,11 @@ def _verdict(view: FrontView, data: StudyData) -> list[Text]:
 
 def _prediction(found: Prediction) -> str:
     both = f"predicted {found.predicted_speedup:.1f}x, measured {found.speedup:.1f}x for candidate {found.candidate}"
-    return f"latency: {both}; median error {found.median_error:.1f} % over {plural(found.rows, 'row')}"
+    text = f"latency: {both}; median error {found.median_error:.1f} % over {plural(found.rows, 'row')}"
+    if found.check is None:
+        return text
+    error = f"{100 * found.check.median_error:.1f} %, Spearman {found.check.spearman:.2f}"
+    return f"{text}, {error} over {plural(found.check.plans, 'random plan')}"
 
 
 def _others(view: FrontView) -> list[BaselineRow]:

@@ -22,6 +22,16 @@ class LatencyFactor:
 
 
 @dataclass(frozen=True)
+class TableCheck:
+    """How well a table predicts whole models: random plans of its space, measured when the table was made."""
+
+    plans: int
+    spearman: float  # rank correlation, -1 to 1, higher is better
+    median_error: float  # of |predicted / measured - 1|; lower is better
+    largest_error: float
+
+
+@dataclass(frozen=True)
 class LatencyTable:
     """Measured once for a model, a runtime and a machine, and kept with the study, so that predictions repeat."""
 
@@ -30,6 +40,7 @@ class LatencyTable:
     fixed_ms: float  # what no site decides: a call, protected layers
     dense_ms: float  # predicted for the dense model, to which predicted speed-ups refer
     factors: tuple[LatencyFactor, ...]
+    checked: TableCheck | None = None  # None in tables of versions that did not check them
 
     def check(self, space: SearchSpace) -> None:
         """Raises ValueError if the table is not one of this space."""
@@ -58,4 +69,5 @@ class LatencyTable:
         factors = tuple(
             LatencyFactor(item["name"], tuple(item["sites"]), tuple(item["milliseconds"])) for item in raw["factors"]
         )
-        return cls(**{**raw, "factors": factors})
+        checked = None if raw.get("checked") is None else TableCheck(**raw["checked"])
+        return cls(**{**raw, "factors": factors, "checked": checked})

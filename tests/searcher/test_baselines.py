@@ -6,7 +6,16 @@ from collections.abc import Callable
 from typing import cast
 
 from learners.library.library import Library
-from searcher.baselines import DENSE, ORT_INT8, baseline_proposals, uniform, uniform_channels
+from searcher.allocation.budget import Budget
+from searcher.baselines import (
+    AT_TARGET,
+    DENSE,
+    ORT_INT8,
+    baseline_proposals,
+    uniform,
+    uniform_channels,
+    uniform_within,
+)
 from storage.records.space import Level, SearchSpace, Site
 from tests.built import Built
 from tests.searcher.spaces import large_space
@@ -51,6 +60,41 @@ def test_uniform_channels_keep_the_nearest_share_at_8_bits(built: Callable[[str]
 def test_a_study_of_channels_alone_has_no_baselines_of_bits() -> None:
     found = [item.baseline for item in baseline_proposals(cast(Library, _ChannelsAlone()))]
     assert found == [DENSE, ORT_INT8, "uniform c75", "uniform c50"]
+
+
+def test_the_best_uniform_plan_within_the_costs(built: Callable[[str], Built]) -> None:
+    library = built("resnet-pad").library
+    space = library.space
+    groups = len(library.groups)
+    halved = (*uniform_channels(space, 0.5)[:groups], *uniform(space, 4)[groups:])
+    budgets = [Budget("size", space.size_bytes(halved)), Budget("macs", space.macs(halved))]
+    last = baseline_proposals(library, budgets)[-1]
+    assert last.baseline == AT_TARGET
+    levels = last.candidate.levels
+    assert space.size_bytes(levels) <= budgets[0].limit
+    assert space.macs(levels) <= budgets[1].limit
+    assert space.error(levels) <= space.error(halved)
+    assert len({level.name for level in space.choose(levels)[groups:]}) == 1  # one width for all layers
+    assert any(levels[:groups])
+    wider = uniform_within(space, budgets[:1], None)
+    assert wider is not None
+    assert space.error(wider) <= space.error(levels)
+
+
+def test_no_uniform_plan_within_the_costs_is_no_baseline(built: Callable[[str], Built]) -> None:
+    library = built("plain").library
+    assert uniform_within(library.space, [], None) is None
+    assert uniform_within(library.space, [Budget("size", 1.0)], None) is None
+    assert uniform_within(library.space, [Budget("latency", 1.0)], None) is None  # nothing predicts it
+    assert AT_TARGET not in {item.baseline for item in baseline_proposals(library, [Budget("size", 1.0)])}
+
+
+def test_a_uniform_plan_that_is_a_baseline_already_does_not_come_twice(built: Callable[[str], Built]) -> None:
+    library = built("plain").library
+    space = library.space
+    limit = Budget("size", space.size_bytes(uniform(space, 8)))
+    found = baseline_proposals(library, [limit, Budget("macs", space.macs((0,) * len(space.sites)))])
+    assert len({item.candidate for item in found}) == len(found)
 
 
 class _ChannelsAlone:

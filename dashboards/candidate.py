@@ -40,10 +40,10 @@ class LayerPlan:
 class GroupPlan:
     """What a candidate leaves of channels that are decided on together."""
 
-    name: str  # of the first layer that makes them
+    name: str  # of the widest layer that makes them
     layers: tuple[str, ...]
     level: str
-    channels: int  # output channels of the first layer that remain
+    channels: int  # output channels of that layer that remain
     dense_channels: int  # of how many
     method: str
 

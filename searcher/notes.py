@@ -5,12 +5,15 @@ from __future__ import annotations
 from storage.records.config import StudyConfig
 from storage.records.space import CHANNEL, SearchSpace
 
+CHANNEL_SETTINGS = ("round_to", "min_channels", "criterion", "reconstruct")
+
 
 def channel_notes(config: StudyConfig, space: SearchSpace) -> tuple[str, ...]:
     """Why no channel will go although the study file speaks of channels."""
     search = config.search
     if CHANNEL not in search.learners:
-        given = [key for key in ("round_to", "min_channels") if getattr(search, key) is not None]
+        fields = type(search).model_fields
+        given = [key for key in CHANNEL_SETTINGS if getattr(search, key) != fields[key].default]
         text = f'[search] {" and ".join(given)} mean nothing: learners does not name "{CHANNEL}"'
         return (text,) if given else ()
     groups = [site for site in space.sites if site.learner == CHANNEL]

@@ -28,9 +28,9 @@ class PlannedSite:
 class PlannedGroup:
     """Channels that the search may take away, in several layers at once."""
 
-    name: str  # of the first layer that makes them
+    name: str  # of the widest layer that makes them
     layers: tuple[str, ...]  # that make them
-    levels: tuple[int, ...]  # output channels of the first layer that remain
+    levels: tuple[int, ...]  # output channels of that layer that remain
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def _library() -> ModuleType:
         import openvino
     except ModuleNotFoundError as error:
         raise FixInputError(
-            "[runtime] name = \"openvino\" needs a package that is not installed: pip install 'slimfront[openvino]'"
+            "the runtime openvino needs a package that is not installed: pip install 'slimfront[openvino]'"
         ) from error
     library: ModuleType = openvino
     return library

@@ -28,7 +28,7 @@ class Level:
 class Site:
     """One place where a decision is taken: the channels of a coupled group, or the precision of a layer."""
 
-    name: str  # a layer's name in the user's model, such as "layer1.0.conv1"; of a group that of its first layer
+    name: str  # a layer's name in the user's model, such as "layer1.0.conv1"; of a group that of its widest layer
     learner: str  # key into learners.LEARNERS
     kind: str  # "convolution", "grouped convolution", "depthwise convolution", "linear"; "channels" of a group
     macs: int  # multiply-accumulates of one sample in the dense model, of `layers` together

@@ -89,6 +89,10 @@ def test_the_text_names_layers_sizes_target_and_time(
     [
         ("min_channels = 200", "no group has a smaller level under min_channels = 200 (the widest has 24 channels)"),
         ("round_to = 24", "no group has a smaller level under round_to = 24 (the widest has 24 channels)"),
+        (
+            'learners = ["quant"]\ncriterion = "l1"\nreconstruct = false',
+            'criterion and reconstruct mean nothing: learners does not name "channel"',
+        ),
         ('learners = ["quant"]\nround_to = 4', 'round_to mean nothing: learners does not name "channel"'),
         ('keep = ["conv1", "conv2"]', "no channels can be removed"),
         ('learners = ["quant"]', None),

@@ -13,7 +13,6 @@ from dashboards.study import DENSE_NUMBER, StudyData
 from objectives.hypervolume import normalised
 from objectives.targets import rank_key
 from storage.home import Home
-from storage.records.latency import TableCheck
 from storage.records.measurement import Rung
 
 ORT_INT8 = "ort int8"  # a baseline of another tool, as `searcher.baselines` names it
@@ -38,7 +37,17 @@ class Prediction:
     speedup: float
     median_error: float  # percent of the measured speed-up
     rows: int  # of the front and our own baselines but the dense model, that this is the median of
-    check: TableCheck | None = None  # the table against random plans; None in studies that did not check it
+    check: TableError | None = None  # None in studies that did not check their table
+
+
+@dataclass(frozen=True)
+class TableError:
+    """How well the latency table predicts random plans of the model, measured when it was made."""
+
+    plans: int
+    spearman: float  # rank correlation, -1 to 1, higher is better
+    median_error: float  # percent of the measured speed-up
+    largest_error: float  # percent
 
 
 @dataclass(frozen=True)
@@ -113,8 +122,14 @@ def _prediction(data: StudyData, front: Sequence[Row], baselines: Sequence[Basel
     if shown is None:
         return None
     errors = [100 * abs(predicted / measured - 1) for predicted, measured in known.values()]
-    check = None if data.latency is None else data.latency.checked
-    return Prediction(shown, *known[shown], median(errors), len(errors), check)
+    return Prediction(shown, *known[shown], median(errors), len(errors), _table_error(data))
+
+
+def _table_error(data: StudyData) -> TableError | None:
+    found = None if data.latency is None else data.latency.checked
+    if found is None:
+        return None
+    return TableError(found.plans, found.spearman, 100 * found.median_error, 100 * found.largest_error)
 
 
 def _baselines(data: StudyData) -> tuple[BaselineRow, ...]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from learners.library.library import Library
-from searcher.allocation.budget import Budget
+from searcher.allocation.budget import FIT, Budget
 from storage.records.candidate import Candidate, Proposal
 from storage.records.latency import LatencyTable
 from storage.records.space import CHANNEL, FLOAT_BITS, QUANT, SearchSpace, Site
@@ -68,7 +68,7 @@ def uniform_within(space: SearchSpace, budgets: Sequence[Budget], latency: Laten
             return math.inf if latency is None else latency.milliseconds(space, levels)
         return space.size_bytes(levels) if budget.objective == "size" else space.macs(levels)
 
-    within = [plan for plan in plans if all(cost(budget, plan) <= budget.limit for budget in budgets)]
+    within = [plan for plan in plans if all(cost(item, plan) <= item.limit + FIT * abs(item.limit) for item in budgets)]
     if not budgets or not within:
         return None
     return min(within, key=lambda plan: (space.error(plan), plan))

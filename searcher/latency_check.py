@@ -9,7 +9,7 @@ import numpy as np
 
 from learners.export.packing import assemble_onnx, pack_candidate
 from learners.library.library import Library
-from objectives.latency import measure
+from objectives.latency import ROUNDS, measure
 from objectives.prediction import PredictionError, compare
 from objectives.runtimes.table import runtime
 from searcher.stages.prepare import dense_file
@@ -52,6 +52,7 @@ def check_table(
     seed: int,
     plans: int = PLANS,
     seconds: float = SECONDS,
+    rounds: int = ROUNDS,
 ) -> LatencyCheck:
     """Measures `plans` random plans of each kind in turn with the dense model, in about `seconds`, and compares."""
     generator = np.random.default_rng(seed)
@@ -69,7 +70,7 @@ def check_table(
         sessions[str(index)] = engine.session(assemble_onnx(packed), config.threads)
     dense = engine.session(dense_file(library), config.threads)
     sample = np.zeros((config.batch, *shape), np.float32)
-    figures = measure(dense, sessions, sample, seconds=seconds)
+    figures = measure(dense, sessions, sample, rounds, seconds)
     checked = tuple(
         CheckedPlan(kind, levels, table.speedup(space, levels), figures[str(index)].speedup)
         for index, (kind, levels) in enumerate(chosen)

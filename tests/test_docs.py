@@ -21,7 +21,7 @@ from benchmarks.__main__ import MODELS
 from benchmarks.material import RESULTS
 from benchmarks.report import BEGIN, END, readme_table
 from dashboards.candidate import CandidateView, GroupPlan, LayerPlan
-from dashboards.front import DenseRow, FrontView, Prediction
+from dashboards.front import DenseRow, FrontView, Prediction, TableError
 from dashboards.limits import ErrorShare, Relief, TargetLimit
 from dashboards.row import BaselineRow
 from dashboards.sensitivity import LevelSensitivity, SensitivityView, SiteSensitivity
@@ -176,7 +176,7 @@ def test_json_fields_are_documented() -> None:
     text = reference("json")
     expected = {
         "status": names_of(StatusView),
-        "front": names_of(FrontView, DenseRow, Prediction, BaselineRow),
+        "front": names_of(FrontView, DenseRow, Prediction, TableError, BaselineRow),
         "list": names_of(StudyLine),
         "show": names_of(CandidateView, LayerPlan, GroupPlan),
         "sensitivity": names_of(SensitivityView, LevelSensitivity, TargetLimit),

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import onnx
 from onnx import helper, numpy_helper
 
+from learners.graph.graph import unused_name
+
 MAP_AXES = 4  # [n, c, height, width]
 SPATIAL_AXES = frozenset({2, 3})
 
@@ -20,15 +22,17 @@ def pool_means(model: onnx.ModelProto) -> None:
     """
     graph = model.graph
     constants = {item.name: item for item in graph.initializer}
-    ranks = {
-        value.name: len(value.type.tensor_type.shape.dim)
+    taken = {name for node in graph.node for name in (*node.input, *node.output)}
+    maps = {
+        value.name
         for value in (*graph.input, *graph.value_info)
-        if value.type.tensor_type.HasField("shape")
+        if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT  # what runtimes pool
+        and len(value.type.tensor_type.shape.dim) == MAP_AXES
     }
     nodes: list[onnx.NodeProto] = []
     axes: set[str] = set()  # constants that may have lost their reader
     for node in graph.node:
-        if node.op_type != "ReduceMean" or ranks.get(node.input[0]) != MAP_AXES or not _is_spatial(node, constants):
+        if node.op_type != "ReduceMean" or node.input[0] not in maps or not _is_spatial(node, constants):
             nodes.append(node)
             continue
         source, output = node.input[0], node.output[0]
@@ -36,7 +40,8 @@ def pool_means(model: onnx.ModelProto) -> None:
         if _attribute(node, "keepdims", 1):
             nodes.append(helper.make_node("GlobalAveragePool", [source], [output]))
         else:
-            pooled = f"{output}_pooled"
+            pooled = unused_name(f"{output}_pooled", taken)
+            taken.add(pooled)
             nodes.append(helper.make_node("GlobalAveragePool", [source], [pooled]))
             nodes.append(helper.make_node("Flatten", [pooled], [output], axis=1))
     del graph.node[:]

@@ -11,9 +11,9 @@ from learners.latency.build import build_table
 from learners.latency.from_graph import timed_model
 from learners.library.library import Library
 from objectives.hardware import describe
-from objectives.latency import measure
+from objectives.latency import FEWEST_REPETITIONS, ROUNDS, measure
 from objectives.runtimes.table import runtime
-from searcher.latency_check import ALL, check_table
+from searcher.latency_check import ALL, KINDS, check_table
 from searcher.progress import Progress
 from searcher.stages.prepare import dense_file
 from storage.errors import GiveUpError
@@ -31,6 +31,8 @@ UNKNOWN_SHARE = 0.1  # of the predicted time; a smaller difference is noise
 SECONDS = 3.0  # for the two whole models that the table is anchored to
 CHECKED_PLANS = 10  # of each kind: together the 20 that a front reports at least
 CHECK_SECONDS = 15.0  # for all of them; a model that takes less than a millisecond needs less
+MOST_CHECK_SECONDS = 60.0  # of models so slow that a single round takes longer than the above
+MILLISECONDS = 1e3  # of a second
 CHECK_SEED = 0  # the table belongs to a model and a machine, not to a study's seed
 
 
@@ -69,20 +71,30 @@ def _measure(library: Library, config: RuntimeConfig, home: Home, progress: Prog
             home.cache / FOLDER,
             lambda _, done, total: progress.update(STAGE, done, total),
         )
-        progress.update(CHECK_STAGE, 0, 1)
-        checked = _checked(_anchored(table, library, config), library, config)
-        progress.update(CHECK_STAGE, 1, 1)
-        return checked
+        table = _anchored(table, library, config)
     except GiveUpError as error:
         progress.event(f"latency is not predicted: {error}")
         return None
+    return _checked(table, library, config, progress)
 
 
-def _checked(table: LatencyTable, library: Library, config: RuntimeConfig) -> LatencyTable:
-    """The table with how well it predicts models that it was not made from."""
-    found = check_table(library, table, config, CHECK_SEED, CHECKED_PLANS, CHECK_SECONDS).errors[ALL]
-    checked = TableCheck(found.plans, found.spearman, found.median_error, found.largest_error)
-    return replace(table, checked=checked)
+def _checked(table: LatencyTable, library: Library, config: RuntimeConfig, progress: Progress) -> LatencyTable:
+    """The table with how well it predicts models it was not made from; as it is, with an event that says why, where
+    that cannot be measured or would take minutes."""
+    calls = 2 * FEWEST_REPETITIONS * CHECKED_PLANS * len(KINDS)  # of a round: every plan's and the dense model's
+    round_seconds = calls * table.dense_ms / MILLISECONDS
+    if round_seconds > MOST_CHECK_SECONDS:
+        progress.event("the latency table is not checked, as the model is slow: `slimfront doctor --latency` does it")
+        return table
+    rounds = int(min(ROUNDS, max(1, CHECK_SECONDS / round_seconds)))
+    progress.update(CHECK_STAGE, 0, 1)
+    try:
+        found = check_table(library, table, config, CHECK_SEED, CHECKED_PLANS, CHECK_SECONDS, rounds).errors[ALL]
+    except GiveUpError as error:
+        progress.event(f"the latency table is not checked: {error}")
+        return table
+    progress.update(CHECK_STAGE, 1, 1)
+    return replace(table, checked=TableCheck(found.plans, found.spearman, found.median_error, found.largest_error))
 
 
 def _anchored(table: LatencyTable, library: Library, config: RuntimeConfig) -> LatencyTable:

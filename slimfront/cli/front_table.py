@@ -110,8 +110,9 @@ def _prediction(found: Prediction) -> str:
     text = f"latency: {both}; median error {found.median_error:.1f} % over {plural(found.rows, 'row')}"
     if found.check is None:
         return text
-    error = f"{100 * found.check.median_error:.1f} %, Spearman {found.check.spearman:.2f}"
-    return f"{text}, {error} over {plural(found.check.plans, 'random plan')}"
+    check = found.check
+    error = f"{check.median_error:.1f} %, Spearman {check.spearman:.2f} over {plural(check.plans, 'random plan')}"
+    return f"{text}; of the table: {error}"
 
 
 def _others(view: FrontView) -> list[BaselineRow]:

@@ -13,7 +13,9 @@ from learners.export.pooling import pool_means
 SHAPE = (2, 3, 4, 5)
 
 
-def _model(axes: tuple[int, ...], keepdims: int, rank_known: bool = True) -> onnx.ModelProto:
+def _model(
+    axes: tuple[int, ...], keepdims: int, rank_known: bool = True, kind: int = TensorProto.FLOAT
+) -> onnx.ModelProto:
     nodes = [
         helper.make_node("Relu", ["input"], ["map"]),
         helper.make_node("ReduceMean", ["map", "axes"], ["output"], keepdims=keepdims),
@@ -21,10 +23,10 @@ def _model(axes: tuple[int, ...], keepdims: int, rank_known: bool = True) -> onn
     graph = helper.make_graph(
         nodes,
         "model",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, SHAPE)],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info("input", kind, SHAPE)],
+        [helper.make_tensor_value_info("output", kind, None)],
         [numpy_helper.from_array(np.array(axes, np.int64), "axes")],
-        value_info=[helper.make_tensor_value_info("map", TensorProto.FLOAT, SHAPE)] if rank_known else [],
+        value_info=[helper.make_tensor_value_info("map", kind, SHAPE)] if rank_known else [],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
@@ -61,3 +63,18 @@ def test_a_mean_over_a_tensor_of_unknown_rank_stays() -> None:
     model = _model((2, 3), 1, rank_known=False)
     pool_means(model)
     assert [node.op_type for node in model.graph.node] == ["Relu", "ReduceMean"]
+
+
+def test_a_mean_in_double_precision_stays() -> None:
+    model = _model((2, 3), 1, kind=TensorProto.DOUBLE)
+    pool_means(model)
+    assert [node.op_type for node in model.graph.node] == ["Relu", "ReduceMean"]
+
+
+def test_a_name_that_is_taken_is_not_used_again() -> None:
+    model = _model((2, 3), 0)
+    model.graph.node[0].output[0] = model.graph.node[1].input[0] = "output_pooled"
+    model.graph.value_info[0].name = "output_pooled"
+    pool_means(model)
+    names = [name for node in model.graph.node for name in node.output]
+    assert len(set(names)) == len(names) == 3

@@ -193,6 +193,7 @@ def test_the_front_compares_predicted_and_measured_speed(at_home: Finished) -> N
     line = next(line for line in invoke("front", "tiny").out.splitlines() if line.startswith("latency: "))
     assert f"for candidate {prediction['candidate']}; median error" in line
     check = prediction["check"]
+    assert set(check) == {"plans", "spearman", "median_error", "largest_error"}
     assert check["plans"] >= 20
     assert -1 <= check["spearman"] <= 1
     assert 0 < check["median_error"] <= check["largest_error"]

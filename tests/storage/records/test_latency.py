@@ -1,0 +1,41 @@
+"""Latency tables: predictions and their stored text."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from storage.records.latency import LatencyFactor, LatencyTable, TableCheck
+from storage.records.space import Level, SearchSpace, Site
+
+SPACE = SearchSpace(
+    (Site("a", "channel", "channels", 1, 1, (Level("c8", channels=8), Level("c4", channels=4))),), (), 0, ()
+)
+TABLE = LatencyTable("onnxruntime", "a machine", 0.5, 2.0, (LatencyFactor("a", (0,), (1.5, 0.5)),))
+
+
+def test_predictions_are_sums() -> None:
+    assert TABLE.milliseconds(SPACE, (0,)) == 2.0
+    assert TABLE.milliseconds(SPACE, (1,)) == 1.0
+    assert TABLE.speedup(SPACE, (1,)) == 2.0
+
+
+@pytest.mark.parametrize("checked", [None, TableCheck(20, 0.98, 0.03, 0.09)])
+def test_round_trip(checked: TableCheck | None) -> None:
+    table = replace(TABLE, checked=checked)
+    assert LatencyTable.from_json(table.to_json()) == table
+
+
+def test_a_table_of_a_version_that_did_not_check_loads() -> None:
+    document = json.loads(TABLE.to_json())
+    del document["checked"]
+    assert LatencyTable.from_json(json.dumps(document)) == TABLE
+
+
+@pytest.mark.parametrize("factor", [LatencyFactor("b", (1,), (1.0, 1.0)), LatencyFactor("b", (0,), (1.0,))])
+def test_a_table_of_another_space_is_refused(factor: LatencyFactor) -> None:
+    TABLE.check(SPACE)
+    with pytest.raises(ValueError, match="b does not fit"):
+        replace(TABLE, factors=(factor,)).check(SPACE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +18,7 @@ from objectives.runtimes.base import Session
 from objectives.targets import Figures, meets, rank_key, shortfall
 from searcher.allocation.budget import Budget
 from searcher.baselines import DENSE, uniform
-from searcher.front import confirmed_front, quick_front, rows, spread, useful
+from searcher.front import QUICK_OBJECTIVE, confirmed_front, quick_front, rows, spread, useful
 from searcher.stages.context import StudyContext, study_budgets
 from searcher.stages.files import export
 from storage.errors import DiskFullError, GiveUpError
@@ -32,6 +33,7 @@ NEAREST = 2  # of the quick front, to the target, that are confirmed whatever el
 MOST_BATCH = 64
 BATCH_BYTES = 2**22  # of the images of one call
 DEFAULT_DROP = 1.0  # points; where users look when they name no drop
+QUICK_NOISE = 2.0  # points of the quick score, by which neighbours differ on 256 images by chance
 BYTE_BITS = 8  # another tool's int8 file is predicted as our own
 # What a cost target limits, in the results: latencies are predicted until the end.
 COSTS: Mapping[Objective, str] = {"size": "size", "macs": "macs", "latency": "predicted_latency"}
@@ -191,16 +193,16 @@ class Confirmation:
         """Numbers of further candidates to confirm, where a user would look: just within the costs that the target
         names, and between the cheapest file that keeps the allowed drop and the next cheaper one.
 
-        All searched candidates are considered, not only the quick front: the quick images are too few to tell
-        neighbours apart. Only the results of `round_one` count, so that a study resumed in the middle of round two
-        chooses the same.
+        Not only the quick front is considered: the quick images are too few to tell neighbours apart. Only the results
+        of `round_one` count, so that a study resumed in the middle of round two chooses the same.
         """
         confirmed = [item for number, item in self._results.items() if number in round_one]
         target = self._context.config.target
         limits = [item for item in study_budgets(self._context) if item.limit > 0]
         main = COSTS[limits[0].objective] if limits else "size"
-        rest = [item for item in searched if item.number not in round_one]
-        rest.sort(key=lambda item: (item.value(main), item.number))
+        # Of several limits one plan may be all that meets both, however much better a smaller but slower one is.
+        ordered = promising(searched, main, math.inf if len(limits) > 1 else QUICK_NOISE)
+        rest = [item for item in ordered if item.number not in round_one]
         near = self._near(rest, limits) if limits else []
         allowed = target.max_drop if target.max_drop is not None else DEFAULT_DROP
         good = min((item.value(main) for item in confirmed if item.value("drop") <= allowed), default=0.0)
@@ -220,6 +222,20 @@ class Confirmation:
             errors = {item.number: space.error(self._trials[item.number].candidate.levels) for item in within}
             within.sort(key=lambda item: (-errors[item.number], item.number))
         return within[-TARGET_ROWS // 2 :]
+
+
+def promising(results: Sequence[Result], cost: str, noise: float) -> list[Result]:
+    """By ascending `cost`, the quick results that are at most `noise` points worse than any cheaper one.
+
+    Plans that lose channels and plans that only lose bits can be equally small at very different accuracies.
+    """
+    best, found = -math.inf, []
+    for item in sorted(results, key=lambda item: (item.value(cost), item.number)):
+        score = item.value(QUICK_OBJECTIVE)
+        best = max(best, score)
+        if score >= best - noise:
+            found.append(item)
+    return found
 
 
 def evaluation_batch(images: npt.NDArray[np.float32]) -> int:

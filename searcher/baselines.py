@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from learners.library.library import Library
-from searcher.allocation.budget import FIT, Budget
+from searcher.allocation.budget import Budget, fits
+from searcher.allocation.problem import Problem
 from storage.records.candidate import Candidate, Proposal
 from storage.records.latency import LatencyTable
 from storage.records.space import CHANNEL, FLOAT_BITS, QUANT, SearchSpace, Site
@@ -53,6 +55,9 @@ def baseline_proposals(
 def uniform_within(space: SearchSpace, budgets: Sequence[Budget], latency: LatencyTable | None) -> Levels | None:
     """Of all plans with one share of channels and one width for the whole model, that of the least error within all
     budgets; None without budgets, or if none is within them."""
+    unpredicted = latency is None and any(item.objective == "latency" for item in budgets)
+    if not budgets or unpredicted:
+        return None
     shares = TARGET_SHARES if any(site.learner == CHANNEL for site in space.sites) else TARGET_SHARES[:1]
     plans = {
         tuple(
@@ -62,16 +67,11 @@ def uniform_within(space: SearchSpace, budgets: Sequence[Budget], latency: Laten
         for share in shares
         for bits in (FLOAT_BITS, *UNIFORM_WIDTHS)
     }
-
-    def cost(budget: Budget, levels: Levels) -> float:
-        if budget.objective == "latency":
-            return math.inf if latency is None else latency.milliseconds(space, levels)
-        return space.size_bytes(levels) if budget.objective == "size" else space.macs(levels)
-
-    within = [plan for plan in plans if all(cost(item, plan) <= item.limit + FIT * abs(item.limit) for item in budgets)]
-    if not budgets or not within:
-        return None
-    return min(within, key=lambda plan: (space.error(plan), plan))
+    problem = Problem.build(space, latency)
+    ordered = sorted(plans)
+    inside = fits(problem.totals(np.array(ordered, np.intp)), budgets)
+    within = [plan for plan, is_inside in zip(ordered, inside, strict=True) if is_inside]
+    return min(within, key=space.error, default=None)
 
 
 def uniform(space: SearchSpace, bits: int) -> Levels:

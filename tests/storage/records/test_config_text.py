@@ -10,15 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.errors import FixInputError
-from storage.records.config import KnownNames, StudyConfig, read_study
-
-KNOWN = KnownNames(
-    learners=("channel", "quant"),
-    samplers=("allocation",),
-    runtimes=("onnxruntime",),
-    metrics=("top1", "agreement"),
-    criteria=("obs", "l1"),
-)
+from storage.records.config import StudyConfig, read_study
+from tests.storage.records.test_config import KNOWN
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"name": 3}', "not json"])

@@ -15,7 +15,6 @@ from objectives.runtimes.table import runtime
 from searcher.baselines import DENSE, ORT_INT8
 from searcher.stages.context import StudyContext
 from searcher.stages.prepare import dense_file
-from storage.files import atomic_write
 from storage.records.candidate import Trial
 from storage.slim import pack, unpack
 
@@ -70,4 +69,5 @@ def _ort_int8(context: StudyContext, trial: Trial) -> bytes:
 def _write(context: StudyContext, trial: Trial, name: str, data: bytes) -> None:
     path = context.artifacts.folder(context.name, str(trial.number)) / name
     if not path.exists() or path.read_bytes() != data:
-        atomic_write(path, data)
+        with context.artifacts.write(context.name, str(trial.number)) as folder:
+            (folder / name).write_bytes(data)

@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from learners.export.activations import Range
+from learners.export.float_islands import keep_in_float
 from learners.export.region import LAYER_FORMS, LayerNode, Region, data_inputs
 from learners.graph.layers import Layer
 from storage.slim import Activation
@@ -107,7 +108,7 @@ def quantise(
     activations = tuple(_shared_range(root, roots, ranges).grid() for root in order)
     emitted, layers = _emit(region, index_of)
     del work.graph.node[:]
-    work.graph.node.extend(emitted)
+    work.graph.node.extend(keep_in_float(emitted))
     _declare(work, len(activations), layers, model)
     return Quantised(work, activations, tuple(layers))
 

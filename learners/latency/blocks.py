@@ -1,9 +1,8 @@
 """What is to be timed: layers and the operations between them, each with what a few sites make of it.
 
-A tensor is *held* in int8 when the exported file has a quantise-dequantise pair on it: because an int8 layer makes it
-or because any int8 operation reads it. Whoever reads or makes a held tensor in float pays for the conversion, so that
-every cell names, besides its own precision, how its input and its output are held. Precisions are bits: up to 8 is
-int8 (all of these run alike), 32 is float.
+A layer or operation is timed among its like: what it reads and what it makes is held in its own precision. Where what
+makes a tensor and what reads it differ, a boundary between them counts the conversion, with the change of the memory
+layout that comes with it. Precisions are bits: up to 8 is int8 (all of these run alike), 32 is float.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from learners.latency.models import (
+    BOUNDARY,
     GLUE,
     JOINS,
     PARTIAL_INPUTS,
@@ -31,8 +31,6 @@ class LayerCell:
     in_channels: int  # features of a linear layer
     out_channels: int
     bits: int  # of the weights
-    source_bits: int  # how the input is held; if in float, an int8 layer quantises it for itself
-    sink_bits: int  # how the output is held
 
 
 @dataclass(frozen=True)
@@ -64,17 +62,15 @@ class GlueCell:
     """What one combination of levels makes of an operation between layers."""
 
     channels: int  # of the output; of Flatten those of the input
-    bits: int  # 8 where it runs in int8
-    source_bits: int  # how its inputs are held
-    sink_bits: int  # how its output is held
+    bits: int  # 8 where it runs in int8; of a boundary, the precision of what makes the tensor
+    reader_bits: int | None = None  # of a boundary only: the precision of what reads the tensor
 
 
 @dataclass(frozen=True)
 class TimedGlue:
     """An operation without weights: `op` is one of `learners.latency.models.GLUE`, `size` that of its inputs.
 
-    The operation "Hold" stands for the boundary between a layer and one that reads it in another precision, where their
-    cells do not say so themselves.
+    The operation "Boundary" stands for the conversion between what makes a tensor and what reads it.
     """
 
     name: str
@@ -104,15 +100,14 @@ class Difference:
 def layer_difference(layer: TimedLayer, cell: LayerCell) -> Difference:
     """The models whose difference in time is what `layer` takes in one cell."""
     groups = cell.in_channels if layer.kind == "depthwise convolution" else layer.groups
-    bits, source, sink = (_runs_as(number) for number in (cell.bits, cell.source_bits, cell.sink_bits))
+    bits = _runs_as(cell.bits)
     # The grid of an int8 output clamps by itself, so that the activation leaves no trace in the file.
     # A Relu fused into a convolution costs 0.3 % of it: too little to time every layer with and without.
-    free = bits == sink == INT8_BITS or (len(layer.size) != 1 and not layer.clips)
+    free = bits == INT8_BITS or (len(layer.size) != 1 and not layer.clips)
     activation = layer.activation and not free
     step = Layer(
         out_channels=cell.out_channels,
         bits=bits,
-        sink_bits=sink,
         kernel=layer.kernel,
         stride=layer.stride,
         padding=layer.padding,
@@ -121,24 +116,28 @@ def layer_difference(layer: TimedLayer, cell: LayerCell) -> Difference:
         activation=activation,
         clips=activation and layer.clips,
     )
-    opening = Opening(layer.size, cell.in_channels, FLOAT_BITS if layer.from_input else source, layer.from_input)
+    opening = Opening(layer.size, cell.in_channels, FLOAT_BITS if layer.from_input else bits, layer.from_input)
     return Difference(Probe(opening, (step,)), Probe(opening))
 
 
 def glue_difference(glue: TimedGlue, cell: GlueCell) -> Difference:
     """The models whose difference in time is what `glue` takes in one cell."""
-    bits, source, sink = (_runs_as(number) for number in (cell.bits, cell.source_bits, cell.sink_bits))
-    activation = glue.activation and not (bits == sink == INT8_BITS)
-    step = Glue(glue.op, bits, sink, glue.kernel, glue.stride, glue.padding, activation)
+    bits = _runs_as(cell.bits)
+    if glue.op == BOUNDARY:
+        assert cell.reader_bits is not None
+        reader = _runs_as(cell.reader_bits)
+        opening = Opening(glue.size, cell.channels, bits)
+        return Difference(Probe(opening, () if reader == bits else (Glue(BOUNDARY, reader),)), Probe(opening))
+    step = Glue(glue.op, bits, glue.kernel, glue.stride, glue.padding, glue.activation and bits == FLOAT_BITS)
     if glue.op not in JOINS:
-        opening = Opening(glue.size, cell.channels, source)
+        opening = Opening(glue.size, cell.channels, bits)
         return Difference(Probe(opening, (step,)), Probe(opening))
     # One input comes from a layer that is also in the base, as in a residual block: runtimes fuse that layer and the
     # addition behind it.
     first = max(1, cell.channels // 2) if glue.op in PARTIAL_INPUTS else cell.channels
     second = max(1, cell.channels - first) if glue.op in PARTIAL_INPUTS else cell.channels
-    opening = Opening(glue.size, first, source)
-    before = Layer(second, source, source)
+    opening = Opening(glue.size, first, bits)
+    before = Layer(second, bits)
     return Difference(Probe(opening, (before, step)), Probe(opening, (before,)))
 
 

@@ -95,4 +95,4 @@ def _model_input(shape: tuple[int, ...]) -> Opening:
 def _end() -> Difference:
     """What reading features at the end of a small model takes, as one more such layer."""
     opening = Opening((), NARROW, FLOAT_BITS)
-    return Difference(Probe(opening, (Layer(NARROW, FLOAT_BITS, FLOAT_BITS),)), Probe(opening))
+    return Difference(Probe(opening, (Layer(NARROW, FLOAT_BITS),)), Probe(opening))

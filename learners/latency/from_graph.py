@@ -1,7 +1,8 @@
 """What is to be timed of a model: its layers and the operations between them, in every size that the levels give them.
 
-A layer is timed as if its neighbours had its own precision. What `learners.latency.models.GLUE` does not name counts as
-free.
+Where a tensor is read in another precision than it was made in, the conversion is timed as an operation of its own. An
+operation without weights has the precision of the layer before it. What `learners.latency.models.GLUE` does not name
+counts as free.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from onnx import helper
 from learners.export.region import CLAMPS
 from learners.graph.layers import DEPTHWISE, INDEX_MAP
 from learners.latency.blocks import GlueCell, LayerCell, TimedGlue, TimedLayer
-from learners.latency.models import GLUE
+from learners.latency.models import BOUNDARY, GLUE
 from learners.library.library import Library
 from learners.library.wiring import Wiring
 from storage.records.space import FLOAT_BITS
@@ -50,7 +51,9 @@ class _Reader:
         for index, node in enumerate(self._nodes):
             for name in node.input:
                 self._readers.setdefault(name, []).append(index)
-        self._maker: dict[str, Wiring | None] = {analysis.template.graph.input[0].name: None}
+        self._input = analysis.template.graph.input[0].name
+        self._made_in: dict[str, int | None] = {}  # the precision site of what makes a tensor
+        self._bounded: set[tuple[str, int]] = set()  # tensors, and the precision sites that read them
 
     def read(self) -> TimedModel:
         layers: list[TimedLayer] = []
@@ -58,16 +61,16 @@ class _Reader:
         absorbed: set[int] = set()
         for index, node in enumerate(self._nodes):
             wiring = self._wirings.get(index)
+            precision = self._precision(node, wiring)
             follower = self._activation(node)
             if wiring is not None or node.op_type == "Add":
                 absorbed |= {follower} if follower is not None else set()
             if wiring is not None:
-                layers.extend(self._layer(node, wiring, follower))
+                layers.extend(self._layer(node, wiring, precision, follower))
             elif node.op_type in GLUE and index not in absorbed:
-                glue.extend(self._glue(index, node, follower is not None))
-            source = next((self._maker[name] for name in node.input if self._maker.get(name) is not None), None)
-            for name in node.output:
-                self._maker[name] = wiring if wiring is not None else source
+                glue.extend(self._glue(index, node, precision, follower is not None))
+            glue.extend(self._boundaries(node, precision))
+            self._made_in.update(dict.fromkeys(node.output, precision))
         return TimedModel(tuple(layers), tuple(glue))
 
     def _activation(self, node: onnx.NodeProto) -> int | None:
@@ -77,11 +80,11 @@ class _Reader:
 
     # Layers
 
-    def _layer(self, node: onnx.NodeProto, wiring: Wiring, follower: int | None) -> list[TimedLayer]:
+    def _layer(
+        self, node: onnx.NodeProto, wiring: Wiring, precision: int | None, follower: int | None
+    ) -> list[TimedLayer]:
         layer = wiring.layer
         shape = self._lanes.shapes[node.input[0]]
-        maker = self._maker.get(node.input[0])
-        precision = wiring.precision if layer.kind != INDEX_MAP else None if maker is None else maker.precision
         convolution = len(shape) == IMAGE_AXES
         base = TimedLayer(
             name=layer.name,
@@ -96,7 +99,7 @@ class _Reader:
             groups=layer.groups,
             activation=follower is not None,
             clips=follower is not None and self._nodes[follower].op_type == "Clip",
-            from_input=node.input[0] == self._library.analysis.template.graph.input[0].name,
+            from_input=node.input[0] == self._input,
         )
         timed = []
         for place, own in enumerate([tuple(wiring.sources[:1]), *((source,) for source in wiring.sources[1:])]):
@@ -107,7 +110,7 @@ class _Reader:
 
     def _cell(self, wiring: Wiring, choice: Mapping[int, int], precision: int | None) -> LayerCell:
         bits = self._bits(choice, precision)
-        return LayerCell(self._inputs(wiring, choice), self._outputs(wiring, choice), bits, bits, bits)
+        return LayerCell(self._inputs(wiring, choice), self._outputs(wiring, choice), bits)
 
     def _inputs(self, wiring: Wiring, choice: Mapping[int, int]) -> int:
         """Input channels of a convolution, features of a linear layer; sources that are not in `choice` at their first
@@ -125,19 +128,11 @@ class _Reader:
 
     # Operations between layers
 
-    def _glue(self, index: int, node: onnx.NodeProto, activation: bool) -> list[TimedGlue]:
+    def _glue(self, index: int, node: onnx.NodeProto, precision: int | None, activation: bool) -> list[TimedGlue]:
         shape = self._lanes.shapes[node.input[0]]
         name = node.output[0] if node.op_type != "Flatten" else node.input[0]
         shown = self._lanes.shapes[name]
         axis = 1 if len(shown) == IMAGE_AXES or len(shown) == 2 else len(shown) - 1
-        maker = next((self._maker[item] for item in node.input if self._maker.get(item) is not None), None)
-        precision = None if maker is None else maker.precision
-        slot = self._lanes.values.get(name)
-        groups = (
-            list(dict.fromkeys(self._group_of[unit] for unit in slot.units.tolist() if unit in self._group_of))
-            if slot is not None and slot.axis == axis
-            else []
-        )
         attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
         base = TimedGlue(
             name=f"{node.op_type} {index}",
@@ -150,23 +145,51 @@ class _Reader:
             padding=_pair(attributes.get("pads"), 0),
             activation=activation and node.op_type == "Add",
         )
+        return self._sized(base, name, axis, precision)
+
+    def _boundaries(self, node: onnx.NodeProto, reader: int | None) -> list[TimedGlue]:
+        """The conversions of the tensors that a node reads whose precision site is `reader`, each once. The first layer
+        converts the model's input itself."""
+        found = []
+        for name in dict.fromkeys(node.input):
+            maker = self._made_in.get(name)
+            if maker is None or reader is None or maker == reader or (name, reader) in self._bounded:
+                continue
+            self._bounded.add((name, reader))
+            shape = self._lanes.shapes[name]
+            size = tuple(shape[2:]) if len(shape) == IMAGE_AXES else tuple(shape[1:-1])
+            axis = 1 if len(shape) in (2, IMAGE_AXES) else len(shape) - 1
+            sites = self._sites
+            base = TimedGlue(f"{name} from {sites[maker].name} to {sites[reader].name}", BOUNDARY, size, (), ())
+            found.extend(self._sized(base, name, axis, maker, reader))
+        return found
+
+    def _sized(
+        self, base: TimedGlue, name: str, axis: int, precision: int | None, reader: int | None = None
+    ) -> list[TimedGlue]:
+        """`base` for the channels that tensor `name` can have: one for each group that it has channels of."""
+        slot, count = self._lanes.values.get(name), self._lanes.shapes[name][axis]
+        units = slot.units.tolist() if slot is not None and slot.axis == axis else []
+        groups = list(dict.fromkeys(self._group_of[unit] for unit in units if unit in self._group_of))
         found = []
         for place, own in enumerate([tuple(groups[:1]), *((group,) for group in groups[1:])]):
-            sites = self._distinct(*own, precision)
+            sites = self._distinct(*own, precision, reader)
             cells = []
             for choice in self._choices(sites):
-                channels = shown[axis]
-                if slot is not None:
-                    removed = [
-                        unit for group in own for unit in self._library.groups[group].removed(choice.get(group, 0))
-                    ]
-                    channels -= sum(unit in set(removed) for unit in slot.units.tolist())
-                bits = self._bits(choice, precision)
-                cells.append(GlueCell(channels, bits, bits, bits))
+                removed = {unit for group in own for unit in self._library.groups[group].removed(choice.get(group, 0))}
+                channels = count - sum(unit in removed for unit in units)
+                reads = None if reader is None else self._bits(choice, reader)
+                cells.append(GlueCell(channels, self._bits(choice, precision), reads))
             found.append(replace(base, sites=sites, cells=tuple(cells), extra=place > 0))
         return found
 
     # Both
+
+    def _precision(self, node: onnx.NodeProto, wiring: Wiring | None) -> int | None:
+        """The site that decides in what a node computes: its own, or that of the layer before it."""
+        if wiring is not None and wiring.layer.kind != INDEX_MAP:
+            return wiring.precision
+        return next((site for name in node.input if (site := self._made_in.get(name)) is not None), None)
 
     def _bits(self, choice: Mapping[int, int], precision: int | None) -> int:
         return FLOAT_BITS if precision is None else self._sites[precision].levels[choice[precision]].bits

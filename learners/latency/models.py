@@ -32,8 +32,8 @@ UNARY = frozenset(
     {"Relu", "Clip", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "LeakyRelu", "Elu", "Softplus", "Gelu", "Mish"}
 )
 WHOLE = frozenset({"GlobalAveragePool", "ReduceMean", "Flatten"})  # map to a point, to features, to features
-HOLD = "Hold"  # no operation: the tensor changes from one precision to the other
-GLUE = JOINS | POOLS | UNARY | WHOLE | {HOLD}
+BOUNDARY = "Boundary"  # no operation: what reads the tensor has another precision than what has made it
+GLUE = JOINS | POOLS | UNARY | WHOLE | {BOUNDARY}
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,10 @@ class Opening:
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer with weights; linear unless the tensor is a map."""
+    """A layer with weights; linear unless the tensor is a map. Its output is held as it computes."""
 
     out_channels: int
     bits: int
-    sink_bits: int
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)
@@ -67,8 +66,7 @@ class Glue:
     """An operation without weights. The second input of one that joins two is the opening."""
 
     op: str
-    bits: int
-    sink_bits: int
+    bits: int  # of a boundary: how the tensor is held from there on
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)
@@ -142,8 +140,8 @@ class _Builder:
         # Features are made by a convolution at one place, whose result is flattened.
         size = opening.size or (1, 1)
         source = self._held("input", size, NARROW, opening.bits)
-        tensor = self._layer(source, Layer(opening.channels, opening.bits, opening.bits, activation=True))
-        return tensor if opening.size else self._glue(tensor, tensor, Glue("Flatten", opening.bits, opening.bits))
+        tensor = self._layer(source, Layer(opening.channels, opening.bits, activation=True))
+        return tensor if opening.size else self._glue(tensor, tensor, Glue("Flatten", opening.bits))
 
     def _close(self, tensor: _Tensor) -> str:
         if len(tensor.size) == 1:
@@ -153,7 +151,7 @@ class _Builder:
         # A stride as long as the map: one place is read, whatever the size. Not by a 1x1 kernel: OpenVINO moves its
         # stride to the layer before, of which then one place is computed. What leaves the last layer is a held tensor
         # too, or int8 layers would not run as such.
-        end = Layer(NARROW, tensor.bits, tensor.bits)
+        end = Layer(NARROW, tensor.bits)
         if len(tensor.size) == 2:
             height, width = tensor.size
             end = replace(end, kernel=(min(height, 2), min(width, 2)), stride=(height, width))
@@ -178,15 +176,15 @@ class _Builder:
         else:
             name = self._node("Gemm", [tensor.name, weight, bias], transB=1)
             size = ()
-        if step.activation and not (step.bits == step.sink_bits < FLOAT_BITS):
+        if step.activation and step.bits == FLOAT_BITS:
             name = self._node("Clip", [name, *self._bounds()]) if step.clips else self._node("Relu", [name])
-        return self._held(name, size, step.out_channels, step.sink_bits)
+        return self._held(name, size, step.out_channels, step.bits)
 
     def _glue(self, tensor: _Tensor, opened: _Tensor, step: Glue) -> _Tensor:
-        if step.op == HOLD:
+        if step.op == BOUNDARY:
             if tensor.bits < FLOAT_BITS:
-                return replace(tensor, bits=step.sink_bits)  # what is held can be read as float as it is
-            return self._held(tensor.name, tensor.size, tensor.channels, step.sink_bits)
+                return replace(tensor, bits=step.bits)  # what is held can be read as float as it is
+            return self._held(tensor.name, tensor.size, tensor.channels, step.bits)
         size, channels, inputs = tensor.size, tensor.channels, [tensor.name]
         attributes: dict[str, Any] = {}
         if step.op in JOINS:
@@ -208,9 +206,9 @@ class _Builder:
         elif step.op == "Clip":
             inputs += self._bounds()
         name = self._node("Reshape" if step.op == "Flatten" else step.op, inputs, **attributes)
-        if step.activation and not (step.bits == step.sink_bits < FLOAT_BITS):
+        if step.activation and step.bits == FLOAT_BITS:
             name = self._node("Relu", [name])
-        return self._held(name, size, channels, step.sink_bits)
+        return self._held(name, size, channels, step.bits)
 
     def _held(self, name: str, size: tuple[int, ...], channels: int, bits: int) -> _Tensor:
         """The tensor behind a quantise-dequantise pair if it is held in int8."""

@@ -19,7 +19,7 @@ from objectives.runtimes.base import Runtime
 from storage.files import atomic_write, content_hash, file_lock
 from storage.records.space import FLOAT_BITS
 
-FORMAT_VERSION = 2  # changes whenever an equal probe would be another model or be timed in another way
+FORMAT_VERSION = 3  # changes whenever an equal probe would be another model or be timed in another way
 # Sessions alive at once: enough that a slow phase of the machine is a small share of a round, few enough for memory.
 TOGETHER = 100
 # Something else on the machine can slow integer kernels by a quarter for ten seconds without touching the reference:
@@ -30,7 +30,7 @@ ROUNDS = 3  # a pass
 SECONDS = 0.006
 STAGE = "latency table"
 # 80 microseconds in float on a laptop: long against a call, short against a slow phase of the machine.
-REFERENCE = Probe(Opening((32, 32), 16, FLOAT_BITS), (Layer(16, FLOAT_BITS, FLOAT_BITS, (3, 3), (1, 1), (1, 1)),))
+REFERENCE = Probe(Opening((32, 32), 16, FLOAT_BITS), (Layer(16, FLOAT_BITS, (3, 3), (1, 1), (1, 1)),))
 
 Progress = Callable[[str, int, int], None]  # stage, done, of how many
 

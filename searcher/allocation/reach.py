@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
+from math import inf, sqrt
 
 # Points of soft accuracy below the best plan from which a plan is of no use: where the normalised hypervolume begins.
 USELESS_POINTS = 10.0
@@ -18,10 +18,15 @@ class Reach:
         self._scored: list[tuple[float, float]] = []
 
     def learn(self, scored: Sequence[tuple[float, float]]) -> None:
-        """Takes (error, score in percent) of plans."""
+        """Takes (error, score in percent) of plans.
+
+        The first plans are the extremes: between the largest error of use and the least of none may lie most of what
+        there is. Plans in the middle of the two decide, as in a bisection.
+        """
         self._scored += scored
         best = max((score for _, score in self._scored), default=0.0)
-        useful = [error for error, score in self._scored if score >= best - USELESS_POINTS]
+        useful = max((error for error, score in self._scored if score >= best - USELESS_POINTS), default=0.0)
         useless = [error for error, score in self._scored if score < best - USELESS_POINTS]
         if useful and useless:
-            self.most_error = MARGIN * max(useful)
+            above = min((error for error in useless if error > useful), default=useful)
+            self.most_error = max(MARGIN * useful, sqrt(useful * above))

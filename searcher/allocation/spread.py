@@ -18,12 +18,13 @@ TURNS: tuple[float | None, ...] = (0.0, 0.5, 1.0, BITS_ONLY, 0.0, 0.2, 0.8, BITS
 
 
 def spread(
-    elimination: Elimination, channels: Collection[int], negligible: float, reach: Reach
+    elimination: Elimination, channels: Collection[int], negligible: float, reach: Reach, bits_reach: Reach
 ) -> Iterator[tuple[int, ...]]:
     """Plans without end, repeated ones among them: any number of the first covers all sizes and speeds.
 
     `channels` are the sites that bits-only plans leave at their first level, `negligible` the error of a plan that is
-    as good as dense, `reach` what is of use. None at all where no cost varies.
+    as good as dense, `reach` what is of use, and `bits_reach` that of bits-only plans: an error by lost bits and an equal
+    one by lost channels do not cost the same accuracy. None at all where no cost varies.
     """
     problem = elimination.problem
     low, high = problem.extremes()
@@ -44,7 +45,7 @@ def spread(
         turns.append(share)
     for place, turn in enumerate(dict.fromkeys(turns)):
         if turn is BITS_ONLY:
-            pressure = Pressure(Elimination(bits), _direction(bits, 0.0, None), negligible, reach)
+            pressure = Pressure(Elimination(bits), _direction(bits, 0.0, None), negligible, bits_reach)
         else:
             pressure = Pressure(elimination, _direction(problem, turn, speed), negligible, reach)
         found[turn] = pressure.plans(offset=place / len(set(turns)))

@@ -40,7 +40,8 @@ class AllocationSampler:
         self._library = context.library
         self._problem = Problem.build(space, context.latency)
         self._eight = _eight_bits(space)
-        self._reach = Reach()
+        self._channels = [index for index, site in enumerate(space.sites) if site.learner == CHANNEL]
+        self._reach, self._bits_reach = Reach(), Reach()
         self._known = sorted(item.levels for item in context.known if space.contains(item.levels))
         self._seen = set(self._known)
         self._order: list[Plan] = []  # all that was proposed
@@ -58,12 +59,14 @@ class AllocationSampler:
 
     def tell(self, scored: Sequence[Scored]) -> None:
         """Plans of errors with which the first ones have failed are not proposed."""
-        self._reach.learn(
-            [
-                (self._problem.cost("error", item.candidate.levels), item.score)
-                for item in scored
-                if item.score is not None
-            ]
+        found = [
+            (item.candidate.levels, self._problem.cost("error", item.candidate.levels), item.score)
+            for item in scored
+            if item.score is not None
+        ]
+        self._reach.learn([(error, score) for _, error, score in found])
+        self._bits_reach.learn(
+            [(error, score) for levels, error, score in found if not any(levels[site] for site in self._channels)]
         )
 
     def _sequence(self, targets: Plans, plans: Iterator[Plan]) -> Iterator[Plan]:
@@ -93,14 +96,14 @@ class AllocationSampler:
     def _with_prices(self, context: SamplerContext) -> tuple[Plans, Iterator[Plan]]:
         """Plans for the targets, and the spread, of any problem."""
         elimination = Elimination(self._problem)
-        channels = [index for index, site in enumerate(context.space.sites) if site.learner == CHANNEL]
+        channels = self._channels
         found = focus(elimination, context.budgets)
         targets = list(found.plans)
         if channels:
             targets += focus(Elimination(self._problem.with_first_level(channels)), context.budgets).plans
         self.notes: tuple[str, ...] = (*elimination.notes, *found.notes)
         negligible = self._problem.cost("error", self._eight)
-        return targets, spread(elimination, channels, negligible, self._reach)
+        return targets, spread(elimination, channels, negligible, self._reach, self._bits_reach)
 
     def _with_knapsack(self, limits: Sequence[float]) -> tuple[Plans, Iterator[Plan]]:
         """Plans for the targets, and the spread, where each cost and error depends on one site."""

@@ -6,13 +6,18 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
 
 from learners.export.packing import assemble_onnx
 from objectives.runtimes.onnxruntime import LOG_ERRORS_ONLY, PROVIDER
+from storage.records.space import QUANT
 from tests.built import Built
+from tests.learners.agreement import onnx_session
+
+MEAN_ERROR = 0.01  # of the outputs' mean size
 
 
 def optimised(data: bytes, path: Path) -> Counter[str]:
@@ -57,3 +62,28 @@ def test_layers_left_in_float32_stay_float32(built: Callable[[str], Built], tmp_
     found = optimised(data, tmp_path / "optimised.onnx")
     assert found["FusedConv"] + found["Conv"] == 8
     assert not any("Linear" in kind for kind in found)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("name", ["resnet-pad", "resnet-conv", "mobilenet", "vgg", "squeeze-excite", "densenet"])
+def test_a_float32_layer_between_int8_ones_stays_float32(
+    name: str, first: int, built: Callable[[str], Built], tmp_path: Path
+) -> None:
+    network = built(name)
+    space = network.library.space
+    w8, fp32 = space.uniform("w8"), space.uniform("fp32")
+    alternating, in_float = list(fp32), 0
+    for place, index in enumerate(i for i, site in enumerate(space.sites) if site.learner == QUANT):
+        if place % 2 == first:
+            alternating[index] = w8[index]
+        else:
+            in_float += 1
+    data = assemble_onnx(network.packed(tuple(alternating)))
+    found = optimised(data, tmp_path / "optimised.onnx")
+    # An index map is a convolution too, and runs as its input does.
+    maps = len(network.library.analysis.maps)
+    assert 0 <= found["Conv"] + found["FusedConv"] + found["Gemm"] + found["FusedGemm"] - in_float <= maps
+    plain = onnx_session(data, onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL)
+    wanted = plain(network.images)
+    # Integer kernels round halves elsewhere; a weight with one scale for all of it was 10 to 100 times further off.
+    assert np.abs(onnx_session(data)(network.images) - wanted).mean() < MEAN_ERROR * np.abs(wanted).mean()

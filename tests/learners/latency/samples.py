@@ -28,7 +28,7 @@ def layers() -> list[TimedLayer]:
             "convolution",
             (8, 8),
             (0,),
-            tuple(LayerCell(3, count, 32, 32, 32) for count in counts),
+            tuple(LayerCell(3, count, 32) for count in counts),
             kernel=(3, 3),
             padding=(1, 1),
             activation=True,
@@ -39,14 +39,14 @@ def layers() -> list[TimedLayer]:
             "convolution",
             (8, 8),
             (0, 1),
-            tuple(LayerCell(count, 8, bits, bits, bits) for count in counts for bits in widths),
+            tuple(LayerCell(count, 8, bits) for count in counts for bits in widths),
             kernel=(3, 3),
             padding=(1, 1),
         ),
-        TimedLayer("head", "linear", (), (), (LayerCell(8, 5, 32, 32, 32),)),
+        TimedLayer("head", "linear", (), (), (LayerCell(8, 5, 32),)),
     ]
 
 
 def glue() -> list[TimedGlue]:
     """The pool between second and head."""
-    return [TimedGlue("mean", "ReduceMean", (8, 8), (), (GlueCell(8, 32, 32, 32),))]
+    return [TimedGlue("mean", "ReduceMean", (8, 8), (), (GlueCell(8, 32),))]

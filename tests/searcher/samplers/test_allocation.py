@@ -15,7 +15,7 @@ from searcher.allocation.knapsack import solve
 from searcher.allocation.sequence import van_der_corput
 from searcher.allocation.targets import FOCUS_SHARES
 from searcher.samplers.allocation import AllocationSampler
-from searcher.samplers.base import SamplerContext
+from searcher.samplers.base import SamplerContext, Scored
 from storage.records.candidate import Candidate
 from storage.records.latency import LatencyTable
 from storage.records.space import CHANNEL, SearchSpace
@@ -160,6 +160,25 @@ def test_any_number_of_candidates_covers_sizes_and_speeds(count: int, has_latenc
     assert counts.min() >= count / 30
     alone = sum(is_bits_only(space, levels) for levels in found)
     assert 0.2 * count <= alone <= 0.6 * count
+
+
+def test_bits_go_as_far_as_they_are_of_use_where_channels_fail_early() -> None:
+    """An error by lost channels costs more accuracy than an equal one by lost bits."""
+    space, table = residual(5, 3, FINE_SHARES)
+    proposer = sampler(space, (), table, ["w8", "w6", "w4", "w3", "w2"])
+    found = []
+    for _ in range(24):
+        asked = [item.levels for item in proposer.ask(5)]
+        proposer.tell([_scored(space, levels, 90.0 if is_bits_only(space, levels) else 20.0) for levels in asked])
+        found += asked
+    sizes = np.log(sorted(space.size_bytes(levels) for levels in found if is_bits_only(space, levels)))
+    low, high = math.log(space.size_bytes(space.uniform("w2"))), math.log(space.size_bytes(space.uniform("w8")))
+    counts, _ = np.histogram(sizes, bins=6, range=(low, high))
+    assert counts.min() >= 2
+
+
+def _scored(space: SearchSpace, levels: tuple[int, ...], score: float) -> Scored:
+    return Scored(Candidate(levels, "library"), score, int(space.size_bytes(levels)), space.macs(levels))
 
 
 def test_no_plan_of_the_spread_is_beaten_by_another() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from pathlib import Path
 
 from learners.latency.blocks import (
     Difference,
@@ -14,8 +13,7 @@ from learners.latency.blocks import (
     layer_difference,
 )
 from learners.latency.models import NARROW, Layer, Opening, Probe
-from learners.latency.timing import ProbeTimes, Progress, Setting
-from objectives.runtimes.base import Runtime
+from learners.latency.timing import ProbeTimes, Progress
 from storage.records.latency import LatencyFactor, LatencyTable
 from storage.records.space import FLOAT_BITS, SearchSpace
 
@@ -24,12 +22,10 @@ def build_table(
     layers: Sequence[TimedLayer],
     glue: Sequence[TimedGlue],
     space: SearchSpace,
-    runtime: Runtime,
-    threads: int,
-    batch: int,
+    times: ProbeTimes,
     input_shape: tuple[int, ...],
-    folder: Path,
     progress: Progress,
+    again: bool = False,
 ) -> LatencyTable:
     """Time what occurs in the cells of `layers` and `glue`, each different model once.
 
@@ -41,12 +37,10 @@ def build_table(
         layers: in any order; an operation that is in neither list counts as free.
         glue: likewise.
         space: whose sites the cells run over; level 0 everywhere is the dense model.
-        runtime: what the files will run on.
-        threads: of one session.
-        batch: samples of one call.
+        times: of the runtime that the files will run on, with what is known already.
         input_shape: of one sample.
-        folder: of the cache, which studies share; it holds one file for each machine, runtime, threads and batch.
         progress: called with a stage, how many models are timed and how many there are.
+        again: whether models that the cache has are timed once more; the lowest time of each counts.
 
     Raises:
         ValueError: cells that do not fit the space.
@@ -57,11 +51,9 @@ def build_table(
     for name, sites, cells in items:
         if len(cells) != prod(len(space.sites[site].levels) for site in sites):
             raise ValueError(f"the cells of {name} do not fit the search space")
-    setting = Setting(runtime, threads, batch)
-    times = ProbeTimes(setting, folder)
     call, end = Probe(_model_input(input_shape)), _end()
     wanted = [probe for _, _, cells in items for pair in cells for probe in (pair.whole, pair.without)]
-    times.measure([call, end.whole, end.without, *wanted], progress)
+    times.measure([call, end.whole, end.without, *wanted], progress, again)
 
     def cost(pair: Difference) -> float:
         return times[pair.whole] - times[pair.without]
@@ -76,7 +68,7 @@ def build_table(
     fixed = times[call] - cost(end)
     # Level 0 everywhere is the first cell of every factor.
     dense = fixed + sum(item.milliseconds[0] for item in factors)
-    return LatencyTable(runtime.name, setting.hardware, fixed, dense, factors)
+    return LatencyTable(times.setting.runtime.name, times.setting.hardware, fixed, dense, factors)
 
 
 def _extra(costs: tuple[float, ...], space: SearchSpace, sites: tuple[int, ...]) -> tuple[float, ...]:

@@ -57,21 +57,36 @@ class ProbeTimes:
     """
 
     def __init__(self, setting: Setting, folder: Path) -> None:
-        self._setting = setting
+        self.setting = setting
         key = content_hash(setting.hardware, str(setting.batch), str(FORMAT_VERSION))
         self._path = folder / f"{key[:16]}.json"
         self._lock = folder / f"{key[:16]}.lock"
         self._milliseconds: dict[str, float] = {}
+        self._scale_ms: float | None = None
+
+    @property
+    def reference_ms(self) -> float:
+        """What the reference takes on the scale of all times; ValueError before `measure`."""
+        if self._scale_ms is None:
+            raise ValueError("nothing has been measured yet")
+        return self._scale_ms
+
+    def reference(self) -> Model:
+        """The reference, to time something else on the same scale."""
+        return _load(REFERENCE, self.setting)
 
     def __getitem__(self, probe: Probe) -> float:
         return self._milliseconds[probe_key(probe)]
 
-    def measure(self, probes: Sequence[Probe], progress: Progress) -> None:
-        """Makes sure that every one of `probes` is known. Raises GiveUpError if the runtime refuses one."""
+    def measure(self, probes: Sequence[Probe], progress: Progress, again: bool = False) -> None:
+        """Makes sure that every one of `probes` is known; `again` times also those that are, for a lower time.
+
+        Raises GiveUpError if the runtime refuses one.
+        """
         with file_lock(self._lock):  # two studies that time at the same moment would disturb each other
             document = self._read()
             self._milliseconds = document["milliseconds"]
-            missing = [item for item in dict.fromkeys(probes) if probe_key(item) not in self._milliseconds]
+            missing = [item for item in dict.fromkeys(probes) if again or probe_key(item) not in self._milliseconds]
             progress(STAGE, 0, PASSES * len(missing))
             found = {probe_key(item): math.inf for item in (*missing, REFERENCE)}
             for number in range(PASSES):
@@ -82,10 +97,11 @@ class ProbeTimes:
                     progress(STAGE, number * len(missing) + start + len(batch), PASSES * len(missing))
             if missing:
                 self._keep(found, document)
+            self._scale_ms = document["reference_ms"]
 
     def _time(self, probes: Sequence[Probe]) -> dict[str, float]:
         """Milliseconds of each probe and of the reference."""
-        models = {probe_key(item): _load(item, self._setting) for item in (*probes, REFERENCE)}
+        models = {probe_key(item): _load(item, self.setting) for item in (*probes, REFERENCE)}
         # `measure` hands every model one sample; these have their own.
         sample = np.zeros(0, np.float32)
         figures = measure(models[probe_key(REFERENCE)], models, sample, ROUNDS, SECONDS * len(models))
@@ -96,11 +112,12 @@ class ProbeTimes:
         if document["reference_ms"] is None:
             document["reference_ms"] = reference
         scale = document["reference_ms"] / reference
-        document["milliseconds"].update({key: scale * value for key, value in found.items()})
+        known = document["milliseconds"]
+        known.update({key: min(scale * value, known.get(key, math.inf)) for key, value in found.items()})
         atomic_write(self._path, json.dumps(document, indent=0, sort_keys=True).encode())
 
     def _read(self) -> dict[str, Any]:
-        empty: dict[str, Any] = {"hardware": self._setting.hardware, "reference_ms": None, "milliseconds": {}}
+        empty: dict[str, Any] = {"hardware": self.setting.hardware, "reference_ms": None, "milliseconds": {}}
         try:
             document = json.loads(self._path.read_text())
             float(document["reference_ms"])

@@ -23,8 +23,8 @@ def spread(
     """Plans without end, repeated ones among them: any number of the first covers all sizes and speeds.
 
     `channels` are the sites that bits-only plans leave at their first level, `negligible` the error of a plan that is
-    as good as dense, `reach` what is of use, and `bits_reach` that of bits-only plans: an error by lost bits and an equal
-    one by lost channels do not cost the same accuracy. None at all where no cost varies.
+    as good as dense, `reach` what is of use, and `bits_reach` that of bits-only plans: an error by lost bits and an
+    equal one by lost channels do not cost the same accuracy. None at all where no cost varies.
     """
     problem = elimination.problem
     low, high = problem.extremes()

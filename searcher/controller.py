@@ -77,9 +77,14 @@ class Controller:
             table = open_or_measure(library, prepared.config.runtime, self._home, self._progress)
             analysis = replace(analysis, latency_json=None if table is None else table.to_json())
             self._store.save_analysis(name, analysis)
-        elif (stored.library, stored.workload) != (analysis.library, analysis.workload):
+        elif stored.workload != analysis.workload:
             raise FixInputError(
                 f"the model or the data of study {name} has changed since it began: put it back, or start a new study"
+            )
+        elif stored.library != analysis.library:
+            raise FixInputError(
+                f"study {name} was begun by another version of Slimfront or of torch, whose weights at each level are "
+                "not those of this one: resume it with that version, or start a new study"
             )
         else:
             analysis = stored

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 from objectives.hardware import available_cores
 from objectives.pareto import FRONT_ROWS
 from searcher.baselines import ROUNDED_WIDTHS, UNIFORM_SHARES, UNIFORM_WIDTHS
+from searcher.stages.latency_table import CHECK_SECONDS
 from searcher.stages.prepare import Prepared
 from storage.records.config import StudyConfig
 from storage.records.space import CHANNEL, LayerShape, SearchSpace
@@ -20,6 +22,9 @@ OVERHEAD_SECONDS = 2.0  # traces, sessions, the store
 TIMING_SECONDS = 30.0  # at most: latency.SECONDS
 TIMED_CALLS = 1400  # of a model and as many of the dense one: 7 rounds of at most 100 calls each
 CALL_SECONDS = 2e-5  # of the smallest model
+PROBE_SECONDS = 0.05  # of a single-layer model of the latency table, loading and all passes
+PROBE_PRECISIONS = 2  # float and int8
+CHECKED_PLANS = 20  # of the latency table
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class PlannedTime:
     """Estimated wall seconds."""
 
     library: float
+    table: float
     quick: float
     confirmed: float
     latency: float
@@ -46,9 +52,22 @@ def planned_time(prepared: Prepared) -> PlannedTime:
     baselines = len(UNIFORM_WIDTHS) + len(ROUNDED_WIDTHS) + len(UNIFORM_SHARES) + bool(config.target.costs)
     files = baselines + min(FRONT_ROWS, config.search.candidates or FRONT_ROWS)
     confirmed = OVERHEAD_SECONDS + files * len(workload.confirmation) * pass_seconds / available_cores()
-    calls = files * TIMED_CALLS * max(CALL_SECONDS, config.runtime.batch * pass_seconds)
+    call_seconds = max(CALL_SECONDS, config.runtime.batch * pass_seconds)
+    table = _probes(prepared.space) * PROBE_SECONDS + min(CHECK_SECONDS, CHECKED_PLANS * TIMED_CALLS * call_seconds)
+    calls = files * TIMED_CALLS * call_seconds
     quick, latency = _search_seconds(config, len(workload.quick) * pass_seconds), min(TIMING_SECONDS, calls)
-    return PlannedTime(library, quick, confirmed, latency, library + quick + confirmed + latency)
+    return PlannedTime(library, table, quick, confirmed, latency, library + table + quick + confirmed + latency)
+
+
+def _probes(space: SearchSpace) -> int:
+    """Single-layer models of the latency table: of equal layers one for every combination of channels."""
+    found: dict[tuple[str, int, int], int] = {}
+    for layer in space.layers:
+        sites = {site for factor in space.factors if factor.layer == layer.name for site in factor.sites}
+        counts = [len(space.sites[site].levels) for site in sites if space.sites[site].learner == CHANNEL]
+        key = (layer.kind, layer.weights, layer.macs)
+        found[key] = max(found.get(key, 0), PROBE_PRECISIONS * prod(counts))
+    return sum(found.values())
 
 
 def built_shares(space: SearchSpace, layer: str) -> tuple[float, ...]:

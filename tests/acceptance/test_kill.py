@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from searcher.stages.latency_table import FOLDER
+from searcher.latency_check import KINDS
+from searcher.stages.latency_table import CHECK_STAGE, CHECKED_PLANS, FOLDER
+from searcher.stages.latency_table import STAGE as TABLE_STAGE
 from tests.slimfront.finished import finished_in
 from tests.slimfront.material import execute, invoke, start, write_study
 
@@ -77,3 +79,25 @@ def test_ten_kills_do_not_change_the_front(
         ]
         ours, theirs = ({file.name: file.read_bytes() for file in folder.iterdir()} for folder in files)
         assert ours == theirs
+
+
+@pytest.mark.slow
+def test_a_latency_table_survives_kills_while_it_is_made(
+    shared_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished = finished_in(shared_folder / "front-door")
+    home = tmp_path / "home"
+    monkeypatch.setenv("SLIMFRONT_HOME", str(home))
+    path = write_study(tmp_path, finished.folder)
+    for number, stage in enumerate((TABLE_STAGE, CHECK_STAGE)):
+        with start(home, *(["resume", "tiny"] if number else ["run", str(path)])) as process:
+            assert process.stderr is not None
+            assert any(line.startswith(stage) for line in process.stderr)
+            process.kill()
+            process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        assert not list((home / "cache" / FOLDER).glob("table-*.json"))
+    last = execute(home, "resume", "tiny")
+    assert last.code == 0, last.err
+    check = json.loads(execute(home, "front", "tiny", "--json").out)["prediction"]["check"]
+    assert check["plans"] == len(KINDS) * CHECKED_PLANS

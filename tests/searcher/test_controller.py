@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from learners import gram
 from learners.channel.criteria.table import CRITERIA
 from learners.table import LEARNERS
 from objectives.metric import METRICS
 from objectives.runtimes.table import RUNTIMES
+from searcher.baselines import AT_TARGET
 from searcher.controller import Controller
 from searcher.samplers.table import SAMPLERS
 from searcher.stages.latency_table import FOLDER
@@ -24,6 +26,7 @@ from storage.memory import MemoryStore
 from storage.records.config import KnownNames, StudyConfig, read_study
 from storage.records.measurement import Result, Rung
 from storage.records.study import FrontRow, StudyState
+from storage.records.target import CostTarget
 from storage.store import StudyStore
 from tests.slimfront.finished import trained_in
 
@@ -281,3 +284,35 @@ def test_a_search_that_runs_out_of_plans_ends(tmp_path: Path, workplace: Path) -
     assert any("nothing left to propose" in text for text in recorder.seen)
     levels = [trial.candidate.levels for trial in store.trials(NAME) if trial.baseline is None]
     assert 6 < len(levels) == len(set(levels)) < 7 * 6**3
+
+
+def test_a_study_of_another_version_is_refused_by_that_name(
+    workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, home = MemoryStore(), Home(tmp_path)
+    store.create_study(NAME, config(workplace, candidates=4).to_json())
+
+    def kill(text: str) -> None:
+        if text.startswith("quick"):
+            raise Killed
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(gram, "RECIPE", "an earlier recipe")
+        with pytest.raises(Killed):
+            Controller(store, home, Recorder(kill)).run(NAME)
+    with pytest.raises(FixInputError, match="begun by another version of Slimfront or of torch"):
+        Controller(store, home, Recorder()).run(NAME)
+
+
+def test_the_best_uniform_plan_within_the_target_is_a_baseline(workplace: Path, tmp_path: Path) -> None:
+    settings = config(workplace, candidates=4)
+    costs = (CostTarget("size", "ratio", 5.0, "5x"), CostTarget("macs", "ratio", 1.5, "1.5x"))
+    store, home = MemoryStore(), Home(tmp_path)
+    target = replace(settings.target, costs=costs)
+    store.create_study(NAME, settings.model_copy(update={"target": target}).to_json())
+    Controller(store, home, Recorder()).run(NAME)
+    (trial,) = (item for item in store.trials(NAME) if item.baseline == AT_TARGET)
+    found = {item.number: item for item in store.results(NAME, Rung.CONFIRMED)}
+    dense = found[1]
+    for cost in costs:
+        assert found[trial.number].value(cost.objective) <= cost.limit(dense.value(cost.objective))

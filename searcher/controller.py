@@ -83,8 +83,8 @@ class Controller:
             )
         elif stored.library != analysis.library:
             raise FixInputError(
-                f"study {name} was begun by another version of Slimfront or of torch, whose weights at each level are "
-                "not those of this one: resume it with that version, or start a new study"
+                f"study {name} was begun by another version of Slimfront or on another device (CPU or GPU), where the "
+                "weights at each level come out otherwise: resume it there, or start a new study"
             )
         else:
             analysis = stored

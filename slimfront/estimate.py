@@ -9,7 +9,8 @@ from math import prod
 from objectives.hardware import available_cores
 from objectives.pareto import FRONT_ROWS
 from searcher.baselines import ROUNDED_WIDTHS, UNIFORM_SHARES, UNIFORM_WIDTHS
-from searcher.stages.latency_table import CHECK_SECONDS
+from searcher.latency_check import KINDS
+from searcher.stages.latency_table import CHECK_SECONDS, CHECKED_PLANS
 from searcher.stages.prepare import Prepared
 from storage.records.config import StudyConfig
 from storage.records.space import CHANNEL, LayerShape, SearchSpace
@@ -24,7 +25,6 @@ TIMED_CALLS = 1400  # of a model and as many of the dense one: 7 rounds of at mo
 CALL_SECONDS = 2e-5  # of the smallest model
 PROBE_SECONDS = 0.05  # of a single-layer model of the latency table, loading and all passes
 PROBE_PRECISIONS = 2  # float and int8
-CHECKED_PLANS = 20  # of the latency table
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,25 @@ def planned_time(prepared: Prepared) -> PlannedTime:
     files = baselines + min(FRONT_ROWS, config.search.candidates or FRONT_ROWS)
     confirmed = OVERHEAD_SECONDS + files * len(workload.confirmation) * pass_seconds / available_cores()
     call_seconds = max(CALL_SECONDS, config.runtime.batch * pass_seconds)
-    table = _probes(prepared.space) * PROBE_SECONDS + min(CHECK_SECONDS, CHECKED_PLANS * TIMED_CALLS * call_seconds)
+    check = min(CHECK_SECONDS, len(KINDS) * CHECKED_PLANS * TIMED_CALLS * call_seconds)
+    table = _probes(prepared.space) * PROBE_SECONDS + check
     calls = files * TIMED_CALLS * call_seconds
     quick, latency = _search_seconds(config, len(workload.quick) * pass_seconds), min(TIMING_SECONDS, calls)
     return PlannedTime(library, table, quick, confirmed, latency, library + table + quick + confirmed + latency)
 
 
 def _probes(space: SearchSpace) -> int:
-    """Single-layer models of the latency table: of equal layers one for every combination of channels."""
+    """Single-layer models of the latency table: of equal layers one for every combination of channels. A layer that
+    reads several groups is timed for one after the other."""
     found: dict[tuple[str, int, int], int] = {}
     for layer in space.layers:
-        sites = {site for factor in space.factors if factor.layer == layer.name for site in factor.sites}
-        counts = [len(space.sites[site].levels) for site in sites if space.sites[site].learner == CHANNEL]
+        of_layer = (factor for factor in space.factors if factor.layer == layer.name)
+        count = sum(
+            prod(len(space.sites[site].levels) for site in factor.sites if space.sites[site].learner == CHANNEL)
+            for factor in of_layer
+        )
         key = (layer.kind, layer.weights, layer.macs)
-        found[key] = max(found.get(key, 0), PROBE_PRECISIONS * prod(counts))
+        found[key] = max(found.get(key, 0), PROBE_PRECISIONS * count)
     return sum(found.values())
 
 

@@ -108,7 +108,7 @@ def quantise(
     activations = tuple(_shared_range(root, roots, ranges).grid() for root in order)
     emitted, layers = _emit(region, index_of)
     del work.graph.node[:]
-    work.graph.node.extend(keep_in_float(emitted))
+    work.graph.node.extend(keep_in_float(emitted, region.constants))
     _declare(work, len(activations), layers, model)
     return Quantised(work, activations, tuple(layers))
 

@@ -37,18 +37,20 @@ def int8_levels(space: SearchSpace) -> Levels | None:
     return levels if any(levels) else None
 
 
-def anchored(table: LatencyTable, space: SearchSpace, whole: WholeTimes) -> LatencyTable:
+def anchored(table: LatencyTable, space: SearchSpace, whole: WholeTimes, has_maps: bool) -> LatencyTable:
     """The table with three corrections, so that it agrees with the whole models.
 
     Where the unchanged candidate takes far longer than the table says, operations that cannot be timed alone take the
-    rest, whatever the candidate. Where the user's model slices and pads, a candidate has an index map: what dense takes
-    follows the user's file. All costs of int8 layers are scaled by one number: they and float layers are timed at
-    different moments of a machine that others use, too, and errors of one sign in many small differences add up.
+    rest, whatever the candidate. Where the user's model slices and pads, a candidate has an index map (`has_maps`):
+    what dense takes follows the user's file. All costs of int8 layers are scaled by one number: they and float layers
+    are timed at different moments of a machine that others use, too, and errors of one sign in many small differences
+    add up.
     """
     missing = whole.unchanged - table.dense_ms
     fixed = missing if missing > UNKNOWN_SHARE * table.dense_ms else 0.0
     unchanged = table.dense_ms + fixed
-    table = replace(table, fixed_ms=table.fixed_ms + fixed, dense_ms=unchanged * whole.dense / whole.unchanged)
+    ratio = whole.dense / whole.unchanged if has_maps else 1.0
+    table = replace(table, fixed_ms=table.fixed_ms + fixed, dense_ms=unchanged * ratio)
     levels = int8_levels(space)
     if levels is None or whole.int8 is None:
         return table

@@ -40,7 +40,7 @@ def build_table(
         times: of the runtime that the files will run on, with what is known already.
         input_shape: of one sample.
         progress: called with a stage, how many models are timed and how many there are.
-        again: whether models that the cache has are timed once more; the lowest time of each counts.
+        again: whether models that the cache has are timed anew.
 
     Raises:
         ValueError: cells that do not fit the space.

@@ -1,8 +1,9 @@
 """What is to be timed of a model: its layers and the operations between them, in every size that the levels give them.
 
 Where a tensor is read in another precision than it was made in, the conversion is timed as an operation of its own. An
-operation without weights has the precision of the layer before it. What `learners.latency.models.GLUE` does not name
-counts as free.
+operation that has an integer kernel, or only moves values, has the precision of what it reads (of several inputs one
+stands for all); everything else is float for good, kept and protected layers too. What
+`learners.latency.models.GLUE` does not name counts as free.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from dataclasses import dataclass, replace
 import onnx
 from onnx import helper
 
-from learners.export.region import CLAMPS
+from learners.export.region import CLAMPS, MANY_INPUTS, MOVES, POOLS, data_inputs
 from learners.graph.layers import DEPTHWISE, INDEX_MAP
 from learners.latency.blocks import GlueCell, LayerCell, TimedGlue, TimedLayer
-from learners.latency.models import BOUNDARY, GLUE
+from learners.latency.models import BOUNDARY, GLUE, PARTIAL_INPUTS
 from learners.library.library import Library
 from learners.library.wiring import Wiring
 from storage.records.space import FLOAT_BITS
 
 IMAGE_AXES = 4
+FEATURE_AXES = 2
+FOLLOWERS = MANY_INPUTS | POOLS | CLAMPS | MOVES  # run in int8 where what they read is
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,10 @@ class _Reader:
             for name in node.input:
                 self._readers.setdefault(name, []).append(index)
         self._input = analysis.template.graph.input[0].name
-        self._made_in: dict[str, int | None] = {}  # the precision site of what makes a tensor
-        self._bounded: set[tuple[str, int]] = set()  # tensors, and the precision sites that read them
+        # The precision site of what makes a tensor, None where that is float for good. Not of the model's input, which
+        # the first layer converts itself.
+        self._made_in: dict[str, int | None] = {}
+        self._bounded: set[tuple[str, int | None]] = set()  # tensors, and the precision sites that read them
 
     def read(self) -> TimedModel:
         layers: list[TimedLayer] = []
@@ -67,11 +72,16 @@ class _Reader:
                 absorbed |= {follower} if follower is not None else set()
             if wiring is not None:
                 layers.extend(self._layer(node, wiring, precision, follower))
-            elif node.op_type in GLUE and index not in absorbed:
+            elif node.op_type in GLUE and index not in absorbed and self._is_of_activations(node):
                 glue.extend(self._glue(index, node, precision, follower is not None))
             glue.extend(self._boundaries(node, precision))
-            self._made_in.update(dict.fromkeys(node.output, precision))
+            self._made_in.update((name, precision) for name in node.output if name in self._lanes.shapes)
         return TimedModel(tuple(layers), tuple(glue))
+
+    def _is_of_activations(self, node: onnx.NodeProto) -> bool:
+        """Whether a node computes on what layers make, not on shapes or single numbers."""
+        shapes = (self._lanes.shapes.get(name, ()) for name in (*data_inputs(node), node.output[0]))
+        return all(len(shape) >= FEATURE_AXES for shape in shapes)
 
     def _activation(self, node: onnx.NodeProto) -> int | None:
         """The Relu or Clip that alone reads a node."""
@@ -148,19 +158,19 @@ class _Reader:
         return self._sized(base, name, axis, precision)
 
     def _boundaries(self, node: onnx.NodeProto, reader: int | None) -> list[TimedGlue]:
-        """The conversions of the tensors that a node reads whose precision site is `reader`, each once. The first layer
-        converts the model's input itself."""
+        """The conversions of the tensors that a node reads whose precision site is `reader`, each once."""
         found = []
-        for name in dict.fromkeys(node.input):
-            maker = self._made_in.get(name)
-            if maker is None or reader is None or maker == reader or (name, reader) in self._bounded:
+        for name in dict.fromkeys(data_inputs(node)):
+            if name not in self._made_in or (name, reader) in self._bounded:
+                continue
+            maker, shape = self._made_in[name], self._lanes.shapes[name]
+            if maker == reader or len(shape) < FEATURE_AXES:
                 continue
             self._bounded.add((name, reader))
-            shape = self._lanes.shapes[name]
             size = tuple(shape[2:]) if len(shape) == IMAGE_AXES else tuple(shape[1:-1])
-            axis = 1 if len(shape) in (2, IMAGE_AXES) else len(shape) - 1
-            sites = self._sites
-            base = TimedGlue(f"{name} from {sites[maker].name} to {sites[reader].name}", BOUNDARY, size, (), ())
+            axis = 1 if len(shape) in (FEATURE_AXES, IMAGE_AXES) else len(shape) - 1
+            ends = ["float" if site is None else self._sites[site].name for site in (maker, reader)]
+            base = TimedGlue(f"{name} from {ends[0]} to {ends[1]}", BOUNDARY, size, (), ())
             found.extend(self._sized(base, name, axis, maker, reader))
         return found
 
@@ -178,7 +188,7 @@ class _Reader:
             for choice in self._choices(sites):
                 removed = {unit for group in own for unit in self._library.groups[group].removed(choice.get(group, 0))}
                 channels = count - sum(unit in removed for unit in units)
-                reads = None if reader is None else self._bits(choice, reader)
+                reads = self._bits(choice, reader) if base.op == BOUNDARY else None
                 cells.append(GlueCell(channels, self._bits(choice, precision), reads))
             found.append(replace(base, sites=sites, cells=tuple(cells), extra=place > 0))
         return found
@@ -186,10 +196,16 @@ class _Reader:
     # Both
 
     def _precision(self, node: onnx.NodeProto, wiring: Wiring | None) -> int | None:
-        """The site that decides in what a node computes: its own, or that of the layer before it."""
+        """The site that decides in what a node computes, None if nothing does: its own, or that of what it reads.
+
+        Of the parts of a concatenation it is the last, which in a DenseNet the newest layer has made.
+        """
         if wiring is not None and wiring.layer.kind != INDEX_MAP:
             return wiring.precision
-        return next((site for name in node.input if (site := self._made_in.get(name)) is not None), None)
+        if wiring is None and node.op_type not in FOLLOWERS:
+            return None
+        sites = [site for name in data_inputs(node) if (site := self._made_in.get(name)) is not None]
+        return None if not sites else sites[-1] if node.op_type in PARTIAL_INPUTS else sites[0]
 
     def _bits(self, choice: Mapping[int, int], precision: int | None) -> int:
         return FLOAT_BITS if precision is None else self._sites[precision].levels[choice[precision]].bits

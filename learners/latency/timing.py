@@ -59,7 +59,7 @@ class ProbeTimes:
     def __init__(self, setting: Setting, folder: Path) -> None:
         self.setting = setting
         key = content_hash(setting.hardware, str(setting.batch), str(FORMAT_VERSION))
-        self._path = folder / f"{key[:16]}.json"
+        self.path = folder / f"{key[:16]}.json"
         self._lock = folder / f"{key[:16]}.lock"
         self._milliseconds: dict[str, float] = {}
         self._scale_ms: float | None = None
@@ -79,7 +79,8 @@ class ProbeTimes:
         return self._milliseconds[probe_key(probe)]
 
     def measure(self, probes: Sequence[Probe], progress: Progress, again: bool = False) -> None:
-        """Makes sure that every one of `probes` is known; `again` times also those that are, for a lower time.
+        """Makes sure that every one of `probes` is known; `again` times those that are, too, and what they took
+        before is forgotten: the lowest times of two occasions are not on one scale.
 
         Raises GiveUpError if the runtime refuses one.
         """
@@ -112,14 +113,13 @@ class ProbeTimes:
         if document["reference_ms"] is None:
             document["reference_ms"] = reference
         scale = document["reference_ms"] / reference
-        known = document["milliseconds"]
-        known.update({key: min(scale * value, known.get(key, math.inf)) for key, value in found.items()})
-        atomic_write(self._path, json.dumps(document, indent=0, sort_keys=True).encode())
+        document["milliseconds"].update({key: scale * value for key, value in found.items()})
+        atomic_write(self.path, json.dumps(document, indent=0, sort_keys=True).encode())
 
     def _read(self) -> dict[str, Any]:
         empty: dict[str, Any] = {"hardware": self.setting.hardware, "reference_ms": None, "milliseconds": {}}
         try:
-            document = json.loads(self._path.read_text())
+            document = json.loads(self.path.read_text())
             float(document["reference_ms"])
             for value in document["milliseconds"].values():
                 float(value)

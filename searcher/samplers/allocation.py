@@ -42,13 +42,15 @@ class AllocationSampler:
         self._eight = _eight_bits(space)
         self._channels = [index for index, site in enumerate(space.sites) if site.learner == CHANNEL]
         self._reach, self._bits_reach = Reach(), Reach()
+        self._best = -math.inf  # score so far
         self._known = sorted(item.levels for item in context.known if space.contains(item.levels))
         self._seen = set(self._known)
         self._order: list[Plan] = []  # all that was proposed
-        if all(len(term.sites) == 1 for term in self._problem.terms) and all(
+        by_size = Problem.build(space)  # latencies couple the widths of neighbours, sizes and errors do not
+        if all(len(term.sites) == 1 for term in by_size.terms) and all(
             budget.objective == "size" for budget in context.budgets
         ):
-            targets, plans = self._with_knapsack([budget.limit for budget in context.budgets])
+            targets, plans = self._with_knapsack(by_size, [budget.limit for budget in context.budgets])
         else:
             targets, plans = self._with_prices(context)
         self._plans = self._sequence(targets, plans)
@@ -64,10 +66,12 @@ class AllocationSampler:
             for item in scored
             if item.score is not None
         ]
-        self._reach.learn([(error, score) for _, error, score in found])
-        self._bits_reach.learn(
-            [(error, score) for levels, error, score in found if not any(levels[site] for site in self._channels)]
-        )
+        self._best = max((self._best, *(score for _, _, score in found)))
+        cut = [any(levels[site] for site in self._channels) for levels, _, _ in found]
+        pairs = [((error, score), is_cut) for (_, error, score), is_cut in zip(found, cut, strict=True)]
+        # Where no channels can go, every plan of the joint spread is one of bits.
+        self._reach.learn([pair for pair, is_cut in pairs if is_cut or not self._channels], self._best)
+        self._bits_reach.learn([pair for pair, is_cut in pairs if not is_cut], self._best)
 
     def _sequence(self, targets: Plans, plans: Iterator[Plan]) -> Iterator[Plan]:
         """All plans of the space in the end, each once."""
@@ -105,9 +109,9 @@ class AllocationSampler:
         negligible = self._problem.cost("error", self._eight)
         return targets, spread(elimination, channels, negligible, self._reach, self._bits_reach)
 
-    def _with_knapsack(self, limits: Sequence[float]) -> tuple[Plans, Iterator[Plan]]:
+    def _with_knapsack(self, problem: Problem, limits: Sequence[float]) -> tuple[Plans, Iterator[Plan]]:
         """Plans for the targets, and the spread, where each cost and error depends on one site."""
-        terms = self._problem.terms
+        terms = problem.terms
         # A part of a byte counts as a byte, which keeps every plan within its budget.
         frontier = solve(
             [[math.ceil(size) for size in term.tables[SIZE]] for term in terms],
@@ -120,14 +124,14 @@ class AllocationSampler:
             )
 
         def plan(index: int) -> Plan:
-            levels = [0] * len(self._problem.counts)
+            levels = [0] * len(problem.counts)
             for term, level in zip(terms, frontier.plan(index), strict=True):
                 levels[term.sites[0]] = level
             return tuple(levels)
 
-        fixed = math.ceil(self._problem.fixed[SIZE])
+        fixed = math.ceil(problem.fixed[SIZE])
         within = [frontier.within(int(share * limit) - fixed) for limit in limits for share in FOCUS_SHARES]
-        middle = int(self._problem.cost("size", self._eight)) - fixed
+        middle = int(problem.cost("size", self._eight)) - fixed
         return [plan(index) for index in within if index is not None], map(plan, _sizes(frontier, middle))
 
 

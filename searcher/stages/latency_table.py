@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -54,47 +57,64 @@ def open_or_measure(library: Library, config: RuntimeConfig, home: Home, progres
             table = LatencyTable.from_json(path.read_text())
             table.check(library.space)
         except (OSError, ValueError, KeyError, TypeError):  # absent or damaged
-            measured = _measure(library, config, home, progress)
+            measured = _measure(library, config, home, path, progress)
             if measured is not None:
                 atomic_write(path, measured.to_json().encode())
             return measured
         return table
 
 
-def _measure(library: Library, config: RuntimeConfig, home: Home, progress: Progress) -> LatencyTable | None:
-    timed = timed_model(library)
-
-    def build(again: bool) -> LatencyTable:
-        whole.time()
-        table = build_table(
-            timed.layers,
-            timed.glue,
-            library.space,
-            times,
-            library.analysis.input_shape,
-            lambda _, done, total: progress.update(STAGE, done, total),
-            again,
-        )
-        whole.time()
-        return anchored(table, library.space, whole.times(times.reference_ms))
-
-    times = ProbeTimes(Setting(runtime(config.name), config.threads, config.batch), home.cache / FOLDER)
+def _measure(
+    library: Library, config: RuntimeConfig, home: Home, path: Path, progress: Progress
+) -> LatencyTable | None:
     try:
-        whole = _WholeModels(library, config, times.reference())
-        table = _checked(build(again=False), library, config, progress)
+        making = _Making(library, config, home, progress)
+        table = making.table(again=False)
         if _is_off(table) and table.dense_ms >= TIMEABLE_MS:
             progress.event(f"{STAGE}: {_off(table)}, so that all layers are timed again")
-            table = min(table, _checked(build(again=True), library, config, progress), key=_error)
+            second = making.table(again=True)
+            table = min(table, second, key=lambda item: _error(item) if item.checked is not None else math.inf)
             if _is_off(table):
                 progress.event(
-                    f"{STAGE}: {_off(table)}: speeds are measured in the end, but candidates are chosen by worse "
-                    "predictions. If other programs were running, stop them, remove "
-                    f"{home.cache / FOLDER}, and run a new study"
+                    f"{STAGE}: {_off(table)}, still; speeds are measured in the end, but candidates are chosen by "
+                    f"these predictions. If other programs disturbed it: remove {path} and {making.times.path}, and "
+                    "run a new study"
                 )
     except GiveUpError as error:
         progress.event(f"latency is not predicted: {error}")
         return None
     return table
+
+
+class _Making:
+    """Makes the table, as often as wanted."""
+
+    def __init__(self, library: Library, config: RuntimeConfig, home: Home, progress: Progress) -> None:
+        self._library = library
+        self._config = config
+        self._progress = progress
+        self._timed = timed_model(library)
+        self.times = ProbeTimes(Setting(runtime(config.name), config.threads, config.batch), home.cache / FOLDER)
+        self._whole = _WholeModels(library, config, self.times.reference())
+
+    def table(self, again: bool) -> LatencyTable:
+        """Times whole models and layers, `again` also those that were timed before, and checks what comes out."""
+        library, progress = self._library, self._progress
+        progress.update(STAGE, 0, 1)
+        self._whole.time()
+        table = build_table(
+            self._timed.layers,
+            self._timed.glue,
+            library.space,
+            self.times,
+            library.analysis.input_shape,
+            lambda _, done, total: progress.update(STAGE, done, total),
+            again,
+        )
+        self._whole.time()
+        whole = self._whole.times(self.times.reference_ms)
+        table = anchored(table, library.space, whole, has_maps=bool(library.analysis.maps))
+        return _checked(table, library, self._config, progress)
 
 
 def _error(table: LatencyTable) -> float:
@@ -154,10 +174,16 @@ class _WholeModels:
             self._models["int8"] = candidate(in_int8)
         self._sample = np.zeros((config.batch, *library.analysis.input_shape), np.float32)
         self._lowest: dict[str, float] = {}
+        dense(self._sample)
+        started = time.perf_counter()
+        dense(self._sample)
+        round_seconds = FEWEST_REPETITIONS * len(self._models) * (time.perf_counter() - started)
+        self._rounds = int(min(ROUNDS, max(1, WHOLE_SECONDS / round_seconds)))  # one of slow models takes long enough
 
     def time(self) -> None:
         """Another look: a slow phase of the machine lasts seconds, and hits float and integer kernels unequally."""
-        for name, figure in measure(self._reference, self._models, self._sample, seconds=WHOLE_SECONDS).items():
+        figures = measure(self._reference, self._models, self._sample, self._rounds, WHOLE_SECONDS)
+        for name, figure in figures.items():
             self._lowest[name] = min(figure.milliseconds, self._lowest.get(name, figure.milliseconds))
 
     def times(self, reference_ms: float) -> WholeTimes:

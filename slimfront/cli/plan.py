@@ -99,6 +99,7 @@ def _time(view: PlanView) -> list[str]:
     time = view.seconds
     search = f"{view.candidates} candidates" if view.candidates is not None else "the search"
     return [
-        f"time: about {duration(time.total)} (level library {duration(time.library)} unless it is in the cache, "
+        f"time: about {duration(time.total)} (level library {duration(time.library)} and latency table "
+        f"{duration(time.table)} unless they are in the cache, "
         f"{search} {duration(time.quick)}, confirmation {duration(time.confirmed)}, timing {duration(time.latency)})"
     ]

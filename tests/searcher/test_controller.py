@@ -300,7 +300,7 @@ def test_a_study_of_another_version_is_refused_by_that_name(
         earlier.setattr(gram, "RECIPE", "an earlier recipe")
         with pytest.raises(Killed):
             Controller(store, home, Recorder(kill)).run(NAME)
-    with pytest.raises(FixInputError, match="begun by another version of Slimfront or of torch"):
+    with pytest.raises(FixInputError, match="begun by another version of Slimfront or on another device"):
         Controller(store, home, Recorder()).run(NAME)
 
 

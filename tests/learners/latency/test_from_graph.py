@@ -1,0 +1,81 @@
+"""What is timed of real networks: layers, what stands between them, and where precisions meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from math import prod
+
+import pytest
+
+from learners.latency.blocks import TimedGlue
+from learners.latency.from_graph import timed_model
+from learners.latency.models import BOUNDARY
+from storage.records.space import CHANNEL, FLOAT_BITS, QUANT
+from tests.built import Built
+from tests.networks import NETWORKS
+
+
+def boundaries(network: Built) -> list[TimedGlue]:
+    return [item for item in timed_model(network.library).glue if item.op == BOUNDARY]
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_cells_fit_their_sites(name: str, built: Callable[[str], Built]) -> None:
+    library = built(name).library
+    timed = timed_model(library)
+    items = [(item.sites, len(item.cells)) for item in timed.layers]
+    items += [(item.sites, len(item.cells)) for item in timed.glue]
+    for sites, cells in items:
+        assert cells == prod(len(library.space.sites[site].levels) for site in sites)
+    assert {item.name for item in timed.layers} == {
+        layer.name for layer in (*library.analysis.layers, *library.analysis.maps)
+    }
+
+
+def test_a_chain_has_a_boundary_between_every_two_layers(built: Callable[[str], Built]) -> None:
+    network = built("vgg")
+    space = network.library.space
+    bits = [index for index, site in enumerate(space.sites) if site.learner == QUANT]
+    found = boundaries(network)
+    pairs = [tuple(site for site in item.sites if site in bits) for item in found if not item.extra]
+    assert pairs == list(pairwise(bits))
+    for item in found:
+        for cell in item.cells:
+            assert cell.reader_bits is not None
+            assert {cell.bits, cell.reader_bits} <= {FLOAT_BITS, 8, 6, 4, 3, 2}
+    first = found[0]
+    group = next(site for site in first.sites if space.sites[site].learner == CHANNEL)
+    counts = {cell.channels for cell in first.cells}
+    assert counts == {level.channels for level in space.sites[group].levels}
+
+
+def test_a_residual_sum_is_bounded_from_its_other_input_too(built: Callable[[str], Built]) -> None:
+    network = built("resnet-conv")
+    space = network.library.space
+    pairs = {
+        tuple(space.sites[site].name for site in item.sites if space.sites[site].learner == QUANT)
+        for item in boundaries(network)
+    }
+    readers: dict[str, set[str]] = {pair[0]: set() for pair in pairs if pair}
+    for pair in pairs:
+        if len(pair) == 2:
+            readers[pair[0]].add(pair[1])
+    assert max(len(found) for found in readers.values()) >= 2
+
+
+def test_no_tensor_is_bounded_twice_for_one_reader(built: Callable[[str], Built]) -> None:
+    for name in ("mobilenet", "densenet", "squeeze-excite"):
+        names = [item.name for item in boundaries(built(name)) if not item.extra]
+        assert len(names) == len(set(names))
+
+
+def test_what_runs_in_float_for_good_is_bounded_by_one_site(built: Callable[[str], Built]) -> None:
+    """A Sigmoid between int8 layers: what it reads is converted, and what it makes."""
+    network = built("squeeze-excite")
+    space = network.library.space
+    widths = [[site for site in item.sites if space.sites[site].learner == QUANT] for item in boundaries(network)]
+    assert any(len(sites) == 1 for sites in widths)
+    names = [item.name for item in boundaries(network)]
+    assert any(" from float to " in name for name in names)
+    assert any(name.endswith(" to float") for name in names)

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from searcher.allocation.boundaries import separable
 from storage.records.latency import LatencyTable
 from storage.records.space import SearchSpace
 
@@ -48,7 +49,7 @@ class Problem:
 
     @classmethod
     def build(cls, space: SearchSpace, latency: LatencyTable | None = None) -> Problem:
-        """The problem of a space; without a latency table every latency is 0.
+        """The problem of a space; without a latency table every latency is 0. Latencies are those of `separable`.
 
         ValueError if the latency table is of another space, or if an entry is not a finite number.
         """
@@ -60,7 +61,7 @@ class Problem:
             found.append((factor.sites, np.array([factor.error, factor.size_bytes, factor.macs, nothing])))
         if latency is not None:
             latency.check(space)
-            for item in latency.factors:
+            for item in separable(space, latency):
                 nothing = (0.0,) * len(item.milliseconds)
                 found.append((item.sites, np.array([nothing, nothing, nothing, item.milliseconds])))
         if not all(np.isfinite(tables).all() for _, tables in found):

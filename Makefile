@@ -7,7 +7,7 @@ WORKERS ?= 2
 # One thread a process: two torch processes with two threads each slow each other down.
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-search clean
 
 demo: $(VENV)/installed
 	$(BIN)/slimfront demo
@@ -23,6 +23,9 @@ lint: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks
+
+bench-search: $(VENV)/installed
+	$(BIN)/python -m benchmarks.search
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -8,13 +8,13 @@ import math
 LARGE_SHARE = 1 / 16
 
 
-def van_der_corput(index: int) -> float:
-    """The binary digits of `index` mirrored behind the point: 1/2, 1/4, 3/4, 1/8, 5/8, ..."""
-    value, unit = 0.0, 0.5
+def van_der_corput(index: int, base: int = 2) -> float:
+    """The digits of `index` mirrored behind the point, in base 2: 1/2, 1/4, 3/4, 1/8, 5/8, ..."""
+    value, unit = 0.0, 1 / base
     while index:
-        value += unit * (index & 1)
-        index >>= 1
-        unit /= 2
+        index, digit = divmod(index, base)
+        value += unit * digit
+        unit /= base
     return value
 
 

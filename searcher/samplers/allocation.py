@@ -14,12 +14,12 @@ from searcher.allocation.sequence import log_between, van_der_corput
 from searcher.allocation.spread import spread
 from searcher.allocation.targets import FOCUS_SHARES, focus
 from searcher.allocation.variants import variants
-from searcher.samplers.base import SamplerContext, Scored
+from searcher.samplers.base import WIDE_BATCH, SamplerContext, Scored
 from storage.records.candidate import Candidate
 from storage.records.space import CHANNEL, SearchSpace
 
 BYTE_BITS = 8  # uniform 8 bits lose nothing: what an error may be at the sizes above
-MOST_MISSES = 64  # plans in a row that were not new, after which others are tried
+MOST_MISSES = 64  # plans in a row that were not new, beside those known before, after which others are tried
 SIZE = QUANTITIES.index("size")
 
 Plan = tuple[int, ...]  # the level of every site
@@ -34,6 +34,8 @@ class AllocationSampler:
     uncoupled and size is the only budget, a knapsack gives the exact plan of every size; otherwise targets are met by
     mixed-integer programs and the spread is Lagrangian.
     """
+
+    batch = WIDE_BATCH
 
     def __init__(self, context: SamplerContext) -> None:
         space = context.space
@@ -82,7 +84,7 @@ class AllocationSampler:
             if self._is_new(levels):
                 misses = 0
                 yield levels
-            if misses > MOST_MISSES:
+            if misses > MOST_MISSES + len(self._known):
                 break
         dense = (0,) * len(self._problem.counts)
         if self._is_new(dense):

@@ -23,6 +23,7 @@ from objectives.runtimes.table import runtime
 from objectives.workload.workload import Workload, open_workload
 from searcher.notes import channel_notes
 from searcher.progress import Progress
+from searcher.samplers.table import sampler_class
 from storage.errors import FixInputError
 from storage.home import Home
 from storage.records.config import StudyConfig
@@ -52,8 +53,10 @@ class Prepared:
 def prepare(config: StudyConfig, progress: Progress) -> Prepared:
     """Opens model and data, traces the model and checks that the target can be reached at all.
 
-    Raises FixInputError, one line, for whatever is wrong with the user's input.
+    Raises FixInputError, one line, for whatever is wrong with the user's input; a sampler that is not
+    installed is, too.
     """
+    sampler_class(config.search.sampler)
     steps = 3
     progress.update("reading", 0, steps, "data")
     workload = open_workload(config)

@@ -1,0 +1,179 @@
+"""`python -m benchmarks.search [MODEL ...]`: every sampler on the same library, judged on images that none has scored.
+
+Writes benchmarks/results/search-MODEL.json and a table on stdout. Hypervolume is accuracy against size, normalised as
+`objectives.hypervolume.normalised` says, of the front by quick score after so many evaluations.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.material import RESULTS, config
+from benchmarks.quick import Silent
+from learners.library.library import Library
+from learners.score import QuickScorer
+from objectives.hypervolume import normalised
+from objectives.pareto import non_dominated, thin
+from objectives.workload.subsets import Subset
+from searcher.allocation.reach import USELESS_POINTS
+from searcher.samplers.base import SamplerContext, Scored
+from searcher.samplers.table import SAMPLERS, sampler
+from searcher.stages.prepare import Prepared, open_library, prepare
+from searcher.stages.quick import FIRST_BATCH
+from storage.home import Home
+from storage.records.candidate import Candidate
+from storage.records.space import SearchSpace
+
+MODELS = ("resnet20", "resnet56")
+SEEDS = (0, 1, 2)
+WITHOUT_SEED = frozenset({"allocation", "corrected", "uniform"})  # the same whatever the seed: one run
+AFTER = (48, 240)  # evaluations
+HELD_OUT = 1024  # images of the confirmation subset
+ROWS = 16  # of a front that are looked at on them, spread over its sizes
+
+
+@dataclass(frozen=True)
+class SearchFigures:
+    """One run of one sampler."""
+
+    sampler: str
+    seed: int
+    evaluations: int
+    hypervolume: float  # on the held-out images
+    quick_hypervolume: float  # by the accuracy on the images that chose the front: what is more is luck
+    cpu_seconds: float  # of asking, scoring and telling so far
+
+
+class HeldOut:
+    """Accuracies on images that no sampler scores, remembered."""
+
+    def __init__(self, library: Library, prepared: Prepared) -> None:
+        confirmation = prepared.workload.confirmation
+        labels = None if confirmation.labels is None else confirmation.labels[:HELD_OUT]
+        self._scorer = QuickScorer(library, Subset(confirmation.images[:HELD_OUT], labels), prepared.workload.metric)
+        self._known: dict[Candidate, float] = {}
+
+    def accuracies(self, candidates: Sequence[Candidate]) -> list[float]:
+        """Percent, in order."""
+        missing = [item for item in dict.fromkeys(candidates) if item not in self._known]
+        for item, score in zip(missing, self._scorer.score(missing), strict=True):
+            self._known[item] = 100 * float(score.metric.mean(dtype=np.float64))
+        return [self._known[item] for item in candidates]
+
+
+def measure(model: str, folder: Path, names: Sequence[str]) -> list[SearchFigures]:
+    """All samplers of `names` with every seed; `folder` is a home, where the library may lie already."""
+    torch.set_num_threads(1)
+    prepared = prepare(config(model, model, "size=10x drop<=1"), Silent())
+    library = open_library(prepared, Home(folder), lambda *_: None)
+    scorer = QuickScorer(library, prepared.workload.quick, prepared.workload.metric)
+    held_out = HeldOut(library, prepared)
+    found = []
+    for name in names:
+        for seed in SEEDS[:1] if name in WITHOUT_SEED else SEEDS:
+            found += _run(name, seed, library, scorer, held_out)
+            print(f"{model} {name} {seed}: {found[-1].hypervolume:.4f}", file=sys.stderr)
+    return found
+
+
+def _run(name: str, seed: int, library: Library, scorer: QuickScorer, held_out: HeldOut) -> list[SearchFigures]:
+    space = library.space
+    dense = Candidate((0,) * len(space.sites), library.id)
+    started = time.process_time()
+    # No target: what counts is the whole range of sizes, and a constraint would keep Optuna's out of most of it.
+    proposer = sampler(name, SamplerContext(space, library.id, seed, (), frozenset({dense})))
+    (dense_score,) = scorer.score([dense])
+    dense_hits = 100 * float(dense_score.metric.mean(dtype=np.float64))
+    scores: dict[Candidate, float] = {}
+    hits: dict[Candidate, float] = {}
+    found, seconds = [], time.process_time() - started
+    while len(scores) < max(AFTER):
+        started = time.process_time()
+        asked = list(proposer.ask(_batch(len(scores), proposer.batch)))
+        if not asked:
+            break
+        results = scorer.score(asked)
+        softs = [100 * float(item.soft.mean(dtype=np.float64)) for item in results]
+        hits.update({c: 100 * float(r.metric.mean(dtype=np.float64)) for c, r in zip(asked, results, strict=True)})
+        pairs = list(zip(asked, softs, strict=True))
+        proposer.tell([Scored(c, s, space.size_bytes(c.levels), space.macs(c.levels)) for c, s in pairs])
+        seconds += time.process_time() - started
+        scores.update(pairs)
+        if len(scores) in AFTER:  # batches end there
+            front = _front(space, scores)
+            quick = normalised([hits[item] for item in front], dense_hits, _ratios(space, front))
+            accuracies = held_out.accuracies([dense, *front])
+            volume = normalised(accuracies[1:], accuracies[0], _ratios(space, front))
+            found.append(SearchFigures(name, seed, len(scores), volume, quick, seconds))
+    return found
+
+
+def _batch(done: int, batch: int) -> int:
+    """As many as a study asks for, but that all samplers stop at the same counts."""
+    nexts = [count for count in AFTER if count > done]
+    return min(FIRST_BATCH if done == 0 else batch - done % batch, min(nexts) - done)
+
+
+def _front(space: SearchSpace, scores: dict[Candidate, float]) -> list[Candidate]:
+    """Those that no other beats in score and size, at most `ROWS` of them."""
+    candidates = list(scores)
+    points = np.array([(scores[item], -np.log2(space.size_bytes(item.levels))) for item in candidates])
+    best = points[:, 0].max()
+    useful = points[:, 0] >= best - USELESS_POINTS
+    kept = np.flatnonzero(non_dominated(points) & useful)
+    return [candidates[kept[index]] for index in thin(points[kept], ROWS)]
+
+
+def _ratios(space: SearchSpace, candidates: Sequence[Candidate]) -> list[float]:
+    dense = space.size_bytes((0,) * len(space.sites))
+    return [dense / space.size_bytes(item.levels) for item in candidates]
+
+
+def table(figures: Sequence[SearchFigures]) -> str:
+    """Means over the seeds with their standard deviations, a line each sampler."""
+    lines = [f"{'sampler':14s}" + "".join(f"{f'after {count}':>18s}" for count in AFTER) + "   CPU-s   by quick score"]
+    for name in dict.fromkeys(item.sampler for item in figures):
+        cells, seconds, quick = [], 0.0, 0.0
+        for count in AFTER:
+            own = [item for item in figures if item.sampler == name and item.evaluations == count]
+            values = [item.hypervolume for item in own]
+            cells.append(_spread(values))
+            if own:
+                seconds = float(np.mean([item.cpu_seconds for item in own]))
+                quick = float(np.mean([item.quick_hypervolume for item in own]))
+        lines.append(f"{name:14s}" + "".join(f"{cell:>18s}" for cell in cells) + f"{seconds:8.1f}   {quick:.4f}")
+    return "\n".join(lines)
+
+
+def _spread(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return "".join(f"{value:.4f}" for value in values) or "-"
+    return f"{np.mean(values):.4f} +- {np.std(values, ddof=1):.4f}"
+
+
+def main(models: Sequence[str]) -> None:
+    """Runs all samplers on each model."""
+    for model in models or MODELS:
+        with tempfile.TemporaryDirectory() as folder:
+            figures = measure(model, Path(folder), sorted(SAMPLERS))
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        document = {
+            "command": f"python -m benchmarks.search {model}",
+            "date": time.strftime("%Y-%m-%d"),
+            "figures": [asdict(item) for item in figures],
+        }
+        (RESULTS / f"search-{model}.json").write_text(json.dumps(document, indent=1) + "\n")
+        print(table(figures))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -124,8 +124,8 @@ def recomputed(home: Path, study: str, front: dict[str, Any]) -> dict[int, tuple
 
 @dataclass(frozen=True)
 class AtSize:
-    """The plan for one size: of the confirmed files within it, the one of the best quick score. The quick images are none
-    of those that `drop` is measured on."""
+    """The plan for one size: of the confirmed files within it, the one of the best quick score. The quick images are
+    none of those that `drop` is measured on."""
 
     candidate: int
     size_ratio: float

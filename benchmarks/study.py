@@ -22,7 +22,6 @@ from PIL import Image
 
 import slimfront
 from benchmarks.material import data_folder
-from searcher.front import QUICK_OBJECTIVE
 from storage.artifacts import ArtifactStore
 from storage.home import Home
 from storage.open import open_store
@@ -124,8 +123,7 @@ def recomputed(home: Path, study: str, front: dict[str, Any]) -> dict[int, tuple
 
 @dataclass(frozen=True)
 class AtSize:
-    """The plan for one size: of the confirmed files within it, the one of the best quick score. The quick images are
-    none of those that `drop` is measured on."""
+    """The plan for one size, picked by rule and not by its score: the largest confirmed file within the size."""
 
     candidate: int
     size_ratio: float
@@ -138,12 +136,11 @@ def at_size(home: Path, study: str, ratio: float) -> AtSize:
     """The plan at `ratio` times smaller than the dense ONNX file."""
     store = open_store(Home(home).database_url)
     confirmed = {item.number: item for item in store.results(study, Rung.CONFIRMED)}
-    quick = {item.number: item.value(QUICK_OBJECTIVE) for item in store.results(study, Rung.QUICK)}
     searched = {trial.number for trial in store.trials(study) if trial.baseline is None}
     store.close()
     dense = confirmed[1].value("size")
     within = [item for item in confirmed.values() if item.number in searched and dense / item.value("size") >= ratio]
-    chosen = max(within, key=lambda item: (quick[item.number], -item.number))
+    chosen = max(within, key=lambda item: item.value("size"))
     images, labels = _val_images()
     artifacts = ArtifactStore(Home(home).artifacts)
     session = onnxruntime.InferenceSession(artifacts.folder(study, "1") / "model.onnx")

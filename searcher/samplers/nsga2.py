@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from optuna.samplers import NSGAIISampler
 
-from searcher.samplers.allocation import AllocationSampler
 from searcher.samplers.base import SamplerContext
 from searcher.samplers.optuna_study import OptunaProposer
-from searcher.samplers.seeded import SeededSampler
 
 POPULATION = 48  # plans of a generation, as many as are asked for at a time
 
@@ -16,11 +14,4 @@ class Nsga2Sampler(OptunaProposer):
     """Non-dominated sorting with crowding distance, uniform crossover, one mutation a child in the mean."""
 
     def __init__(self, context: SamplerContext) -> None:
-        super().__init__(context, lambda seed: NSGAIISampler(population_size=POPULATION, seed=seed), asks_for_all=True)
-
-
-class SeededNsga2Sampler(SeededSampler):
-    """NSGA-II that starts from allocations."""
-
-    def __init__(self, context: SamplerContext) -> None:
-        super().__init__(AllocationSampler(context), (Nsga2Sampler(context),))
+        super().__init__(context, lambda seed: NSGAIISampler(population_size=POPULATION, seed=seed))

@@ -29,8 +29,8 @@ class OptunaProposer:
     """A sampler of Optuna over score, size and speed, with the targets' budgets as constraints.
 
     Speed is predicted latency or, without a latency table, MACs; where it does not vary, there are two objectives. Of a
-    history longer than `most_trials`, the front and the latest are kept. `asks_for_all` runs plans of others through
-    the sampler as if it had proposed them: NSGA-II counts generations, and would pass over others.
+    history longer than `most_trials`, the front and the latest are kept. Plans of others tell NSGA-II
+    nothing, as it counts generations.
     """
 
     notes: tuple[str, ...] = ()
@@ -41,7 +41,6 @@ class OptunaProposer:
         context: SamplerContext,
         sampler: Callable[[int], BaseSampler],
         most_trials: int | None = None,
-        asks_for_all: bool = False,
     ) -> None:
         logging.getLogger("optuna").setLevel(logging.WARNING)  # it tells of every trial on stderr
         self._context = context
@@ -49,7 +48,6 @@ class OptunaProposer:
         self._unseen = Unseen(context, self._problem)
         self._sampler = sampler(context.seed % LARGEST_SEED)
         self._most_trials = most_trials
-        self._asks_for_all = asks_for_all
         self._distributions: dict[str, BaseDistribution] = {
             str(site): IntDistribution(0, count - 1) for site, count in enumerate(self._problem.counts) if count > 1
         }
@@ -118,11 +116,6 @@ class OptunaProposer:
             return
         levels = item.candidate.levels
         params = {name: levels[int(name)] for name in self._distributions}
-        if self._asks_for_all:
-            self._study.enqueue_trial(params)
-            trial, _ = self._trial()
-            self._study.tell(trial, self._values(item, item.score))
-            return
         self._study.add_trial(
             create_trial(
                 values=self._values(item, item.score),

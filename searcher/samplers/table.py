@@ -18,7 +18,6 @@ SAMPLERS: MappingProxyType[str, str] = MappingProxyType(
         "mutation": "searcher.samplers.mutation:MutationSampler",
         "nsga2": "searcher.samplers.nsga2:Nsga2Sampler",
         "random": "searcher.samplers.random_plans:RandomSampler",
-        "seeded_nsga2": "searcher.samplers.nsga2:SeededNsga2Sampler",
         "seeded_tpe": "searcher.samplers.tpe:SeededTpeSampler",
         "tpe": "searcher.samplers.tpe:TpeSampler",
         "uniform": "searcher.samplers.uniform:UniformSampler",
@@ -35,7 +34,7 @@ def sampler_class(name: str) -> Callable[[SamplerContext], Sampler]:
     try:
         return cast("Callable[[SamplerContext], Sampler]", resolve_name(SAMPLERS[name]))
     except ModuleNotFoundError as error:
-        if error.name != OPTUNA:
+        if (error.name or "").split(".")[0] != OPTUNA:
             raise
         raise FixInputError(
             f"the sampler {name} needs a package that is not installed: pip install 'slimfront[{OPTUNA}]', "

@@ -18,7 +18,7 @@ def separable(space: SearchSpace, latency: LatencyTable) -> tuple[LatencyFactor,
     harder (ResNet-56 with two budgets: 15 to 70 CPU-seconds a plan in place of one), and what it gains is small: nearly
     all plans worth having run nearly all layers in the precision that is the faster one here. So a layer in the other
     precision pays for the conversions on all sides. Neighbours in that precision pay for one between them that is not
-    there: what this says of a plan is never less than what the table says.
+    there: as far as conversions take time, what this says of a plan is never less than what the table says.
     """
     usual = int8_levels(space)
     dense = (0,) * len(space.sites)

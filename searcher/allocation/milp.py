@@ -15,7 +15,7 @@ from searcher.allocation.problem import ERROR, Levels
 from searcher.allocation.program import Program
 
 RELATIVE_GAP = 1e-3  # of the error, at which a plan is good enough: errors are a proxy for accuracy
-MOST_NODES = 500  # of a branch and bound; ResNet-56 with two budgets takes 4 CPU-seconds to get there
+MOST_NODES = 500  # of a branch and bound; ResNet-56 with two budgets takes 3 CPU-seconds to get there
 # Of a program; beyond them the Lagrangian plan stands. 15,000, of a DenseNet's block of twelve layers that could not be
 # narrowed, took HiGHS 5 to 25 CPU-seconds without a single branch.
 MOST_VARIABLES = 8000

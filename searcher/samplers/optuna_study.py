@@ -29,8 +29,8 @@ class OptunaProposer:
     """A sampler of Optuna over score, size and speed, with the targets' budgets as constraints.
 
     Speed is predicted latency or, without a latency table, MACs; where it does not vary, there are two objectives. Of a
-    history longer than `most_trials`, the front and the latest are kept. Plans of others tell NSGA-II
-    nothing, as it counts generations.
+    history longer than `most_trials`, the front and the latest are kept. Plans of others tell NSGA-II nothing, as it
+    counts generations.
     """
 
     notes: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class OptunaProposer:
             str(site): IntDistribution(0, count - 1) for site, count in enumerate(self._problem.counts) if count > 1
         }
         low, high = self._problem.extremes()
-        self._speed = next((row for row in map(QUANTITIES.index, ("latency", "macs")) if high[row] > low[row]), None)
+        self._has_speed = any(high[row] > low[row] for row in map(QUANTITIES.index, ("latency", "macs")))
         self._told: list[Scored] = []
         self._pending: dict[Levels, int] = {}
         self._study = self._new_study()
@@ -107,7 +107,7 @@ class OptunaProposer:
             self._add(item)
 
     def _new_study(self) -> optuna.Study:
-        costs = [StudyDirection.MINIMIZE] * (1 if self._speed is None else 2)
+        costs = [StudyDirection.MINIMIZE] * (2 if self._has_speed else 1)
         return optuna.create_study(directions=[StudyDirection.MAXIMIZE, *costs], sampler=self._sampler)
 
     def _add(self, item: Scored) -> None:
@@ -127,7 +127,7 @@ class OptunaProposer:
 
     def _values(self, item: Scored, score: float) -> list[float]:
         costs = [float(item.size_bytes)]
-        if self._speed is not None:
+        if self._has_speed:
             costs.append(item.macs if item.latency_ms is None else item.latency_ms)
         return [float(score), *(log2(max(cost, LEAST_COST)) for cost in costs)]
 

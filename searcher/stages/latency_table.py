@@ -35,7 +35,7 @@ FORMAT = "latency-table-3"  # changes whenever the same machine would give anoth
 FOLDER = "latencies"  # in the cache, shared by all studies
 WHOLE_SECONDS = 3.0  # for the whole models that the table is anchored to, before and after the layers are timed
 WANTED_ERROR = 0.06  # median over the checked plans, above which all layers are timed again, once
-# Below it a model takes little more than the call, and single layers tell nothing of it however often they are timed.
+# Below it a model takes little more than the call: timing its layers again would tell hardly more.
 TIMEABLE_MS = 0.2
 CHECKED_PLANS = 10  # of each kind: together the 20 that a front reports at least
 CHECK_SECONDS = 15.0  # for all of them; a model that takes less than a millisecond needs less

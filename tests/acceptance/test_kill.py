@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,17 @@ def timeless(value: Any) -> Any:
     return [timeless(item) for item in value] if isinstance(value, list) else value
 
 
+def kill(home: Path, arguments: Sequence[str], stages: tuple[str, ...], seconds: float = 0.0) -> None:
+    """Starts the command and kills it some time after its first line of one of `stages`."""
+    with start(home, *arguments) as process:
+        assert process.stderr is not None
+        assert any(line.startswith(stages) for line in process.stderr)
+        time.sleep(seconds)
+        process.kill()
+        process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
 @pytest.mark.slow
 def test_ten_kills_do_not_change_the_front(
     shared_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -56,13 +68,8 @@ def test_ten_kills_do_not_change_the_front(
     moments = random.Random(20261122)
     stages: set[str] = set()
     for stage, most in MOMENTS:
-        with start(home, *(["resume", "tiny"] if stages else ["run", str(path)])) as process:
-            assert process.stderr is not None
-            assert any(line.startswith((stage, LAST_STAGE)) for line in process.stderr)
-            time.sleep(moments.uniform(0, most))
-            process.kill()
-            process.communicate()
-        assert process.returncode == -signal.SIGKILL
+        command = ["resume", "tiny"] if stages else ["run", str(path)]
+        kill(home, command, (stage, LAST_STAGE), moments.uniform(0, most))
         shown = invoke("list", "--json")
         assert shown.code == 0, shown.err
         for study in json.loads(shown.out):
@@ -90,12 +97,7 @@ def test_a_latency_table_survives_kills_while_it_is_made(
     monkeypatch.setenv("SLIMFRONT_HOME", str(home))
     path = write_study(tmp_path, finished.folder)
     for number, stage in enumerate((TABLE_STAGE, CHECK_STAGE)):
-        with start(home, *(["resume", "tiny"] if number else ["run", str(path)])) as process:
-            assert process.stderr is not None
-            assert any(line.startswith(stage) for line in process.stderr)
-            process.kill()
-            process.communicate()
-        assert process.returncode == -signal.SIGKILL
+        kill(home, ["resume", "tiny"] if number else ["run", str(path)], (stage,))
         assert not list((home / "cache" / FOLDER).glob("table-*.json"))
     last = execute(home, "resume", "tiny")
     assert last.code == 0, last.err

@@ -85,5 +85,5 @@ def test_a_float32_layer_between_int8_ones_stays_float32(
     assert 0 <= found["Conv"] + found["FusedConv"] + found["Gemm"] + found["FusedGemm"] - in_float <= maps
     plain = onnx_session(data, onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL)
     wanted = plain(network.images)
-    # Integer kernels round halves elsewhere; a weight with one scale for all of it was 10 to 100 times further off.
+    # Integer kernels round halves elsewhere.
     assert np.abs(onnx_session(data)(network.images) - wanted).mean() < MEAN_ERROR * np.abs(wanted).mean()

@@ -22,6 +22,7 @@ from PIL import Image
 
 import slimfront
 from benchmarks.material import data_folder
+from searcher.front import QUICK_OBJECTIVE
 from storage.artifacts import ArtifactStore
 from storage.home import Home
 from storage.open import open_store
@@ -123,7 +124,7 @@ def recomputed(home: Path, study: str, front: dict[str, Any]) -> dict[int, tuple
 
 @dataclass(frozen=True)
 class AtSize:
-    """The plan for one size, picked by rule and not by its score: the largest confirmed file within the size."""
+    """The plan for one size: of the confirmed files within it the best by quick score, on other images than `drop`."""
 
     candidate: int
     size_ratio: float
@@ -135,12 +136,13 @@ class AtSize:
 def at_size(home: Path, study: str, ratio: float) -> AtSize:
     """The plan at `ratio` times smaller than the dense ONNX file."""
     store = open_store(Home(home).database_url)
+    quick = {item.number: item.value(QUICK_OBJECTIVE) for item in store.results(study, Rung.QUICK)}
     confirmed = {item.number: item for item in store.results(study, Rung.CONFIRMED)}
     searched = {trial.number for trial in store.trials(study) if trial.baseline is None}
     store.close()
     dense = confirmed[1].value("size")
     within = [item for item in confirmed.values() if item.number in searched and dense / item.value("size") >= ratio]
-    chosen = max(within, key=lambda item: item.value("size"))
+    chosen = max(within, key=lambda item: quick[item.number])
     images, labels = _val_images()
     artifacts = ArtifactStore(Home(home).artifacts)
     session = onnxruntime.InferenceSession(artifacts.folder(study, "1") / "model.onnx")

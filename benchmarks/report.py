@@ -221,9 +221,9 @@ def _smallest(front: dict[str, Any], allowed: float) -> str:
 
 def _at_size(figures: dict[str, Any]) -> list[str]:
     lines = [
-        "The plan for a size is, of the confirmed files within it, the best by quick score: picked on the search's images,",
-        "judged on the confirmation images. Sony's Model Compression Toolkit counts weights alone; it was run once,",
-        "elsewhere, on the whole val split (5,000 images).",
+        "The plan for a size is, of the confirmed files within it, the best by quick score: picked on the search's",
+        "images, judged on the confirmation images. Sony's Model Compression Toolkit counts weights alone; it was run",
+        "once, elsewhere, on the whole val split (5,000 images).",
         "",
         "| size | its ratio | drop, confirmation images | drop, whole val split | Sony MCT 2.6.1, whole val split |",
         "|---|---|---|---|---|",

@@ -18,7 +18,7 @@ import torch
 from learners.device import pick_device, single_thread
 from learners.graph.run import Program, Values
 from learners.library.library import Library
-from learners.steps import Stitcher, find_steps
+from learners.steps import Step, Stitcher, find_steps
 from objectives.hardware import CPUINFO, parse_cpuinfo
 from objectives.metric import Metric, soft_score
 from objectives.workload.subsets import Subset
@@ -44,11 +44,12 @@ class QuickScore:
 
 
 class QuickScorer:
-    """Scores candidates of one library on the quick images. Deterministic for one type of processor."""
+    """Scores candidates of one library on blocks of quick images. Deterministic for one type of processor."""
 
-    def __init__(self, library: Library, subset: Subset, metric: Metric) -> None:
+    def __init__(self, library: Library, blocks: Sequence[Subset], metric: Metric) -> None:
+        """`blocks` are sets of images; each score is of one of them."""
         self._library = library
-        self._subset = subset
+        self._blocks = tuple(blocks)
         self._metric = metric
         self._device = pick_device()
         self._program = Program(library.analysis.graph)
@@ -59,10 +60,10 @@ class QuickScorer:
         with single_thread(), torch.no_grad():
             each = self._bytes_per_image()
             self._chunk = max(1, min(MOST_CHUNK, CHUNK_BYTES // each))
-            self._keeps = each * len(subset) <= KEPT_BYTES
+            self._keeps = each * max(map(len, self._blocks)) <= KEPT_BYTES
             self._prepare()
-            self._dense = self._outputs(dense)
-            if self._dense.ndim == 2 and _bf16_is_fast(self._device):
+            self._dense = [self._outputs(dense, block) for block in range(len(self._blocks))]
+            if self._dense[0].ndim == 2 and _bf16_is_fast(self._device):
                 self._try_bf16(dense)
 
     @property
@@ -70,33 +71,33 @@ class QuickScorer:
         """What the scores are computed in: "bfloat16" or "float32"."""
         return str(self._dtype).removeprefix("torch.")
 
-    def score(self, candidates: Sequence[Candidate]) -> list[QuickScore]:
+    def score(self, candidates: Sequence[Candidate], block: int = 0) -> list[QuickScore]:
         """Scores in the order of `candidates`; one that is scored alone gets the same bits."""
-        found = dict(self.visit(candidates))
+        order = visiting_order(self._steps, candidates)
+        found = dict(zip(order, self.visit([candidates[index] for index in order], block), strict=True))
         return [found[index] for index in range(len(candidates))]
 
-    def visit(self, candidates: Sequence[Candidate]) -> Iterator[tuple[int, QuickScore]]:
-        """Each candidate's index and score as soon as it is known, in the order in which they share most work."""
-        visits = sorted(range(len(candidates)), key=lambda index: self._sort_key(candidates[index]))
-        keys = [self._sort_key(candidates[index]) for index in visits]
+    def visit(self, candidates: Sequence[Candidate], block: int = 0) -> Iterator[QuickScore]:
+        """The score of each candidate as soon as it is known. In their `visiting_order` they share most work."""
+        keys = [_sort_key(self._steps, candidate) for candidate in candidates]
         shared = [_common(first, second) if self._keeps else 0 for first, second in itertools.pairwise(keys)]
-        kept: list[list[tuple[int, Values]]] = [[(0, self._program.begin(chunk))] for chunk in self._chunks]
-        for place, index in enumerate(visits):
+        kept: list[list[tuple[int, Values]]] = [[(0, self._program.begin(chunk))] for chunk in self._chunks[block]]
+        labels, dense = self._blocks[block].labels, self._dense[block]
+        for place, candidate in enumerate(candidates):
             with single_thread(), torch.no_grad():
-                parts = [self._pass(candidates[index], stack, shared[place:]) for stack in kept]
+                parts = [self._pass(candidate, stack, shared[place:]) for stack in kept]
             for stack in kept:
                 while place < len(shared) and stack[-1][0] > shared[place]:
                     stack.pop()
-            yield index, self._judge(np.concatenate([part.float().cpu().numpy() for part in parts]))
-
-    def _judge(self, output: npt.NDArray[np.float32]) -> QuickScore:
-        return judge(output, self._subset.labels, self._dense, self._metric)
+            output = np.concatenate([part.float().cpu().numpy() for part in parts])
+            yield judge(output, labels, dense, self._metric)
 
     def _bytes_per_image(self) -> int:
         """Bytes of the inputs of all layers for one image in float32."""
         sources = {layer.source for layer in self._library.analysis.layers}
-        sizes = {self._program.graph.input: self._subset.images[0].nbytes}
-        image = torch.from_numpy(self._subset.images[:1])
+        images = self._blocks[0].images
+        sizes = {self._program.graph.input: images[0].nbytes}
+        image = torch.from_numpy(images[:1])
         tensors = self._library.analysis.tensors
         self._program(tensors, image, lambda node, value: sizes.__setitem__(node.name, 4 * value.numel()))
         return max(1, sum(int(sizes[source]) for source in sources))
@@ -105,8 +106,10 @@ class QuickScorer:
         """Moves the dense tensors and the images to the device, in the working precision."""
         self._stitcher.clear()
         self._tensors = {name: self._place(item) for name, item in self._library.analysis.tensors.items()}
-        images = torch.from_numpy(self._subset.images)
-        self._chunks = [self._place(chunk) for chunk in torch.split(images, self._chunk)]
+        self._chunks = [
+            [self._place(chunk) for chunk in torch.split(torch.from_numpy(block.images), self._chunk)]
+            for block in self._blocks
+        ]
 
     def _place(self, tensor: torch.Tensor) -> torch.Tensor:
         if not tensor.is_floating_point():
@@ -116,8 +119,8 @@ class QuickScorer:
 
     def _try_bf16(self, dense: Candidate) -> None:
         """Changes to bfloat16 if the dense model runs in it and its scores hardly move."""
-        exact = self._dense
-        labels = self._subset.labels
+        exact = self._dense[0]
+        labels = self._blocks[0].labels
         self._dtype = torch.bfloat16
         self._prepare()
         try:
@@ -133,10 +136,10 @@ class QuickScorer:
             self._dtype = torch.float32
             self._prepare()
 
-    def _outputs(self, candidate: Candidate) -> npt.NDArray[np.float32]:
+    def _outputs(self, candidate: Candidate, block: int = 0) -> npt.NDArray[np.float32]:
         """Outputs [n, ...] of one candidate; the caller holds one thread and no gradients."""
         program, parameters = self._stitched(candidate)
-        parts = [program(parameters, chunk) for chunk in self._chunks]
+        parts = [program(parameters, chunk) for chunk in self._chunks[block]]
         return np.concatenate([part.float().cpu().numpy() for part in parts])
 
     def _pass(self, candidate: Candidate, kept: list[tuple[int, Values]], shared: Sequence[int]) -> torch.Tensor:
@@ -160,14 +163,20 @@ class QuickScorer:
         program.advance(values, parameters, position, len(program.graph.nodes))
         return program.output(values)
 
-    def _sort_key(self, candidate: Candidate) -> tuple[tuple[int, ...] | str, ...]:
-        """What decides on each step, in the order of execution; candidates of other weights share nothing."""
-        return (candidate.weights, *(step.key(candidate.levels) for step in self._steps))
-
     def _stitched(self, candidate: Candidate) -> tuple[Program, dict[str, torch.Tensor]]:
         graph = self._stitcher.graph(candidate)
         program = self._program if graph is self._program.graph else Program(graph)
         return program, {**self._tensors, **self._stitcher.tensors(candidate)}
+
+
+def visiting_order(steps: Sequence[Step], candidates: Sequence[Candidate]) -> list[int]:
+    """Indices of the candidates in the order in which those that begin alike follow each other."""
+    return sorted(range(len(candidates)), key=lambda index: _sort_key(steps, candidates[index]))
+
+
+def _sort_key(steps: Sequence[Step], candidate: Candidate) -> tuple[tuple[int, ...] | str, ...]:
+    """What decides on each step, in the order of execution; candidates of other weights share nothing."""
+    return (candidate.weights, *(step.key(candidate.levels) for step in steps))
 
 
 def judge(

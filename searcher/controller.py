@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from learners.pool.base import Pool
+from learners.pool.inline import InlinePool
 from searcher.progress import Progress
 from searcher.stages.confirm import confirm
 from searcher.stages.context import Clock, StudyContext
@@ -28,7 +30,9 @@ LOCK_SECONDS = 1.0  # a `status` that looks whether the study runs holds the loc
 class Controller:
     """Owns one study while it runs. The caller has created the study's row."""
 
-    def __init__(self, store: StudyStore, home: Home, progress: Progress) -> None:
+    def __init__(self, store: StudyStore, home: Home, progress: Progress, pool: Pool | None = None) -> None:
+        """`pool` builds and scores, without one this process does; the caller closes it."""
+        self._pool = InlinePool() if pool is None else pool
         self._store = store
         self._home = home
         self._progress = progress
@@ -69,7 +73,10 @@ class Controller:
             self._progress.event(note)
         self._store.update_study(name, stage=LIBRARY_STAGE, seconds=clock.seconds)
         library = open_library(
-            prepared, self._home, lambda note, done, of: self._progress.update(LIBRARY_STAGE, done, of, note)
+            prepared,
+            self._home,
+            lambda note, done, of: self._progress.update(LIBRARY_STAGE, done, of, note),
+            self._pool,
         )
         analysis, outputs = analyse_dense(prepared, library)
         stored = self._store.analysis(name)
@@ -98,6 +105,7 @@ class Controller:
             dense=DenseFacts.from_json(analysis.dense_json),
             progress=self._progress,
             clock=clock,
+            pool=self._pool,
             latency=None if analysis.latency_json is None else LatencyTable.from_json(analysis.latency_json),
         )
         search(context)

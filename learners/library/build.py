@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
@@ -13,21 +14,23 @@ import torch
 
 from learners import gram
 from learners.analysis import Analysis
-from learners.base import GroupLearner, Learner, LevelWeights, WeightLearner, split
-from learners.channel.consumers import find_consumers, row_powers, unit_columns
+from learners.base import Learner, split
+from learners.channel.consumers import find_consumers
 from learners.channel.criteria.base import CriterionInput
 from learners.channel.plan import GroupLevels
 from learners.device import pick_device, single_thread
 from learners.export import activations
 from learners.export.activations import activation_ranges
 from learners.export.qdq import float_tensors
-from learners.gram import AnyGram, collect_grams, on_device
-from learners.library.adapt import Variant, adapt_layer, consumer_of
-from learners.library.costs import LayerErrors
+from learners.gram import collect_grams, on_device
+from learners.library.fit import Fit, FitTask
 from learners.library.gradients import taylor_products
 from learners.library.library import FORMAT, Library, LibraryContent, write_library
 from learners.library.space import precision_sites, search_space
-from learners.library.wiring import Wiring, kept_columns, wire
+from learners.library.wiring import wire
+from learners.pool.base import Note, Pool
+from learners.pool.inline import InlinePool
+from storage.errors import GiveUpError
 from storage.files import file_lock
 
 Progress = Callable[[str, int, int], None]  # what is being done, how many steps are done, of how many
@@ -55,8 +58,9 @@ def open_or_build(
     learners: Sequence[Learner],
     seed: int,
     progress: Progress,
+    pool: Pool | None = None,
 ) -> Library:
-    """The library of this model from `folder`, built first if it is not there.
+    """The library of this model from `folder`, built first, by the workers of `pool`, if it is not there.
 
     A lock lets one process build while others wait for it; a killed build leaves nothing behind.
     """
@@ -66,7 +70,7 @@ def open_or_build(
         folder.mkdir(parents=True, exist_ok=True)
         with file_lock(path.with_suffix(".lock"), wait=True):
             if not path.exists():
-                write_library(path, build(analysis, images, learners, seed, progress))
+                write_library(path, build(analysis, images, learners, seed, progress, pool))
     return Library(path, identifier, learners)
 
 
@@ -81,9 +85,12 @@ def build(
     learners: Sequence[Learner],
     seed: int,
     progress: Progress,
+    pool: Pool | None = None,
 ) -> LibraryContent:
     """Calibrates and adapts every layer to every level. `images` are calibration images [n, ...]."""
     device = pick_device()
+    if pool is None or device.type != "cpu":  # workers would fight for the one GPU
+        pool = InlinePool()
     channels, weights = split(learners)
     total = len(analysis.producers) + len(analysis.groups) * (channels is not None) + 2
     steps = iter(range(total))
@@ -114,52 +121,27 @@ def build(
                 found.append(GroupLevels.of(group, channels.order(group, given, min(counts)), counts))
             groups = tuple(found)
         wirings = wire(analysis, groups, precision_sites(analysis, groups, weights))
-        variants: dict[str, tuple[Variant, ...]] = {}
-        errors: dict[str, LayerErrors] = {}
-        for wiring in wirings:
-            progress(f"fitting {wiring.layer.name}", next(steps), total)
-            statistics = grams[wiring.layer.name]
-            variants[wiring.layer.name], errors[wiring.layer.name] = _fit(
-                wiring, analysis, tensors, statistics, groups, channels, weights
-            )
-    levels = {name: tuple(item.levels for item in found) for name, found in variants.items()}
+    task = FitTask(analysis, tensors, grams, groups, wirings, channels, weights)
+    fitted: dict[str, Fit] = {}
+    for name, fit in _fits(task, pool, lambda note: progress(note, total - len(wirings), total)):
+        progress(f"fitting {name}", next(steps), total)
+        fitted[name] = fit
+    levels = {item.layer.name: tuple(found.levels for found in fitted[item.layer.name].variants) for item in wirings}
+    errors = {item.layer.name: fitted[item.layer.name].errors for item in wirings}
     joint = {item.layer.name: grams[item.layer.name] for item in wirings if len(item.sources) > 1}
     space = search_space(analysis, groups, learners, levels, errors, ranges)
     return LibraryContent(analysis, ranges, groups, levels, space, joint)
 
 
-def _fit(
-    wiring: Wiring,
-    analysis: Analysis,
-    tensors: Mapping[str, torch.Tensor],
-    statistics: AnyGram,
-    groups: Sequence[GroupLevels],
-    channels: GroupLearner | None,
-    weights: WeightLearner | None,
-) -> tuple[tuple[Variant, ...], LayerErrors]:
-    """A layer for every level of the group that it reads; of several groups for the dense inputs, with each group's
-    own error."""
-    layer = wiring.layer
-    bias = tensors[layer.bias] if layer.bias is not None else None
-    consumer = consumer_of(layer, tensors[layer.weight], statistics, unit_columns(layer, analysis.coupling))
-    pruned: dict[int, npt.NDArray[np.float64]] = {}
-    found = [adapt_layer(consumer, bias, torch.arange(layer.columns), channels, weights)]
-    for source in wiring.sources:
-        lost = [found[0].pruned]
-        for level in range(1, len(groups[source].counts)):
-            columns = kept_columns(wiring, analysis, groups[source].removed(level))
-            alone = weights if len(wiring.sources) == 1 else None
-            variant = adapt_layer(consumer, bias, columns, channels, alone)
-            lost.append(variant.pruned)
-            if len(wiring.sources) == 1:
-                found.append(variant)
-        pruned[source] = torch.stack(lost).numpy()
-    rounded = np.stack([np.stack([_rows(level) for level in variant.levels]) for variant in found])
-    power = row_powers(consumer.weight, statistics).reshape(-1).cpu().numpy()
-    return tuple(found), LayerErrors(power, pruned, rounded)
-
-
-def _rows(level: LevelWeights) -> npt.NDArray[np.float64]:
-    assert level.row_errors is not None
-    array: npt.NDArray[np.float64] = level.row_errors.numpy()
-    return array
+def _fits(task: FitTask, pool: Pool, note: Note) -> Iterator[tuple[str, Fit]]:
+    """Every layer's name and fit as they come in. GiveUpError, which names the layer, for one that has none."""
+    # The largest first, so that no worker ends long after the others.
+    order = sorted(range(len(task.wirings)), key=lambda index: -task.wirings[index].layer.columns)
+    with closing(pool.run(task, order, note, apart=True)) as outcomes:
+        for outcome in outcomes:
+            name = task.wirings[order[outcome.index]].layer.name
+            if outcome.result is None:
+                raise GiveUpError(
+                    f"layer {name} cannot be fitted ({outcome.error}): keep = [{name!r}] leaves it as it is"
+                )
+            yield name, outcome.result

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from learners.library.library import Library
+from learners.pool.base import Pool
+from learners.pool.inline import InlinePool
 from objectives.workload.workload import Workload
 from searcher.allocation.budget import Budget
 from searcher.progress import Progress
@@ -49,6 +51,7 @@ class StudyContext:
     progress: Progress
     clock: Clock
     latency: LatencyTable | None = None  # None where no table could be made
+    pool: Pool = field(default_factory=InlinePool)
 
     def predicted_ms(self, levels: Sequence[int]) -> float | None:
         """Predicted latency of a candidate; None without a table."""

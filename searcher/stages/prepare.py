@@ -16,10 +16,13 @@ from learners.library.build import Progress as BuildProgress
 from learners.library.build import open_or_build
 from learners.library.library import Library
 from learners.library.space import planned_space
+from learners.pool.base import Pool
+from learners.scoring import ScoreTask
 from learners.table import in_order
 from objectives.accuracy import evaluate
 from objectives.hardware import describe
 from objectives.runtimes.table import runtime
+from objectives.workload.subsets import Subset
 from objectives.workload.workload import Workload, open_workload
 from searcher.notes import channel_notes
 from searcher.progress import Progress
@@ -77,9 +80,19 @@ def prepare(config: StudyConfig, progress: Progress) -> Prepared:
 
 def study_learners(config: StudyConfig) -> tuple[Learner, ...]:
     """The learners that a study asks for, in the order in which they work."""
+    return in_order(config.search.learners, learner_options(config))
+
+
+def learner_options(config: StudyConfig) -> LearnerOptions:
+    """What a study asks of its learners."""
     search = config.search
-    options = LearnerOptions(search.round_to, search.min_channels, search.criterion, search.reconstruct)
-    return in_order(search.learners, options)
+    return LearnerOptions(search.round_to, search.min_channels, search.criterion, search.reconstruct)
+
+
+def score_task(config: StudyConfig, library: Library, blocks: tuple[Subset, ...]) -> ScoreTask:
+    """The quick scores of a study's candidates on blocks of images, for a pool."""
+    search = config.search
+    return ScoreTask(library.path, library.id, search.learners, learner_options(config), blocks, config.data.metric)
 
 
 def check_reachable(prepared: Prepared) -> None:
@@ -125,11 +138,11 @@ def _protected_hint(space: SearchSpace) -> str:
     return f"; {len(space.protected)} layers are protected, {space.protected[0].name} among them"
 
 
-def open_library(prepared: Prepared, home: Home, progress: BuildProgress) -> Library:
-    """The level library of a prepared study, built if it is not in the cache."""
+def open_library(prepared: Prepared, home: Home, progress: BuildProgress, pool: Pool | None = None) -> Library:
+    """The level library of a prepared study, built if it is not in the cache, by the workers of `pool` if given."""
     images = prepared.workload.calibration.images
     folder = home.cache / LIBRARIES
-    return open_or_build(folder, prepared.analysis, images, prepared.learners, prepared.config.seed, progress)
+    return open_or_build(folder, prepared.analysis, images, prepared.learners, prepared.config.seed, progress, pool)
 
 
 def analyse_dense(prepared: Prepared, library: Library) -> tuple[StoredAnalysis, npt.NDArray[np.float32]]:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 
 import numpy as np
 
-from learners.score import QuickScore, QuickScorer
+from learners.pool.base import Outcome
+from learners.score import QuickScore, visiting_order
+from learners.scoring import ScoreJob
+from learners.steps import find_steps
 from objectives.paired import pack_scores
-from searcher.baselines import ORT_INT8, baseline_proposals
+from searcher.baselines import DENSE, ORT_INT8, baseline_proposals
 from searcher.front import QUICK_OBJECTIVE, quick_front, rows
 from searcher.samplers.base import Sampler, SamplerContext, Scored
 from searcher.samplers.table import sampler
 from searcher.stages.context import StudyContext, study_budgets
-from storage.errors import StoreConflictError
+from searcher.stages.prepare import score_task
+from storage.errors import GiveUpError, StoreConflictError
 from storage.records.candidate import Proposal, Trial
 from storage.records.measurement import Direction, Measurement, Result, Rung
 
@@ -36,7 +41,9 @@ class Search:
 
     def __init__(self, context: StudyContext) -> None:
         self._context = context
-        self._scorer = QuickScorer(context.library, context.workload.quick, context.workload.metric)
+        self._task = score_task(context.config, context.library, (context.workload.quick,))
+        self._steps = find_steps(context.library)
+        self._failed = {trial.number for trial in context.store.trials(context.name) if trial.error is not None}
         self._results = {item.number: item for item in context.store.results(context.name, Rung.QUICK)}
         proposals = baseline_proposals(context.library, study_budgets(context), context.latency)
         self._baselines = context.store.add_trials(context.name, 1, proposals)
@@ -107,19 +114,38 @@ class Search:
 
     def _score(self, trials: Sequence[Trial]) -> None:
         """Scores those of `trials` that have no result yet; commits what is there every few seconds."""
-        waiting = [trial for trial in trials if trial.number not in self._results]
+        waiting = [item for item in trials if item.number not in self._results and item.number not in self._failed]
+        order = visiting_order(self._steps, [trial.candidate for trial in waiting])
+        waiting = [waiting[index] for index in order]
+        jobs = [ScoreJob(trial.candidate) for trial in waiting]
         pending: list[Result] = []
-        started, committed = time.process_time(), time.monotonic()
-        for index, score in self._scorer.visit([trial.candidate for trial in waiting]):
-            now = time.process_time()
-            pending.append(self._result(waiting[index], score, now - started))
-            started = now
-            if time.monotonic() - committed >= COMMIT_SECONDS:
-                self._commit(pending)
-                pending, committed = [], time.monotonic()
-                if trials[0].baseline is None and self._out_of_time():
-                    return
+        committed = time.monotonic()
+        # Closed at once when we leave: what workers are still at is of no use then.
+        with closing(self._context.pool.run(self._task, jobs, self._context.progress.event)) as outcomes:
+            for outcome in outcomes:
+                self._take(waiting[outcome.index], outcome, pending)
+                if time.monotonic() - committed >= COMMIT_SECONDS:
+                    self._commit(pending)
+                    pending, committed = [], time.monotonic()
+                    if trials[0].baseline is None and self._out_of_time():
+                        return
         self._commit(pending)
+        if waiting and all(trial.number in self._failed for trial in waiting):
+            error = self._context.store.trials(self._context.name)[waiting[0].number - 1].error
+            raise GiveUpError(f"all {len(waiting)} candidates of a batch failed, such as {waiting[0].number}: {error}")
+
+    def _take(self, trial: Trial, outcome: Outcome[QuickScore], pending: list[Result]) -> None:
+        """Adds a score to those that wait for a commit, or notes why there is none."""
+        context = self._context
+        if outcome.result is not None:
+            pending.append(self._result(trial, outcome.result, outcome.seconds))
+            return
+        error = outcome.error or "no result"
+        if trial.baseline == DENSE:
+            raise GiveUpError(f"the dense model cannot be scored: {error}")
+        self._failed.add(trial.number)
+        context.store.fail_trial(context.name, trial.number, error)
+        context.progress.event(f"{trial.baseline or f'candidate {trial.number}'} failed: {error}")
 
     def _commit(self, results: Sequence[Result]) -> None:
         """Stores results with the new front."""

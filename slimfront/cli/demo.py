@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slimfront.cli.delete import remove
-from slimfront.cli.options import StoreUrl
+from slimfront.cli.options import StoreUrl, Workers
 from slimfront.cli.output import note
 from slimfront.cli.progress import watching
-from slimfront.cli.run import finish, run_to_end, start
+from slimfront.cli.run import Crew, finish, run_to_end, start
 from slimfront.cli.session import opened
 
 if TYPE_CHECKING:
@@ -28,8 +28,10 @@ def demo(
     ] = FOLDER,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget the last demo: train and search again.")] = False,
     store: StoreUrl = None,
+    workers: Workers = None,
 ) -> None:
     """Compress a small network on scikit-learn's digits, in half a minute: train, search, print the front."""
+    crew = Crew(workers, inline=workers is None)  # over before Ray would have started
     with opened(store) as (home, studies):
         from slimfront.demo.study import NAME, STUDY_FILE, write_demo
         from slimfront.submit import read_config
@@ -41,12 +43,12 @@ def demo(
                 f"study {NAME} is there already: going on with it, {directory} stays as it is "
                 "(`slimfront demo --fresh` begins anew there)"
             )
-            view = run_to_end(context.obj, NAME, None, home, studies)
+            view = run_to_end(context.obj, NAME, None, home, studies, crew)
         else:
             with watching(context.obj) as progress:
                 file = write_demo(directory, fresh, progress)
             note(f"the model, its weights and {STUDY_FILE} are in {directory}")
-            view = start(context.obj, read_config(file), home, studies)
+            view = start(context.obj, read_config(file), home, studies, crew)
     _next_steps(view)
     finish(view)
 

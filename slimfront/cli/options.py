@@ -20,3 +20,17 @@ StoreUrl: TypeAlias = Annotated[
     ),
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Workers: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        min=1,
+        envvar="SLIMFRONT_WORKERS",
+        help="Processes that build and score, on Ray; as many as there are cores if nothing is said.",
+    ),
+]
+Inline: TypeAlias = Annotated[
+    bool,
+    typer.Option("--inline", envvar="SLIMFRONT_INLINE", help="Build and score in this process, without Ray."),
+]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
 
 from slimfront.cli.codes import TARGET_NOT_MET
-from slimfront.cli.options import StoreUrl, StudyFile, StudyName
+from slimfront.cli.options import Inline, StoreUrl, StudyFile, StudyName, Workers
 from slimfront.cli.output import note, out
 from slimfront.cli.progress import watching
 from slimfront.cli.session import opened
@@ -23,20 +24,46 @@ if TYPE_CHECKING:  # torch takes seconds
     from storage.store import StudyStore
 
 
-def run(context: typer.Context, file: StudyFile, store: StoreUrl = None) -> None:
+@dataclass(frozen=True)
+class Crew:
+    """Who does the work: `workers` processes on Ray (None: as many as there are cores), or with `inline` this one."""
+
+    workers: int | None = None
+    inline: bool = False
+
+    def __post_init__(self) -> None:
+        if self.inline and (self.workers or 1) > 1:
+            from storage.errors import FixInputError
+
+            raise FixInputError(f"--inline is this process alone: leave out --workers {self.workers}, or --inline")
+
+
+def run(
+    context: typer.Context,
+    file: StudyFile,
+    store: StoreUrl = None,
+    workers: Workers = None,
+    inline: Inline = False,
+) -> None:
     """Run a study from its file and print its front."""
     from slimfront.submit import read_config
 
     config = read_config(file)
     with opened(store) as (home, studies):
-        finish(start(context.obj, config, home, studies))
+        finish(start(context.obj, config, home, studies, Crew(workers, inline)))
 
 
-def resume(context: typer.Context, study: StudyName, store: StoreUrl = None) -> None:
+def resume(
+    context: typer.Context,
+    study: StudyName,
+    store: StoreUrl = None,
+    workers: Workers = None,
+    inline: Inline = False,
+) -> None:
     """Go on with a study that was interrupted; print the result of one that is done."""
     with opened(store) as (home, studies):
         studies.study(study)
-        finish(run_to_end(context.obj, study, None, home, studies))
+        finish(run_to_end(context.obj, study, None, home, studies, Crew(workers, inline)))
 
 
 def finish(view: FrontView) -> None:
@@ -45,7 +72,7 @@ def finish(view: FrontView) -> None:
         raise typer.Exit(TARGET_NOT_MET)
 
 
-def start(signals: Signals, config: StudyConfig, home: Home, store: StudyStore) -> FrontView:
+def start(signals: Signals, config: StudyConfig, home: Home, store: StudyStore, crew: Crew) -> FrontView:
     """Checks the input, stores the study, says its name and runs it to its end."""
     from slimfront.submit import submit
 
@@ -53,19 +80,22 @@ def start(signals: Signals, config: StudyConfig, home: Home, store: StudyStore) 
         prepared = submit(config, store, home, progress)
     with resumable(signals, config.name):
         note(f"study {config.name} is stored: `slimfront resume {config.name}` goes on with it whatever happens")
-        return run_to_end(signals, config.name, prepared, home, store)
+        return run_to_end(signals, config.name, prepared, home, store, crew)
 
 
-def run_to_end(signals: Signals, name: str, prepared: Prepared | None, home: Home, store: StudyStore) -> FrontView:
+def run_to_end(
+    signals: Signals, name: str, prepared: Prepared | None, home: Home, store: StudyStore, crew: Crew
+) -> FrontView:
     """Runs a stored study to its end and prints its front. StudyInterruptedError on Ctrl-C."""
     with resumable(signals, name):
         from dashboards.front import front_view
         from dashboards.study import read_study
+        from learners.pool.table import open_pool
         from searcher.controller import Controller
         from slimfront.cli.front_table import print_front
 
-        with watching(signals) as progress:
-            Controller(store, home, progress).run(name, prepared)
+        with watching(signals) as progress, open_pool(crew.workers, crew.inline) as pool:
+            Controller(store, home, progress, pool).run(name, prepared)
         data = read_study(store, name)
         view = front_view(data, home)
         print_front(out(), view, data)

@@ -79,7 +79,13 @@ class Ran:
 def environment(home: Path, **variables: str) -> dict[str, str]:
     """The environment of a process whose state is under `home`."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("SLIMFRONT_")}
-    own = {"SLIMFRONT_HOME": str(home), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+    own = {
+        "SLIMFRONT_HOME": str(home),
+        "SLIMFRONT_INLINE": "1",
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "100",
+    }
     return {**kept, **own, **variables}
 
 

@@ -1,0 +1,83 @@
+"""The fits of a library as a task for workers: a job is a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from learners.analysis import Analysis
+from learners.base import GroupLearner, LevelWeights, WeightLearner
+from learners.channel.consumers import row_powers, unit_columns
+from learners.channel.plan import GroupLevels
+from learners.device import single_thread
+from learners.gram import AnyGram
+from learners.library.adapt import Variant, adapt_layer, consumer_of
+from learners.library.costs import LayerErrors
+from learners.library.wiring import Wiring, kept_columns
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A layer at every level of what it reads, and what that costs."""
+
+    variants: tuple[Variant, ...]
+    errors: LayerErrors
+
+
+@dataclass(frozen=True, eq=False)
+class FitTask:
+    """Adapts layers to every level. A job is the index of a wiring."""
+
+    analysis: Analysis
+    tensors: Mapping[str, torch.Tensor]  # the model's, on the device
+    grams: Mapping[str, AnyGram]  # by layer
+    groups: tuple[GroupLevels, ...]
+    wirings: tuple[Wiring, ...]
+    channels: GroupLearner | None
+    weights: WeightLearner | None
+
+    def open(self) -> FitTask:
+        """See `Task.open`."""
+        return self
+
+    def run(self, jobs: Sequence[int]) -> Iterator[Fit]:
+        """See `Runner.run`."""
+        for job in jobs:
+            with single_thread(), torch.no_grad():
+                fit = self._fit(self.wirings[job])
+            yield fit
+
+    def _fit(self, wiring: Wiring) -> Fit:
+        """A layer for every level of the group that it reads; of several groups for the dense inputs, with each group's
+        own error."""
+        analysis, tensors, groups = self.analysis, self.tensors, self.groups
+        channels, weights = self.channels, self.weights
+        statistics = self.grams[wiring.layer.name]
+        layer = wiring.layer
+        bias = tensors[layer.bias] if layer.bias is not None else None
+        consumer = consumer_of(layer, tensors[layer.weight], statistics, unit_columns(layer, analysis.coupling))
+        pruned: dict[int, npt.NDArray[np.float64]] = {}
+        found = [adapt_layer(consumer, bias, torch.arange(layer.columns), channels, weights)]
+        for source in wiring.sources:
+            lost = [found[0].pruned]
+            for level in range(1, len(groups[source].counts)):
+                columns = kept_columns(wiring, analysis, groups[source].removed(level))
+                alone = weights if len(wiring.sources) == 1 else None
+                variant = adapt_layer(consumer, bias, columns, channels, alone)
+                lost.append(variant.pruned)
+                if len(wiring.sources) == 1:
+                    found.append(variant)
+            pruned[source] = torch.stack(lost).numpy()
+        rounded = np.stack([np.stack([_rows(level) for level in variant.levels]) for variant in found])
+        power = row_powers(consumer.weight, statistics).reshape(-1).cpu().numpy()
+        return Fit(tuple(found), LayerErrors(power, pruned, rounded))
+
+
+def _rows(level: LevelWeights) -> npt.NDArray[np.float64]:
+    assert level.row_errors is not None
+    array: npt.NDArray[np.float64] = level.row_errors.numpy()
+    return array

@@ -1,0 +1,44 @@
+"""What runs in a worker's process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from learners.pool.base import Outcome, Runner, Task, run_jobs
+from storage.errors import SlimfrontError
+
+
+@dataclass(frozen=True)
+class Fatal:
+    """An error that ends the study, on its way back: Ray would wrap it in one of its own."""
+
+    error: SlimfrontError
+
+
+class Actor:
+    """Holds one opened task. It has no state that results depend on."""
+
+    def __init__(self) -> None:
+        torch.set_num_threads(1)
+        self._runner: Runner[Any, Any] | None = None
+
+    def open(self, task: Task[Any, Any]) -> int | Fatal:
+        """Opens a task in place of the one before; the number of this process."""
+        try:
+            self._runner = task.open()
+        except SlimfrontError as error:
+            return Fatal(error)
+        return os.getpid()
+
+    def run(self, jobs: Sequence[Any]) -> list[Outcome[Any]] | Fatal:
+        """The outcomes of jobs, numbered from 0."""
+        assert self._runner is not None
+        try:
+            return list(run_jobs(self._runner, jobs, 0))
+        except SlimfrontError as error:
+            return Fatal(error)

@@ -1,0 +1,111 @@
+"""What a pool of workers does: runs the jobs of a task, each once, whatever becomes of the workers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
+
+from storage.errors import SlimfrontError
+
+J = TypeVar("J")  # a job
+R = TypeVar("R")  # its result
+J_contra = TypeVar("J_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
+
+Note = Callable[[str], None]  # one line for the user, such as that a worker has died
+
+
+class Runner(Protocol[J_contra, R_co]):
+    """An opened task."""
+
+    def run(self, jobs: Sequence[J_contra]) -> Iterator[R_co]:
+        """The results in the order of `jobs`. Whatever is raised belongs to the job whose result would be next."""
+        ...
+
+
+class Task(Protocol[J_contra, R_co]):
+    """Work of one kind, in terms that mean the same in another process. It travels once to every worker, jobs follow.
+
+    Results depend on the job alone, never on the worker or on the jobs before it.
+    """
+
+    def open(self) -> Runner[J_contra, R_co]:
+        """Reads what the work needs; called once in every worker."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[R]):
+    """What became of one job: its result, or why there is none."""
+
+    index: int  # of the job
+    result: R | None
+    seconds: float  # CPU seconds that it took
+    error: str | None = None  # one line; the job has failed for good
+
+
+class Pool(Protocol):
+    """Workers. A context: nothing is left running when it is closed."""
+
+    workers: int  # jobs that run at a time
+
+    def run(
+        self, task: Task[J, R], jobs: Sequence[J], note: Note, apart: bool = False
+    ) -> Generator[Outcome[R], None, None]:
+        """The outcome of every job as soon as it is known. Jobs that follow each other are given to one worker, as they
+        may share work; not those that are `apart`, which are handed out one by one in their order.
+
+        A job that raises, kills its worker again and again, or takes too long fails alone, with its error; a worker
+        that dies is replaced and its jobs are run again. A SlimfrontError that a job raises is the study's, not the
+        job's, and is raised here, as is GiveUpError where no worker can be started.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stops the workers. A pool that was not used has none."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def run_jobs(runner: Runner[J, R], jobs: Sequence[J], first: int) -> Iterator[Outcome[R]]:
+    """Runs jobs, of which the first has index `first`, here; those that raise fail at their second attempt."""
+    done = 0
+    while done < len(jobs):
+        results = iter(runner.run(jobs[done:]))
+        while done < len(jobs):
+            started = time.process_time()
+            try:
+                result = next(results)
+            except SlimfrontError:
+                raise
+            except Exception:  # noqa: BLE001  (whatever a user's metric or an operator raises)
+                yield _again(runner, jobs[done], first + done)
+                done += 1
+                break  # the rest with an iterator of its own
+            yield Outcome(first + done, result, time.process_time() - started)
+            done += 1
+
+
+def _again(runner: Runner[J, R], job: J, index: int) -> Outcome[R]:
+    started = time.process_time()
+    try:
+        result = next(iter(runner.run([job])))
+    except SlimfrontError:
+        raise
+    except Exception as error:  # noqa: BLE001  (as above)
+        return Outcome(index, None, time.process_time() - started, one_line(error))
+    return Outcome(index, result, time.process_time() - started)
+
+
+def one_line(error: BaseException) -> str:
+    """An error as a line: its kind, and what it says."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

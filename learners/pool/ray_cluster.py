@@ -1,0 +1,158 @@
+"""A Ray of our own on this machine: on loopback, with a token, without dashboard, and gone when we are."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from storage.errors import GiveUpError
+
+FOLDER = "slimfront-"  # begins the names of session folders; the number of their process follows
+MOST_PATH = 38  # characters of a session folder's parent: Ray's sockets lie deep below it, and may have 107 in all
+SHORT = Path("/tmp")  # noqa: S108  (mkdtemp makes a folder of our own in it)
+END_SECONDS = 10.0  # that a daemon has to end
+STORE_BYTES = 2**28  # of the object store: what travels is small, and the library is memory-mapped by every worker
+REMEDY = "run with --inline, which needs no Ray and gives the same front"
+# Ray reads these when it is imported or started; its daemons and workers inherit them.
+ENVIRONMENT = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # the name misleads: 0 keeps every port on loopback, on Linux as well
+    "RAY_DEDUP_LOGS": "1",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": r"[\s\S]*",  # what daemons say of workers' deaths would end up on the terminal
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # workers without a GPU leave CUDA_VISIBLE_DEVICES as it is
+    "RAY_DISABLE_IMPORT_WARNING": "1",
+    "OMP_NUM_THREADS": "1",  # two threads in each of two workers have an eighth of the throughput of one
+}
+
+
+class LocalCluster:
+    """Starts and stops Ray's daemons, which are children of this process: the kernel ends them if it is killed."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._folder: Path | None = None
+        self._before: dict[str, str | None] = {}
+
+    def start(self) -> None:
+        """GiveUpError, with the reason, if Ray is not installed or does not start."""
+        if threading.current_thread() is not threading.main_thread():
+            # The kernel ends the daemons with the thread that has started them.
+            raise GiveUpError(f"Ray can be started by the main thread alone: {REMEDY}")
+        _remove_left_folders()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-", dir=_parent()))
+        self._set_environment({**ENVIRONMENT, "RAY_AUTH_TOKEN": _token()})
+        try:
+            with _our_handlers():
+                import ray
+
+                ray.init(
+                    address="local",
+                    num_cpus=self._workers,
+                    num_gpus=None,
+                    object_store_memory=STORE_BYTES,
+                    include_dashboard=False,
+                    configure_logging=True,
+                    logging_level=logging.CRITICAL,
+                    log_to_driver=False,
+                    _temp_dir=str(self._folder),
+                )
+        except SystemExit as error:  # Ray's answer to SIGTERM while it starts
+            self.stop()
+            raise KeyboardInterrupt from error
+        except ImportError as error:
+            self.stop()
+            raise GiveUpError(f"Ray is not usable here ({error}): pip install 'ray>=2.52', or {REMEDY}") from error
+        except Exception as error:
+            text = " ".join(str(error).split()) or type(error).__name__
+            self.stop()
+            raise GiveUpError(f"Ray cannot start ({text}): {REMEDY}") from error
+
+    def stop(self) -> None:
+        """Ends the daemons and removes what they have written; harmless when they do not run."""
+        ray = sys.modules.get("ray")
+        if ray is not None:
+            daemons = _daemons(ray)
+            with _our_handlers():
+                ray.shutdown()
+            for daemon in daemons:  # which Ray has told to end, but not waited for
+                with suppress(subprocess.TimeoutExpired):
+                    daemon.wait(END_SECONDS)
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        self._before = {}
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    def _set_environment(self, wanted: dict[str, str]) -> None:
+        self._before = {name: os.environ.get(name) for name in wanted}
+        os.environ.update(wanted)
+
+
+@cache
+def _token() -> str:
+    """The secret of this process's clusters; one for all of them, as Ray reads it once."""
+    return secrets.token_hex(32)
+
+
+def _daemons(ray: Any) -> list[subprocess.Popen[bytes]]:
+    """The processes that Ray has started from this one; Ray has no public list of them."""
+    node = getattr(ray._private.worker, "_global_node", None)
+    kinds = getattr(node, "all_processes", {})
+    return [item.process for items in kinds.values() for item in items]
+
+
+@contextmanager
+def _our_handlers() -> Iterator[None]:
+    """Keeps the handlers of signals and exceptions that are there: Ray puts its own in their place."""
+    hook = sys.excepthook
+    before: dict[signal.Signals, Callable[..., object] | int | None] = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        sys.excepthook = hook
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+def _parent() -> Path:
+    """Where session folders are made."""
+    usual = Path(tempfile.gettempdir())
+    return usual if len(str(usual)) <= MOST_PATH else SHORT
+
+
+def _remove_left_folders() -> None:
+    """Session folders of processes that were killed."""
+    for folder in _parent().glob(f"{FOLDER}*"):
+        number = folder.name.removeprefix(FOLDER).split("-")[0]
+        if number.isdigit() and not _is_running(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,221 @@
+"""The pool of Ray actors: each a process with one thread that opens the task and then takes jobs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Generic, Self
+
+from learners.pool.actor import Actor, Fatal
+from learners.pool.base import J, Note, Outcome, R, Task, one_line
+from learners.pool.ray_cluster import REMEDY, LocalCluster
+from storage.errors import GiveUpError
+
+SHARES = 2  # of the jobs that are left, what one worker takes at a time: half of its part, so that all end together
+MOST_DEATHS = 5  # of workers that one job may cost: then the job is at fault, not the machine
+MOST_TIMEOUTS = 2
+# Lost workers in a row, without anything done between them, for each that runs: then it is no job's fault.
+MOST_LOSSES = 2 * MOST_DEATHS
+MOST_STARTS = 3  # likewise, of workers that are lost before they have taken a job
+LEAST_SECONDS = 120.0  # that a job may take, however fast the others are
+SLOWER = 20.0  # than the slowest job so far: beyond it, it hangs
+OPEN_SECONDS = 600.0  # for a worker to start, import and open the task
+POLL_SECONDS = 1.0  # between two looks at the clock
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Neighbouring jobs that one worker runs."""
+
+    jobs: tuple[int, ...]
+    deaths: int = 0  # of workers that it has cost
+    timeouts: int = 0
+
+    def alone(self) -> list[_Chunk]:
+        """Each of its jobs by itself: one of them is at fault, or none."""
+        return [replace(self, jobs=(job,)) for job in self.jobs]
+
+
+class _Worker:
+    """An actor, and what it is doing."""
+
+    def __init__(self, actor: Any) -> None:
+        self.actor = actor
+        self.is_open = False  # the task of this run
+        self.chunk: _Chunk | None = None
+        self.pending: Any = None  # the reference to what is awaited
+        self.deadline = 0.0
+
+
+class RayPool:
+    """Workers on Ray, started when they are first needed. `Pool.run` says what becomes of jobs and workers."""
+
+    def __init__(self, workers: int, least_seconds: float = LEAST_SECONDS) -> None:
+        """A job may take `least_seconds`, and more where others do."""
+        self.workers = workers
+        self.least_seconds = least_seconds
+        self._cluster: LocalCluster | None = None
+        self._idle: list[_Worker] = []
+
+    def run(
+        self, task: Task[J, R], jobs: Sequence[J], note: Note, apart: bool = False
+    ) -> Generator[Outcome[R], None, None]:
+        """See `Pool.run`."""
+        if not jobs:
+            return
+        if self._cluster is None:
+            cluster = LocalCluster(self.workers)
+            cluster.start()
+            self._cluster = cluster
+        count = min(self.workers, len(jobs))
+        workers = [self._idle.pop() if self._idle else new_worker() for _ in range(count)]
+        run = _Run(workers, task, jobs, note, apart, self.least_seconds)
+        try:
+            yield from run.outcomes()
+        finally:
+            self._idle += run.leave()
+
+    def close(self) -> None:
+        """See `Pool.close`."""
+        self._idle = []
+        if self._cluster is not None:
+            self._cluster.stop()
+            self._cluster = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def new_worker() -> _Worker:
+    """An actor that is starting."""
+    import ray
+
+    kind = ray.remote(Actor).options(num_cpus=1, max_restarts=0, max_task_retries=0)
+    return _Worker(kind.remote())
+
+
+class _Run(Generic[J, R]):
+    """One run of a task's jobs."""
+
+    def __init__(
+        self,
+        workers: list[_Worker],
+        task: Task[J, R],
+        jobs: Sequence[J],
+        note: Note,
+        apart: bool,
+        least_seconds: float,
+    ) -> None:
+        import ray
+
+        self._ray = ray
+        self._workers = workers
+        for worker in workers:
+            worker.is_open = False
+        self._task = ray.put(task)
+        self._jobs = jobs
+        self._note = note
+        self._apart = apart
+        self._least_seconds = least_seconds
+        self._slowest = 0.0  # job so far
+        self._next = 0  # job that nobody has been given
+        self._again: list[_Chunk] = []  # jobs whose worker was lost
+        self._losses = 0  # of workers in a row, without a result between them
+
+    def outcomes(self) -> Iterator[Outcome[R]]:
+        """All of them."""
+        left = len(self._jobs)
+        while left:
+            for worker in self._workers:
+                if worker.pending is None:
+                    self._give(worker)
+            for outcome in self._take():
+                left -= 1
+                yield outcome
+
+    def leave(self) -> list[_Worker]:
+        """The workers that can be used again; those that are busy are stopped."""
+        for worker in self._workers:
+            if worker.pending is not None:
+                self._ray.kill(worker.actor)
+        return [worker for worker in self._workers if worker.pending is None]
+
+    def _give(self, worker: _Worker) -> None:
+        """Lets an idle worker open the task, or take jobs if there are any left."""
+        if not worker.is_open:
+            worker.pending = worker.actor.open.remote(self._task)
+            worker.deadline = time.monotonic() + OPEN_SECONDS
+            return
+        worker.chunk = self._again.pop(0) if self._again else self._share()
+        if worker.chunk is not None:
+            worker.pending = worker.actor.run.remote([self._jobs[job] for job in worker.chunk.jobs])
+            allowed = max(self._least_seconds, SLOWER * self._slowest)
+            worker.deadline = time.monotonic() + allowed * len(worker.chunk.jobs)
+
+    def _share(self) -> _Chunk | None:
+        left = len(self._jobs) - self._next
+        if not left:
+            return None
+        count = 1 if self._apart else max(1, left // (SHARES * len(self._workers)))
+        self._next += count
+        return _Chunk(tuple(range(self._next - count, self._next)))
+
+    def _take(self) -> Iterator[Outcome[R]]:
+        """What has come in within a moment."""
+        busy = {worker.pending: worker for worker in self._workers if worker.pending is not None}
+        ready, _ = self._ray.wait(list(busy), num_returns=1, timeout=POLL_SECONDS)
+        for reference in ready:
+            yield from self._receive(busy[reference])
+        now = time.monotonic()
+        for worker in busy.values():
+            if worker.pending is not None and now > worker.deadline:
+                self._ray.kill(worker.actor)
+                yield from self._lost(worker, None)
+
+    def _receive(self, worker: _Worker) -> Iterator[Outcome[R]]:
+        try:
+            found = self._ray.get(worker.pending)
+        except self._ray.exceptions.RayTaskError as error:
+            raise GiveUpError(f"a worker cannot be used ({one_line(error.cause)}): {REMEDY}") from error
+        except self._ray.exceptions.RayError as error:
+            yield from self._lost(worker, error)
+            return
+        if isinstance(found, Fatal):
+            raise found.error
+        worker.pending = None
+        self._losses = 0
+        if not worker.is_open:
+            worker.is_open = True
+            return
+        chunk, worker.chunk = worker.chunk, None
+        assert chunk is not None
+        for outcome in found:
+            self._slowest = max(self._slowest, outcome.seconds)
+            yield replace(outcome, index=chunk.jobs[outcome.index])
+
+    def _lost(self, worker: _Worker, error: Exception | None) -> Iterator[Outcome[R]]:
+        """Replaces a worker that has died of `error`, or was stopped; its jobs are run again, or fail."""
+        chunk = worker.chunk
+        self._losses += 1
+        reason = "took too long" if error is None else "has died"
+        if self._losses >= len(self._workers) * (MOST_STARTS if chunk is None else MOST_LOSSES):
+            detail = reason if error is None else one_line(error)
+            raise GiveUpError(f"{self._losses} workers were lost one after the other ({detail}): {REMEDY}")
+        self._workers[self._workers.index(worker)] = new_worker()
+        if chunk is None:
+            self._note(f"a worker {reason} before it took a job: another one is started")
+            return
+        chunk = replace(chunk, deaths=chunk.deaths + (error is not None), timeouts=chunk.timeouts + (error is None))
+        if len(chunk.jobs) == 1 and (chunk.deaths >= MOST_DEATHS or chunk.timeouts >= MOST_TIMEOUTS):
+            text = f"took too long, {chunk.timeouts} times" if error is None else f"{chunk.deaths} workers died of it"
+            yield Outcome(chunk.jobs[0], None, 0.0, text)
+            return
+        self._note(f"a worker {reason}: {len(chunk.jobs)} evaluations are run again on another one")
+        self._again += chunk.alone()

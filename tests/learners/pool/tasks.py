@@ -1,0 +1,78 @@
+"""Tasks for pools: sums, and jobs that go wrong in every way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from storage.errors import GiveUpError
+
+FOREVER_SECONDS = 3600.0
+
+
+class Trouble(Enum):
+    """What a job may do in place of its work."""
+
+    RAISE = "raise"
+    RAISE_ONCE = "raise once"  # in each process
+    END_STUDY = "end study"
+    DIE = "die"
+    DIE_ONCE = "die once"
+    HANG = "hang"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A number to be squared."""
+
+    number: int
+    trouble: Trouble | None = None
+
+
+@dataclass(frozen=True)
+class Squares:
+    """Squares numbers. `folder` remembers over the deaths of workers what was tried."""
+
+    folder: Path
+    fails_to_open: bool = False
+
+    def open(self) -> SquareRunner:
+        """See `Task.open`."""
+        if self.fails_to_open:
+            raise RuntimeError("the task does not open here")
+        return SquareRunner(self.folder)
+
+
+class SquareRunner:
+    """See `Runner`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._raised: set[int] = set()
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[int]:
+        """The square of each job's number."""
+        for job in jobs:
+            self._trouble(job)
+            yield job.number**2
+
+    def _trouble(self, job: Job) -> None:
+        if job.trouble is Trouble.RAISE:
+            raise ValueError(f"no square of {job.number}\nand a second line")
+        if job.trouble is Trouble.RAISE_ONCE and job.number not in self._raised:
+            self._raised.add(job.number)
+            raise ValueError("only once")
+        if job.trouble is Trouble.END_STUDY:
+            raise GiveUpError("the library is damaged: delete it")
+        if job.trouble is Trouble.HANG:
+            time.sleep(FOREVER_SECONDS)
+        tried = self._folder / str(job.number)
+        if job.trouble is Trouble.DIE or (job.trouble is Trouble.DIE_ONCE and not tried.exists()):
+            with tried.open("a") as file:
+                file.write("x")
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,148 @@
+"""Ray as we start it: seen and heard by nobody else, and gone with us."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.slimfront.material import ROOT
+
+GONE_SECONDS = 60.0
+SCRIPT = """
+    import os, resource, signal, sys, time
+    from pathlib import Path
+    from learners.pool.ray_pool import RayPool
+    from tests.learners.pool.tasks import Job, Squares
+
+    if len(sys.argv) > 2:
+        resource.setrlimit(resource.RLIMIT_NOFILE, 2 * (int(sys.argv[2]),))
+    before = {"SIGTERM": signal.getsignal(signal.SIGTERM), "hook": sys.excepthook}
+    with RayPool(1) as pool:
+        results = [item.result for item in pool.run(Squares(Path(sys.argv[1])), [Job(3)], print)]
+        assert before == {"SIGTERM": signal.getsignal(signal.SIGTERM), "hook": sys.excepthook}
+        print(*results, flush=True)
+        sys.stdin.readline()
+    assert "RAY_AUTH_TOKEN" not in os.environ
+    print("closed", flush=True)
+"""
+
+
+def begin(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A process that has used a pool of one worker and waits."""
+    environment = {**os.environ, "HOME": str(folder), "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(SCRIPT), str(folder), *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def ours(folder: Path) -> dict[int, str]:
+    """Processes whose environment names `folder`, by number."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            environment, command = (path / "environ").read_bytes(), (path / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if f"TMPDIR={folder}\0".encode() in environment and command:
+            found[int(path.name)] = command.replace(b"\0", b" ").decode(errors="replace")
+    return found
+
+
+def wait_until_gone(folder: Path) -> dict[int, str]:
+    """The processes that are still there after a while."""
+    deadline = time.monotonic() + GONE_SECONDS
+    while (left := ours(folder)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return left
+
+
+def listening(numbers: set[int]) -> set[str]:
+    """Addresses, as in /proc/net, on which processes listen for connections."""
+    sockets = set()
+    for number in numbers:
+        for link in Path(f"/proc/{number}/fd").glob("*"):
+            try:
+                sockets.add(os.readlink(link))
+            except OSError:
+                continue
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            parts = line.split()
+            if parts[3] == "0A" and f"socket:[{parts[9]}]" in sockets:
+                found.add(parts[1].split(":")[0])
+    return found
+
+
+LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A short path: sockets of Ray lie below it."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+def test_it_listens_on_loopback_alone_says_nothing_and_leaves_nothing(folder: Path) -> None:
+    with begin(folder) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "9\n"
+        running = ours(folder)
+        assert len(running) > 2  # the daemons, too
+        addresses = listening(set(running))
+        assert addresses
+        assert addresses <= LOOPBACK
+        daemons = [number for number, command in running.items() if "gcs_server" in command or "raylet" in command]
+        assert len(daemons) >= 2
+        for number in daemons:
+            environment = Path(f"/proc/{number}/environ").read_bytes()
+            assert b"RAY_AUTH_MODE=token" in environment
+        # Ray keeps a process of that name for its own bookkeeping; without a dashboard it serves nobody.
+        dashboards = [number for number, command in running.items() if "dashboard/dashboard.py" in command]
+        assert listening({number for number in dashboards if "raylet" not in running[number].split()[0]}) == set()
+        out, _ = process.communicate("\n", timeout=60)
+    assert process.returncode == 0
+    assert out == "closed\n"
+    assert wait_until_gone(folder) == {}
+    assert [path for path in folder.iterdir() if path.name.startswith((".ray", "slimfront-"))] == []
+
+
+def test_it_is_gone_when_we_are_killed_and_its_files_are_by_the_next(folder: Path) -> None:
+    with begin(folder) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "9\n"
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert wait_until_gone(folder) == {}
+    with begin(folder) as process:
+        out, _ = process.communicate("\n", timeout=60)
+    assert out == "9\nclosed\n"
+    assert list(folder.glob("slimfront-*")) == []
+
+
+def test_ray_that_cannot_start_says_why_and_offers_inline(folder: Path) -> None:
+    files_open = "24"  # at most
+    with begin(folder, files_open) as process:
+        out, _ = process.communicate("\n", timeout=120)
+    assert process.returncode != 0
+    last = out.strip().splitlines()[-1]
+    assert "GiveUpError: Ray cannot start (" in last
+    assert "--inline" in last
+    assert wait_until_gone(folder) == {}
+    assert list(folder.glob("slimfront-*")) == []

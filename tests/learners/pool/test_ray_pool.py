@@ -1,0 +1,53 @@
+"""What becomes of jobs whose worker dies or hangs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from learners.pool.ray_pool import MOST_DEATHS, RayPool
+from storage.errors import GiveUpError
+from tests.learners.pool.tasks import Job, Squares, Trouble
+
+LEAST_SECONDS = 3.0
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[RayPool]:
+    """Two workers that wait three seconds for a job."""
+    with RayPool(2, LEAST_SECONDS) as made:
+        yield made
+
+
+def test_jobs_of_a_worker_that_dies_are_run_again(pool: RayPool, tmp_path: Path) -> None:
+    jobs = [Job(number, Trouble.DIE_ONCE if number in (2, 11) else None) for number in range(16)]
+    notes: list[str] = []
+    outcomes = {item.index: item.result for item in pool.run(Squares(tmp_path), jobs, notes.append)}
+    assert outcomes == {number: number**2 for number in range(16)}
+    assert len(notes) == 2
+    assert all("has died" in note and "run again" in note for note in notes)
+
+
+def test_a_job_that_kills_every_worker_fails_alone(pool: RayPool, tmp_path: Path) -> None:
+    jobs = [Job(1), Job(2, Trouble.DIE), Job(3), Job(4)]
+    notes: list[str] = []
+    outcomes = {item.index: item for item in pool.run(Squares(tmp_path), jobs, notes.append)}
+    assert [outcomes[index].result for index in range(4)] == [1, None, 9, 16]
+    assert outcomes[1].error == f"{MOST_DEATHS} workers died of it"
+    assert (tmp_path / "2").read_text() == MOST_DEATHS * "x"
+
+
+def test_a_job_that_hangs_is_stopped_and_fails_alone(pool: RayPool, tmp_path: Path) -> None:
+    notes: list[str] = []
+    jobs = [Job(1), Job(2, Trouble.HANG), Job(3)]
+    outcomes = {item.index: item for item in pool.run(Squares(tmp_path), jobs, notes.append)}
+    assert [outcomes[index].result for index in range(3)] == [1, None, 9]
+    assert outcomes[1].error == "took too long, 2 times"
+    assert len(notes) == 1
+
+
+def test_a_task_that_no_worker_can_open_ends_the_run(pool: RayPool, tmp_path: Path) -> None:
+    with pytest.raises(GiveUpError, match=r"the task does not open here.*--inline"):
+        list(pool.run(Squares(tmp_path, fails_to_open=True), [Job(1)], lambda _: None))

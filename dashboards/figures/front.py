@@ -1,0 +1,312 @@
+"""Accuracy against one cost: front, baselines, everything else that was scored, target, knee."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import log10
+from types import MappingProxyType
+
+import plotly.graph_objects as go
+
+from dashboards.figures.theme import LIGHT, Palette, layout, plain
+from dashboards.scatter import Costs, Marked, Other, ScatterView, log_points
+from dashboards.summary import PlanSummary
+from dashboards.units import count, milliseconds, size
+from objectives.hypervolume import ACCURACY_SPAN_POINTS
+from objectives.knee import knee
+from objectives.pareto import non_dominated
+from storage.records.measurement import Rung
+from storage.records.target import Objective
+
+HEIGHT = 460
+PADDING = 0.06  # of each axis, beyond the points that are in view
+LEAST_SPAN = 1.0  # points of accuracy in view
+ROOM_DECADES = 2.0  # of the cost, to either side, that can be panned to
+# What no figure shows: where the target's region and the line of the best end.
+LEAST_COST, MOST_COST = 1e-6, 1e18
+MOST_POINTS = 1000.0
+TITLES = MappingProxyType(
+    {
+        "size": "file size (bytes, logarithmic)",
+        "latency": "latency of one call (ms, logarithmic)",
+        "macs": "MACs of one sample (logarithmic)",
+    }
+)
+NARROW_MODE = "markers"  # of baselines on a narrow screen, where names would cover the points
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What is in view at first: log10 of the costs, points of accuracy."""
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+
+
+def shown_costs(view: ScatterView) -> tuple[Objective, ...]:
+    """The costs that anything is known of, in the order in which pages offer them."""
+    every: tuple[Objective, ...] = ("size", "latency", "macs")
+    points = (*view.front, *view.baselines)
+    return tuple(cost for cost in every if any(_cost(item.costs, cost) is not None for item in points))
+
+
+def front_figure(view: ScatterView, objective: Objective, palette: Palette = LIGHT) -> go.Figure:
+    """The figure of one cost. Up is better, left is better.
+
+    The vertical axis is minus the drop against the dense model on the same images, in points, so that models scored on
+    different images have a place on it. `customdata` of a point begins with its candidate's number.
+    """
+    figure = go.Figure(layout=layout(palette, HEIGHT))
+    front = [item for item in view.front if _place(item, objective) is not None]
+    baselines = [item for item in view.baselines if _place(item, objective) is not None]
+    drawn = list({item.row.candidate: item for item in (*front, *baselines)}.values())
+    frame = _frame(view, drawn, objective)
+    figure.add_trace(_others(view.others, objective, palette, confirmed=False))
+    figure.add_trace(_others(view.others, objective, palette, confirmed=True))
+    line = _staircase(drawn, objective)
+    figure.add_trace(_line(line, objective, frame, palette))
+    figure.add_trace(_front([item for item in front if item.name is None], objective, palette))
+    figure.add_trace(_baselines(baselines, objective, palette))
+    best = [item for item in drawn if item.row.candidate == view.recommended]
+    figure.add_trace(_ring(best, objective, "recommended", "star", palette.best, 13))
+    figure.add_trace(_ring(_knee(line, objective), objective, "knee", "circle-open", palette.knee, 19))
+    figure.data = [trace for trace in figure.data if len(trace.x or ())]
+    _add_target(figure, view, objective, palette)
+    figure.update_xaxes(
+        type="log",
+        title_text=TITLES[objective],
+        range=frame.x,
+        tickformat="~s" if objective != "latency" else "~g",
+        ticksuffix="B" if objective == "size" else "",
+        minallowed=frame.x[0] - ROOM_DECADES,
+        maxallowed=frame.x[1] + ROOM_DECADES,
+    )
+    figure.update_yaxes(title_text="accuracy against dense (points)", range=frame.y, tickformat="+~g")
+    return figure
+
+
+def out_of_view(view: ScatterView, objective: Objective) -> int:
+    """How many models and candidates of the figure lie below what it shows at first."""
+    drawn = [item for item in (*view.front, *view.baselines) if _place(item, objective) is not None]
+    bottom = _frame(view, drawn, objective).y[0]
+    marked = {item.row.candidate: 0.0 - (item.row.drop or 0.0) for item in drawn}
+    others = [0.0 - item.drop for item in view.others if _cost(item.costs, objective) is not None]
+    return sum(1 for change in (*marked.values(), *others) if change < bottom)
+
+
+def _cost(costs: Costs, objective: Objective) -> float | None:
+    """A cost that has a logarithm."""
+    value = costs.of(objective)
+    return value if value is not None and value > 0 else None
+
+
+def _place(item: Marked, objective: Objective) -> tuple[float, float] | None:
+    """(cost, change of accuracy in points), where both are known."""
+    cost = _cost(item.costs, objective)
+    return None if cost is None or item.row.drop is None else (cost, round(0.0 - item.row.drop, 3))
+
+
+def _places(items: Iterable[Marked], objective: Objective) -> tuple[list[float], list[float]]:
+    places = [place for item in items if (place := _place(item, objective)) is not None]
+    return [cost for cost, _ in places], [change for _, change in places]
+
+
+def _frame(view: ScatterView, drawn: Sequence[Marked], objective: Objective) -> Frame:
+    """Around the front and the baselines that somebody may want, with the target's corner in it."""
+    wanted = [item for item in drawn if item.on_front or (item.row.drop or 0.0) <= ACCURACY_SPAN_POINTS]
+    costs, changes = _places(wanted or drawn, objective)
+    limit = view.limits.of(objective)
+    if limit is not None and limit > 0:
+        costs.append(limit)
+    if view.limits.max_drop is not None and view.limits.max_drop <= ACCURACY_SPAN_POINTS:
+        changes.append(0.0 - view.limits.max_drop)
+    if not costs or not changes:
+        return Frame((0.0, 1.0), (-LEAST_SPAN, LEAST_SPAN))
+    low, high = log10(min(costs)), log10(max(costs))
+    wide = PADDING * max(high - low, log10(2))
+    bottom, top = min(*changes, 0.0), max(*changes, 0.0)
+    tall = PADDING * max(top - bottom, LEAST_SPAN)
+    return Frame((low - wide, high + wide), (bottom - tall, top + 2 * tall))
+
+
+def _confirmed(item: Marked) -> bool:
+    return item.row.rung == Rung.CONFIRMED
+
+
+def _staircase(drawn: Sequence[Marked], objective: Objective) -> list[Marked]:
+    """Those that no other of the same images beats in accuracy and this cost, the cheapest first.
+
+    Of the confirmed ones, or of all while nothing is confirmed: accuracies of different images do not mix.
+    """
+    same = [item for item in drawn if _confirmed(item)] or list(drawn)
+    costs, changes = _places(same, objective)
+    if not costs:
+        return []
+    mask = non_dominated(log_points(costs, [0.0 - change for change in changes]))
+    kept = [(cost, item) for cost, item, good in zip(costs, same, mask, strict=True) if good]
+    return [item for _, item in sorted(kept, key=lambda pair: pair[0])]
+
+
+def _knee(line: Sequence[Marked], objective: Objective) -> list[Marked]:
+    """The knee of the line, within what somebody may want."""
+    useful = [item for item in line if (item.row.drop or 0.0) <= ACCURACY_SPAN_POINTS]
+    costs, changes = _places(useful, objective)
+    if not costs:
+        return []
+    found = knee(log_points(costs, [0.0 - change for change in changes]))
+    return [] if found is None else [useful[found]]
+
+
+def _line(line: Sequence[Marked], objective: Objective, frame: Frame, palette: Palette) -> go.Scatter:
+    """The best accuracy at or below each cost: level until the next point, then up."""
+    costs, changes = _places(line, objective)
+    if costs:
+        costs, changes = [*costs, 10 ** (frame.x[1] + ROOM_DECADES)], [*changes, changes[-1]]
+    return go.Scatter(
+        x=costs,
+        y=changes,
+        name="best at or below this cost",
+        mode="lines",
+        line={"color": palette.front, "width": 1.5, "shape": "hv"},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _front(items: Sequence[Marked], objective: Objective, palette: Palette) -> go.Scatter:
+    confirmed = all(_confirmed(item) for item in items)
+    trace = _marked(items, objective, "front" if confirmed else "front (quick scores are hollow)", palette)
+    trace.marker = {
+        "color": palette.front,
+        "size": 9,
+        "symbol": ["circle" if _confirmed(item) else "circle-open" for item in items],
+    }
+    trace.error_y.color = palette.front_bar
+    return trace
+
+
+def _baselines(items: Sequence[Marked], objective: Objective, palette: Palette) -> go.Scatter:
+    trace = _marked(items, objective, "baseline", palette)
+    trace.marker = {
+        "color": palette.baseline,
+        "size": 9,
+        "symbol": ["diamond" if _confirmed(item) else "diamond-open" for item in items],
+    }
+    trace.error_y.color = palette.baseline
+    trace.error_y.thickness = 0.8
+    trace.mode = "markers+text"
+    trace.text = [plain(item.name or "") for item in items]
+    trace.textposition = ["bottom right" if place % 2 else "top right" for place in range(len(items))]
+    trace.textfont = {"color": palette.baseline, "size": 11}
+    trace.meta = {"narrow": NARROW_MODE}
+    return trace
+
+
+def _marked(items: Sequence[Marked], objective: Objective, name: str, palette: Palette) -> go.Scatter:
+    costs, changes = _places(items, objective)
+    drops = [(item.row.drop or 0.0, item.row.drop_upper, item.drop_lower) for item in items]
+    return go.Scatter(
+        x=costs,
+        y=changes,
+        name=name,
+        mode="markers",
+        customdata=[[item.row.candidate] for item in items],
+        hovertext=[_hover(item) for item in items],
+        hovertemplate="%{hovertext}<extra></extra>",
+        error_y={
+            "type": "data",
+            # Accuracy goes up where the drop goes down.
+            "array": [0.0 if lower is None else round(drop - lower, 3) for drop, _, lower in drops],
+            "arrayminus": [0.0 if upper is None else round(upper - drop, 3) for drop, upper, _ in drops],
+            "symmetric": False,
+            "thickness": 1.2,
+            "width": 2,
+        },
+    )
+
+
+def _others(items: Sequence[Other], objective: Objective, palette: Palette, *, confirmed: bool) -> go.Scatter:
+    shown = [item for item in items if item.confirmed is confirmed and _cost(item.costs, objective) is not None]
+    plans = [item.summary for item in shown]
+    images = "confirmed, off the front" if confirmed else "quick score"
+    written = {"size": "%{x:.4s}B", "latency": "%{x:.3g} ms predicted", "macs": "%{x:.3s} MACs"}[objective]
+    return go.Scatter(
+        x=[float(f"{_cost(item.costs, objective):.5g}") for item in shown],
+        y=[round(0.0 - item.drop, 3) for item in shown],
+        name="confirmed, not on the front" if confirmed else "quick score only",
+        mode="markers",
+        marker={
+            "color": palette.confirmed if confirmed else palette.other,
+            "size": 7 if confirmed else 5,
+            "symbol": "square-open" if confirmed else "circle",
+            "opacity": 0.9 if confirmed else 0.55,
+        },
+        customdata=[
+            [item.candidate, plain(item.origin), *_short(summary)] for item, summary in zip(shown, plans, strict=True)
+        ],
+        hovertemplate=(
+            f"<b>candidate %{{customdata[0]}}</b> (%{{customdata[1]}}, {images})<br>%{{y:+.2f}} points<br>{written}<br>"
+            "%{customdata[2]} bits a weight, %{customdata[3]} % of the weights<extra></extra>"
+        ),
+    )
+
+
+def _short(summary: PlanSummary | None) -> list[float | str]:
+    return ["?", "?"] if summary is None else [round(summary.mean_bits, 1), round(100 * summary.weights_left)]
+
+
+def _ring(
+    items: Sequence[Marked], objective: Objective, name: str, symbol: str, colour: str, pixels: int
+) -> go.Scatter:
+    """A mark over a point. It has the point's own data, since it takes its clicks."""
+    costs, changes = _places(items, objective)
+    return go.Scatter(
+        x=costs,
+        y=changes,
+        name=name,
+        mode="markers",
+        marker={"color": colour, "size": pixels, "symbol": symbol, "line": {"color": colour, "width": 2}},
+        customdata=[[item.row.candidate] for item in items],
+        hovertext=[f"{_hover(item)}<br><i>{name}</i>" for item in items],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+
+
+def _hover(item: Marked) -> str:
+    row = item.row
+    label = f" {plain(item.name)}" if item.name is not None else f" ({plain(item.origin)})"
+    lines = [f"<b>candidate {row.candidate}</b>{label}"]
+    lines.append(f"accuracy {row.accuracy:.2f} % on {row.images:,} {row.rung} images")
+    if row.drop is not None:
+        bounds = "" if row.drop_upper is None else f" (at most {row.drop_upper:.2f} with 95 % confidence)"
+        lines.append(f"drop {row.drop:.2f} points{bounds}")
+    lines.append(f"{size(row.size_bytes)}{'' if _confirmed(item) else ' predicted'}, {row.size_ratio:.1f}x smaller")
+    if item.costs.latency_ms is not None:
+        faster = row.speedup if item.latency_measured else row.predicted_speedup
+        how = "measured" if item.latency_measured else "predicted"
+        lines.append(f"{milliseconds(item.costs.latency_ms)}, {faster or 1.0:.2f}x the dense speed ({how})")
+    lines.append(f"{count(row.macs)} MACs, {row.macs_ratio:.1f}x fewer")
+    if item.summary is not None:
+        bits, left = item.summary.mean_bits, 100 * item.summary.weights_left
+        lines.append(f"{bits:.1f} bits a weight, {left:.0f} % of the weights")
+    return "<br>".join(lines)
+
+
+def _add_target(figure: go.Figure, view: ScatterView, objective: Objective, palette: Palette) -> None:
+    """The region that meets this cost's limit and the allowed drop; nothing where the target has neither."""
+    limit, allowed = view.limits.of(objective), view.limits.max_drop
+    if limit is None and allowed is None:
+        return
+    figure.add_shape(
+        type="rect",
+        x0=LEAST_COST,
+        x1=MOST_COST if limit is None else limit,
+        y0=-MOST_POINTS if allowed is None else 0.0 - allowed,
+        y1=MOST_POINTS,
+        layer="below",
+        fillcolor=palette.target_area,
+        line={"color": palette.target, "width": 1.2, "dash": "dash"},
+        name="meets the target" if limit is not None else "allowed drop",
+        showlegend=True,
+    )

@@ -47,6 +47,5 @@ def plan_summaries(space: SearchSpace, plans: Sequence[Sequence[int]]) -> tuple[
         weights = weights + left
         bits = bits + left * widths.get(layer.name, original)
     total = sum(layer.weights for layer in space.layers)
-    return tuple(
-        PlanSummary(mean, share) for mean, share in zip((bits / weights).tolist(), (weights / total).tolist(), strict=True)
-    )
+    pairs = zip((bits / weights).tolist(), (weights / total).tolist(), strict=True)
+    return tuple(PlanSummary(mean, share) for mean, share in pairs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import log10
+from math import ceil, floor, log10
 from types import MappingProxyType
 
 import plotly.graph_objects as go
@@ -19,9 +19,13 @@ from objectives.pareto import non_dominated
 from storage.records.measurement import Rung
 from storage.records.target import Objective
 
-HEIGHT = 460
+HEIGHT = 500
+NARROW_HEIGHT = 560  # on a narrow screen, where the legend takes a line for each entry
 PADDING = 0.06  # of each axis, beyond the points that are in view
 LEAST_SPAN = 1.0  # points of accuracy in view
+# What is in view at first reaches down to this drop, or this many times the allowed one: most of the figure is for the
+# models that somebody takes.
+VIEW_POINTS, VIEW_LIMITS = 5.0, 3.0
 ROOM_DECADES = 2.0  # of the cost, to either side, that can be panned to
 # What no figure shows: where the target's region and the line of the best end.
 LEAST_COST, MOST_COST = 1e-6, 1e18
@@ -33,7 +37,10 @@ TITLES = MappingProxyType(
         "macs": "MACs of one sample (logarithmic)",
     }
 )
-NARROW_MODE = "markers"  # of baselines on a narrow screen, where names would cover the points
+COARSE_DIGITS, FINE_DIGITS = (1, 2, 5), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
+FINE_DECADES = 0.8  # a narrower view has finer ticks
+UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K"))
+NARROW = MappingProxyType({"mode": "markers"})  # of baselines on a narrow screen, where names would cover the points
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ def front_figure(view: ScatterView, objective: Objective, palette: Palette = LIG
     The vertical axis is minus the drop against the dense model on the same images, in points, so that models scored on
     different images have a place on it. `customdata` of a point begins with its candidate's number.
     """
-    figure = go.Figure(layout=layout(palette, HEIGHT))
+    figure = go.Figure(layout=layout(palette, HEIGHT, meta={"narrow": {"height": NARROW_HEIGHT}}))
     front = [item for item in view.front if _place(item, objective) is not None]
     baselines = [item for item in view.baselines if _place(item, objective) is not None]
     drawn = list({item.row.candidate: item for item in (*front, *baselines)}.values())
@@ -65,7 +72,7 @@ def front_figure(view: ScatterView, objective: Objective, palette: Palette = LIG
     figure.add_trace(_others(view.others, objective, palette, confirmed=False))
     figure.add_trace(_others(view.others, objective, palette, confirmed=True))
     line = _staircase(drawn, objective)
-    figure.add_trace(_line(line, objective, frame, palette))
+    figure.add_trace(_line(line, objective, _most(view, drawn, objective), palette))
     figure.add_trace(_front([item for item in front if item.name is None], objective, palette))
     figure.add_trace(_baselines(baselines, objective, palette))
     best = [item for item in drawn if item.row.candidate == view.recommended]
@@ -73,17 +80,32 @@ def front_figure(view: ScatterView, objective: Objective, palette: Palette = LIG
     figure.add_trace(_ring(_knee(line, objective), objective, "knee", "circle-open", palette.knee, 19))
     figure.data = [trace for trace in figure.data if len(trace.x or ())]
     _add_target(figure, view, objective, palette)
+    ticks = _ticks(frame.x)
     figure.update_xaxes(
         type="log",
         title_text=TITLES[objective],
         range=frame.x,
-        tickformat="~s" if objective != "latency" else "~g",
-        ticksuffix="B" if objective == "size" else "",
+        tickvals=ticks,
+        ticktext=[_tick(value, objective) for value in ticks],
         minallowed=frame.x[0] - ROOM_DECADES,
         maxallowed=frame.x[1] + ROOM_DECADES,
     )
-    figure.update_yaxes(title_text="accuracy against dense (points)", range=frame.y, tickformat="+~g")
+    figure.update_yaxes(title_text="accuracy against dense (points)", range=frame.y, tickformat="~g")
     return figure
+
+
+def _ticks(frame: tuple[float, float]) -> list[float]:
+    """Round costs over all that can be panned to, close enough that several are in view."""
+    digits = FINE_DIGITS if frame[1] - frame[0] < FINE_DECADES else COARSE_DIGITS
+    decades = range(floor(frame[0] - ROOM_DECADES), ceil(frame[1] + ROOM_DECADES))
+    return [float(f"{digit}e{decade}") for decade in decades for digit in digits]
+
+
+def _tick(value: float, objective: Objective) -> str:
+    if objective == "latency":
+        return f"{value:g}"
+    scale, unit = next((item for item in UNITS if value >= item[0]), (1.0, ""))
+    return f"{value / scale:g} {unit}{'B' if objective == 'size' else ''}"
 
 
 def out_of_view(view: ScatterView, objective: Objective) -> int:
@@ -113,13 +135,14 @@ def _places(items: Iterable[Marked], objective: Objective) -> tuple[list[float],
 
 
 def _frame(view: ScatterView, drawn: Sequence[Marked], objective: Objective) -> Frame:
-    """Around the front and the baselines that somebody may want, with the target's corner in it."""
-    wanted = [item for item in drawn if item.on_front or (item.row.drop or 0.0) <= ACCURACY_SPAN_POINTS]
+    """Around the models that somebody may want, with the target's corner in it."""
+    deepest = max(VIEW_POINTS, VIEW_LIMITS * (view.limits.max_drop or 0.0))
+    wanted = [item for item in drawn if (item.row.drop or 0.0) <= deepest]
     costs, changes = _places(wanted or drawn, objective)
     limit = view.limits.of(objective)
     if limit is not None and limit > 0:
         costs.append(limit)
-    if view.limits.max_drop is not None and view.limits.max_drop <= ACCURACY_SPAN_POINTS:
+    if view.limits.max_drop is not None:
         changes.append(0.0 - view.limits.max_drop)
     if not costs or not changes:
         return Frame((0.0, 1.0), (-LEAST_SPAN, LEAST_SPAN))
@@ -158,11 +181,17 @@ def _knee(line: Sequence[Marked], objective: Objective) -> list[Marked]:
     return [] if found is None else [useful[found]]
 
 
-def _line(line: Sequence[Marked], objective: Objective, frame: Frame, palette: Palette) -> go.Scatter:
+def _most(view: ScatterView, drawn: Sequence[Marked], objective: Objective) -> float:
+    """The highest cost of all points; 0 if there are none."""
+    costs = [*(item.costs for item in drawn), *(item.costs for item in view.others)]
+    return max((cost for item in costs if (cost := _cost(item, objective)) is not None), default=0.0)
+
+
+def _line(line: Sequence[Marked], objective: Objective, most: float, palette: Palette) -> go.Scatter:
     """The best accuracy at or below each cost: level until the next point, then up."""
     costs, changes = _places(line, objective)
     if costs:
-        costs, changes = [*costs, 10 ** (frame.x[1] + ROOM_DECADES)], [*changes, changes[-1]]
+        costs, changes = [*costs, most], [*changes, changes[-1]]
     return go.Scatter(
         x=costs,
         y=changes,
@@ -176,7 +205,7 @@ def _line(line: Sequence[Marked], objective: Objective, frame: Frame, palette: P
 
 def _front(items: Sequence[Marked], objective: Objective, palette: Palette) -> go.Scatter:
     confirmed = all(_confirmed(item) for item in items)
-    trace = _marked(items, objective, "front" if confirmed else "front (quick scores are hollow)", palette)
+    trace = _marked(items, objective, "front" if confirmed else "front (quick scores are hollow)")
     trace.marker = {
         "color": palette.front,
         "size": 9,
@@ -187,7 +216,7 @@ def _front(items: Sequence[Marked], objective: Objective, palette: Palette) -> g
 
 
 def _baselines(items: Sequence[Marked], objective: Objective, palette: Palette) -> go.Scatter:
-    trace = _marked(items, objective, "baseline", palette)
+    trace = _marked(items, objective, "baseline")
     trace.marker = {
         "color": palette.baseline,
         "size": 9,
@@ -199,11 +228,11 @@ def _baselines(items: Sequence[Marked], objective: Objective, palette: Palette) 
     trace.text = [plain(item.name or "") for item in items]
     trace.textposition = ["bottom right" if place % 2 else "top right" for place in range(len(items))]
     trace.textfont = {"color": palette.baseline, "size": 11}
-    trace.meta = {"narrow": NARROW_MODE}
+    trace.meta = {"narrow": dict(NARROW)}
     return trace
 
 
-def _marked(items: Sequence[Marked], objective: Objective, name: str, palette: Palette) -> go.Scatter:
+def _marked(items: Sequence[Marked], objective: Objective, name: str) -> go.Scatter:
     costs, changes = _places(items, objective)
     drops = [(item.row.drop or 0.0, item.row.drop_upper, item.drop_lower) for item in items]
     return go.Scatter(

@@ -35,7 +35,7 @@ def hypervolume_figure(view: HypervolumeView, palette: Palette = LIGHT) -> go.Fi
         )
     )
     figure.update_xaxes(title_text="candidates scored", rangemode="tozero")
-    figure.update_yaxes(title_text="hypervolume (accuracy, size)", rangemode="tozero")
+    figure.update_yaxes(title_text="hypervolume (accuracy, size)")
     return figure
 
 

@@ -8,24 +8,25 @@ from math import ceil, floor, log10
 import plotly.graph_objects as go
 
 from dashboards.figures.theme import LIGHT, Palette, layout, plain
-from dashboards.sensitivity import LevelSensitivity, SensitivityView, SiteSensitivity
+from dashboards.sensitivity import LevelSensitivity, SiteSensitivity
 from dashboards.units import count, size
 from storage.records.space import CHANNEL
 
 ROW_PIXELS = 18
-FRAME_PIXELS = 110  # above and below the cells: colour bar, level names
-LEAST_HEIGHT = 200
+TOP_PIXELS, BOTTOM_PIXELS = 76, 8  # around the cells: colour bar and names of levels, a margin
+LISTED_NAMES = 3  # of a group's other layers
+MOST_DECADES = 5  # of errors that have colours of their own
 LONGEST_NAME = 22  # letters, so that names leave room for cells on a phone
 WRITTEN_SITES = 60  # up to here each cell shows its number: more text would keep the page busy for a second
 COLOURS = "Cividis"  # even and colour-blind safe; bright is a large error
 
 
-def sensitivity_figure(view: SensitivityView, learner: str, palette: Palette = LIGHT) -> go.Figure | None:
+def sensitivity_figure(every: Sequence[SiteSensitivity], learner: str, palette: Palette = LIGHT) -> go.Figure | None:
     """The sites of one learner, in order from the top; None if it has none with a level beside the original.
 
     Columns are bit-widths by name; of channel groups, whose levels differ, the first, second, ... step down.
     """
-    sites = [site for site in view.sites if site.learner == learner and len(site.levels) > 1]
+    sites = [site for site in every if site.learner == learner and len(site.levels) > 1]
     if not sites:
         return None
     columns = _columns(sites, learner)
@@ -33,7 +34,13 @@ def sensitivity_figure(view: SensitivityView, learner: str, palette: Palette = L
     errors = [level.error for row in cells for level in row if level is not None and level.error > 0]
     low, high = _decades(errors)
     written = len(sites) <= WRITTEN_SITES
-    figure = go.Figure(layout=layout(palette, max(LEAST_HEIGHT, FRAME_PIXELS + ROW_PIXELS * len(sites))))
+    figure = go.Figure(
+        layout=layout(
+            palette,
+            TOP_PIXELS + ROW_PIXELS * len(sites) + BOTTOM_PIXELS,
+            margin={"l": 8, "r": 8, "t": TOP_PIXELS, "b": BOTTOM_PIXELS},
+        )
+    )
     figure.add_trace(
         go.Heatmap(
             x=_titles(columns, learner),
@@ -44,6 +51,7 @@ def sensitivity_figure(view: SensitivityView, learner: str, palette: Palette = L
             text=[["" if level is None else _label(level, learner) for level in row] for row in cells],
             texttemplate="%{text}" if written else None,
             textfont={"size": 11},
+            meta={"narrow": {"texttemplate": ""}} if learner == CHANNEL else None,
             hovertext=[
                 ["" if level is None else _hover(site, level) for level in row]
                 for site, row in zip(sites, cells, strict=True)
@@ -60,17 +68,18 @@ def sensitivity_figure(view: SensitivityView, learner: str, palette: Palette = L
                 "len": 1,
                 "x": 0.5,
                 "y": 1,
-                "yref": "paper",
-                "yanchor": "bottom",
-                "ypad": 26,
+                "yref": "container",
+                "yanchor": "top",
+                "ypad": 0,
                 "tickvals": list(range(low, high + 1)),
                 "ticktext": [f"{10.0**power:g}" for power in range(low, high + 1)],
+                "tickangle": 0,
                 "tickfont": {"color": palette.muted},
                 "outlinewidth": 0,
             },
         )
     )
-    figure.update_xaxes(side="top", showgrid=False, type="category", fixedrange=True)
+    figure.update_xaxes(side="top", showgrid=False, type="category", fixedrange=True, tickangle=0)
     figure.update_yaxes(
         tickvals=list(range(len(sites))),
         ticktext=[plain(_short(site.site)) for site in sites],
@@ -86,7 +95,8 @@ def _columns(sites: Sequence[SiteSensitivity], learner: str) -> list[str | int]:
     if learner == CHANNEL:
         return list(range(1, max(len(site.levels) for site in sites)))
     widths = {level.level: level.bits or 0 for site in sites for level in site.levels[1:]}
-    return sorted(widths, key=lambda name: (-widths[name], name))
+    names = sorted(widths, key=lambda name: (-widths[name], name))
+    return list(names)
 
 
 def _row(site: SiteSensitivity, columns: Sequence[str | int], learner: str) -> list[LevelSensitivity | None]:
@@ -98,20 +108,20 @@ def _row(site: SiteSensitivity, columns: Sequence[str | int], learner: str) -> l
 
 def _titles(columns: Sequence[str | int], learner: str) -> list[str]:
     if learner == CHANNEL:
-        return [f"step {place}" for place in columns]
+        return [f"-{place}" for place in columns]
     return [plain(str(name)) for name in columns]
 
 
 def _decades(errors: Sequence[float]) -> tuple[int, int]:
-    """Powers of ten that hold all errors, at least one apart."""
+    """Powers of ten that hold all errors, at least one apart; what is far below the largest has one colour."""
     if not errors:
         return -1, 0
-    low = floor(log10(min(errors)))
-    return low, max(low + 1, ceil(log10(max(errors))))
+    high = ceil(log10(max(errors)))
+    return max(min(floor(log10(min(errors))), high - 1), high - MOST_DECADES), high
 
 
 def _logarithm(error: float, low: int) -> float:
-    """An error of exactly nothing has the colour of the smallest."""
+    """An error of nothing at all has the colour of the smallest."""
     return round(log10(error), 3) if error > 0 else float(low)
 
 
@@ -132,9 +142,6 @@ def _hover(site: SiteSensitivity, level: LevelSensitivity) -> str:
     lines.append(f"relative error {level.error:.2g}")
     lines.append(f"saves {size(level.saved_bytes)}, {count(level.saved_macs)} MACs")
     return "<br>".join(lines)
-
-
-LISTED_NAMES = 3
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -30,10 +30,12 @@
   function draw(element, name) {
     const figure = dark.matches ? recoloured(read(name)) : read(name);
     for (const trace of figure.data) {
-      if (narrow.matches && trace.meta && trace.meta.narrow) trace.mode = trace.meta.narrow;
+      if (narrow.matches && trace.meta && trace.meta.narrow) Object.assign(trace, trace.meta.narrow);
     }
     // A finger that moves over a figure scrolls the page.
     if (coarse.matches) figure.layout.dragmode = false;
+    if (narrow.matches && figure.layout.meta) Object.assign(figure.layout, figure.layout.meta.narrow);
+    element.style.height = figure.layout.height + "px";
     figure.layout.uirevision = name;
     const config = { responsive: true, displaylogo: false, doubleClick: "reset+autosize",
       modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"], displayModeBar: "hover" };
@@ -57,7 +59,8 @@
     }
     const below = Number(tab.dataset.below);
     byId("below").textContent = below
-      ? below + (below === 1 ? " model lies" : " models lie") + " below the view; a double click shows all." : "";
+      ? below + (below === 1 ? " model lies" : " models lie") + " below the view." : "";
+    byId("everything").hidden = !below;
     for (const note of document.querySelectorAll("[data-for]")) note.hidden = note.dataset.for !== tab.dataset.figure;
   }
 
@@ -139,6 +142,10 @@
       if (window.Plotly) drawFront(tab);
     });
   }
+  byId("everything").addEventListener("click", () => {
+    window.Plotly.relayout(byId("front-figure"), { "xaxis.autorange": true, "yaxis.autorange": true });
+    byId("everything").hidden = true;
+  });
   for (const row of document.querySelectorAll("tr[data-candidate]")) {
     row.addEventListener("click", () => {
       choose(row.dataset.candidate);

@@ -11,7 +11,7 @@ from dashboards.candidate import CandidateView, candidate_view
 from dashboards.front import FrontView, front_view
 from dashboards.hypervolume import HypervolumeView, hypervolume_view
 from dashboards.scatter import Marked, ScatterView, scatter_view
-from dashboards.sensitivity import SensitivityView, sensitivity_view
+from dashboards.sensitivity import SiteSensitivity, site_sensitivities
 from dashboards.study import StudyData
 from objectives.targets import explain
 from storage.errors import FixInputError
@@ -33,7 +33,7 @@ class ReportView:
     front: FrontView
     scatter: ScatterView
     hypervolume: HypervolumeView | None  # None before any candidate is scored
-    sensitivity: SensitivityView
+    sensitivity: tuple[SiteSensitivity, ...]
     plans: tuple[CandidateView, ...]  # of the front and the baselines
     failures: tuple[Failure, ...]
     verdict: str  # how the recommended model stands to the target
@@ -56,7 +56,7 @@ def report_view(data: StudyData, home: Home) -> ReportView:
         front=front_view(data, home),
         scatter=scatter,
         hypervolume=hypervolume_view(data),
-        sensitivity=sensitivity_view(data),
+        sensitivity=site_sensitivities(data),
         plans=tuple(candidate_view(data, number) for number in shown),
         failures=_failures(data),
         verdict=_verdict(data, scatter.front, scatter.recommended),

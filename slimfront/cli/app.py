@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 
 import slimfront
-from slimfront.cli import delete, demo, doctor, export, front, listing, measure, plan, report, run, sensitivity, show, status
+from slimfront.cli import (
+    delete,
+    demo,
+    doctor,
+    export,
+    front,
+    listing,
+    measure,
+    plan,
+    report,
+    run,
+    sensitivity,
+    show,
+    status,
+)
 
 app = typer.Typer(
     name="slimfront",

@@ -131,5 +131,5 @@ def test_the_growth_is_the_hypervolume_of_every_beginning(models: list[tuple[flo
     ("accuracy", "ratios"), [([90.0], []), ([float("nan")], [2.0]), ([90.0], [0.0]), ([[90.0]], [2.0])]
 )
 def test_the_growth_of_wrong_columns_is_refused(accuracy: list[float], ratios: list[float]) -> None:
-    with pytest.raises(ValueError, match="length|finite|above 0|shape"):
+    with pytest.raises(ValueError, match=r"length|finite|above 0|shape"):
         normalised_so_far(accuracy, 90.0, ratios)

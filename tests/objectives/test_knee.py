@@ -36,7 +36,7 @@ def test_two_ends_need_something_between_them(points: object) -> None:
 
 @pytest.mark.parametrize("points", [[(0, 1, 2)], [1, 2], [(0, float("nan"))], [(0, float("inf"))]])
 def test_wrong_points_are_refused(points: object) -> None:
-    with pytest.raises(ValueError, match="must|knee|holds"):
+    with pytest.raises(ValueError, match=r"must|knee|holds"):
         knee(points)  # type: ignore[arg-type]
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from dashboards.study import DENSE_NUMBER, StudyData
 from objectives.hypervolume import normalised_so_far
@@ -36,10 +35,6 @@ class HypervolumeView:
     baselines: float  # of the baselines alone
     all: Growth  # of baselines and candidates together
     samplers: tuple[SamplerGrowth, ...]  # in the order in which they first proposed
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON document."""
-        return asdict(self)
 
 
 def hypervolume_view(data: StudyData) -> HypervolumeView | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -86,10 +85,6 @@ class ScatterView:
     limits: Limits
     confirmed_images: int | None  # None while nothing is confirmed
     quick_images: int | None  # None while nothing is scored
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON document."""
-        return asdict(self)
 
 
 def scatter_view(data: StudyData, most_others: int = MOST_OTHERS) -> ScatterView:

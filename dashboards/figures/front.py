@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from math import ceil, floor, log10
+from collections.abc import Sequence
 from types import MappingProxyType
 
 import plotly.graph_objects as go
 
+from dashboards.figures.frame import ROOM_DECADES, cost_of, frame_of, place_of, places_of, round_ticks, tick_text
+from dashboards.figures.hover import hover_text, is_confirmed
 from dashboards.figures.theme import LIGHT, Palette, layout, plain
-from dashboards.scatter import Costs, Marked, Other, ScatterView, log_points
+from dashboards.scatter import Marked, Other, ScatterView, log_points
 from dashboards.summary import PlanSummary
-from dashboards.units import count, milliseconds, size
 from objectives.hypervolume import ACCURACY_SPAN_POINTS
 from objectives.knee import knee
 from objectives.pareto import non_dominated
-from storage.records.measurement import Rung
 from storage.records.target import Objective
 
 HEIGHT = 500
 NARROW_HEIGHT = 560  # on a narrow screen, where the legend takes a line for each entry
-PADDING = 0.06  # of each axis, beyond the points that are in view
-LEAST_SPAN = 1.0  # points of accuracy in view
-# What is in view at first reaches down to this drop, or this many times the allowed one: most of the figure is for the
-# models that somebody takes.
-VIEW_POINTS, VIEW_LIMITS = 5.0, 3.0
-ROOM_DECADES = 2.0  # of the cost, to either side, that can be panned to
 # What no figure shows: where the target's region and the line of the best end.
 LEAST_COST, MOST_COST = 1e-6, 1e18
 MOST_POINTS = 1000.0
@@ -37,25 +29,14 @@ TITLES = MappingProxyType(
         "macs": "MACs of one sample (logarithmic)",
     }
 )
-COARSE_DIGITS, FINE_DIGITS = (1, 2, 5), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
-FINE_DECADES = 0.8  # a narrower view has finer ticks
-UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K"))
 NARROW = MappingProxyType({"mode": "markers"})  # of baselines on a narrow screen, where names would cover the points
-
-
-@dataclass(frozen=True)
-class Frame:
-    """What is in view at first: log10 of the costs, points of accuracy."""
-
-    x: tuple[float, float]
-    y: tuple[float, float]
 
 
 def shown_costs(view: ScatterView) -> tuple[Objective, ...]:
     """The costs that anything is known of, in the order in which pages offer them."""
     every: tuple[Objective, ...] = ("size", "latency", "macs")
     points = (*view.front, *view.baselines)
-    return tuple(cost for cost in every if any(_cost(item.costs, cost) is not None for item in points))
+    return tuple(cost for cost in every if any(cost_of(item.costs, cost) is not None for item in points))
 
 
 def front_figure(view: ScatterView, objective: Objective, palette: Palette = LIGHT) -> go.Figure:
@@ -65,10 +46,10 @@ def front_figure(view: ScatterView, objective: Objective, palette: Palette = LIG
     different images have a place on it. `customdata` of a point begins with its candidate's number.
     """
     figure = go.Figure(layout=layout(palette, HEIGHT, meta={"narrow": {"height": NARROW_HEIGHT}}))
-    front = [item for item in view.front if _place(item, objective) is not None]
-    baselines = [item for item in view.baselines if _place(item, objective) is not None]
+    front = [item for item in view.front if place_of(item, objective) is not None]
+    baselines = [item for item in view.baselines if place_of(item, objective) is not None]
     drawn = list({item.row.candidate: item for item in (*front, *baselines)}.values())
-    frame = _frame(view, drawn, objective)
+    frame = frame_of(view, drawn, objective)
     figure.add_trace(_others(view.others, objective, palette, confirmed=False))
     figure.add_trace(_others(view.others, objective, palette, confirmed=True))
     line = _staircase(drawn, objective)
@@ -80,13 +61,13 @@ def front_figure(view: ScatterView, objective: Objective, palette: Palette = LIG
     figure.add_trace(_ring(_knee(line, objective), objective, "knee", "circle-open", palette.knee, 19))
     figure.data = [trace for trace in figure.data if len(trace.x or ())]
     _add_target(figure, view, objective, palette)
-    ticks = _ticks(frame.x)
+    ticks = round_ticks(frame.x)
     figure.update_xaxes(
         type="log",
         title_text=TITLES[objective],
         range=frame.x,
         tickvals=ticks,
-        ticktext=[_tick(value, objective) for value in ticks],
+        ticktext=[tick_text(value, objective) for value in ticks],
         minallowed=frame.x[0] - ROOM_DECADES,
         maxallowed=frame.x[1] + ROOM_DECADES,
     )
@@ -94,67 +75,13 @@ def front_figure(view: ScatterView, objective: Objective, palette: Palette = LIG
     return figure
 
 
-def _ticks(frame: tuple[float, float]) -> list[float]:
-    """Round costs over all that can be panned to, close enough that several are in view."""
-    digits = FINE_DIGITS if frame[1] - frame[0] < FINE_DECADES else COARSE_DIGITS
-    decades = range(floor(frame[0] - ROOM_DECADES), ceil(frame[1] + ROOM_DECADES))
-    return [float(f"{digit}e{decade}") for decade in decades for digit in digits]
-
-
-def _tick(value: float, objective: Objective) -> str:
-    if objective == "latency":
-        return f"{value:g}"
-    scale, unit = next((item for item in UNITS if value >= item[0]), (1.0, ""))
-    return f"{value / scale:g} {unit}{'B' if objective == 'size' else ''}"
-
-
 def out_of_view(view: ScatterView, objective: Objective) -> int:
     """How many models and candidates of the figure lie below what it shows at first."""
-    drawn = [item for item in (*view.front, *view.baselines) if _place(item, objective) is not None]
-    bottom = _frame(view, drawn, objective).y[0]
+    drawn = [item for item in (*view.front, *view.baselines) if place_of(item, objective) is not None]
+    bottom = frame_of(view, drawn, objective).y[0]
     marked = {item.row.candidate: 0.0 - (item.row.drop or 0.0) for item in drawn}
-    others = [0.0 - item.drop for item in view.others if _cost(item.costs, objective) is not None]
+    others = [0.0 - item.drop for item in view.others if cost_of(item.costs, objective) is not None]
     return sum(1 for change in (*marked.values(), *others) if change < bottom)
-
-
-def _cost(costs: Costs, objective: Objective) -> float | None:
-    """A cost that has a logarithm."""
-    value = costs.of(objective)
-    return value if value is not None and value > 0 else None
-
-
-def _place(item: Marked, objective: Objective) -> tuple[float, float] | None:
-    """(cost, change of accuracy in points), where both are known."""
-    cost = _cost(item.costs, objective)
-    return None if cost is None or item.row.drop is None else (cost, round(0.0 - item.row.drop, 3))
-
-
-def _places(items: Iterable[Marked], objective: Objective) -> tuple[list[float], list[float]]:
-    places = [place for item in items if (place := _place(item, objective)) is not None]
-    return [cost for cost, _ in places], [change for _, change in places]
-
-
-def _frame(view: ScatterView, drawn: Sequence[Marked], objective: Objective) -> Frame:
-    """Around the models that somebody may want, with the target's corner in it."""
-    deepest = max(VIEW_POINTS, VIEW_LIMITS * (view.limits.max_drop or 0.0))
-    wanted = [item for item in drawn if (item.row.drop or 0.0) <= deepest]
-    costs, changes = _places(wanted or drawn, objective)
-    limit = view.limits.of(objective)
-    if limit is not None and limit > 0:
-        costs.append(limit)
-    if view.limits.max_drop is not None:
-        changes.append(0.0 - view.limits.max_drop)
-    if not costs or not changes:
-        return Frame((0.0, 1.0), (-LEAST_SPAN, LEAST_SPAN))
-    low, high = log10(min(costs)), log10(max(costs))
-    wide = PADDING * max(high - low, log10(2))
-    bottom, top = min(*changes, 0.0), max(*changes, 0.0)
-    tall = PADDING * max(top - bottom, LEAST_SPAN)
-    return Frame((low - wide, high + wide), (bottom - tall, top + 2 * tall))
-
-
-def _confirmed(item: Marked) -> bool:
-    return item.row.rung == Rung.CONFIRMED
 
 
 def _staircase(drawn: Sequence[Marked], objective: Objective) -> list[Marked]:
@@ -162,8 +89,8 @@ def _staircase(drawn: Sequence[Marked], objective: Objective) -> list[Marked]:
 
     Of the confirmed ones, or of all while nothing is confirmed: accuracies of different images do not mix.
     """
-    same = [item for item in drawn if _confirmed(item)] or list(drawn)
-    costs, changes = _places(same, objective)
+    same = [item for item in drawn if is_confirmed(item)] or list(drawn)
+    costs, changes = places_of(same, objective)
     if not costs:
         return []
     mask = non_dominated(log_points(costs, [0.0 - change for change in changes]))
@@ -174,7 +101,7 @@ def _staircase(drawn: Sequence[Marked], objective: Objective) -> list[Marked]:
 def _knee(line: Sequence[Marked], objective: Objective) -> list[Marked]:
     """The knee of the line, within what somebody may want."""
     useful = [item for item in line if (item.row.drop or 0.0) <= ACCURACY_SPAN_POINTS]
-    costs, changes = _places(useful, objective)
+    costs, changes = places_of(useful, objective)
     if not costs:
         return []
     found = knee(log_points(costs, [0.0 - change for change in changes]))
@@ -184,12 +111,12 @@ def _knee(line: Sequence[Marked], objective: Objective) -> list[Marked]:
 def _most(view: ScatterView, drawn: Sequence[Marked], objective: Objective) -> float:
     """The highest cost of all points; 0 if there are none."""
     costs = [*(item.costs for item in drawn), *(item.costs for item in view.others)]
-    return max((cost for item in costs if (cost := _cost(item, objective)) is not None), default=0.0)
+    return max((cost for item in costs if (cost := cost_of(item, objective)) is not None), default=0.0)
 
 
 def _line(line: Sequence[Marked], objective: Objective, most: float, palette: Palette) -> go.Scatter:
     """The best accuracy at or below each cost: level until the next point, then up."""
-    costs, changes = _places(line, objective)
+    costs, changes = places_of(line, objective)
     if costs:
         costs, changes = [*costs, most], [*changes, changes[-1]]
     return go.Scatter(
@@ -204,12 +131,12 @@ def _line(line: Sequence[Marked], objective: Objective, most: float, palette: Pa
 
 
 def _front(items: Sequence[Marked], objective: Objective, palette: Palette) -> go.Scatter:
-    confirmed = all(_confirmed(item) for item in items)
+    confirmed = all(is_confirmed(item) for item in items)
     trace = _marked(items, objective, "front" if confirmed else "front (quick scores are hollow)")
     trace.marker = {
         "color": palette.front,
         "size": 9,
-        "symbol": ["circle" if _confirmed(item) else "circle-open" for item in items],
+        "symbol": ["circle" if is_confirmed(item) else "circle-open" for item in items],
     }
     trace.error_y.color = palette.front_bar
     return trace
@@ -220,7 +147,7 @@ def _baselines(items: Sequence[Marked], objective: Objective, palette: Palette) 
     trace.marker = {
         "color": palette.baseline,
         "size": 9,
-        "symbol": ["diamond" if _confirmed(item) else "diamond-open" for item in items],
+        "symbol": ["diamond" if is_confirmed(item) else "diamond-open" for item in items],
     }
     trace.error_y.color = palette.baseline
     trace.error_y.thickness = 0.8
@@ -233,7 +160,7 @@ def _baselines(items: Sequence[Marked], objective: Objective, palette: Palette) 
 
 
 def _marked(items: Sequence[Marked], objective: Objective, name: str) -> go.Scatter:
-    costs, changes = _places(items, objective)
+    costs, changes = places_of(items, objective)
     drops = [(item.row.drop or 0.0, item.row.drop_upper, item.drop_lower) for item in items]
     return go.Scatter(
         x=costs,
@@ -241,7 +168,7 @@ def _marked(items: Sequence[Marked], objective: Objective, name: str) -> go.Scat
         name=name,
         mode="markers",
         customdata=[[item.row.candidate] for item in items],
-        hovertext=[_hover(item) for item in items],
+        hovertext=[hover_text(item) for item in items],
         hovertemplate="%{hovertext}<extra></extra>",
         error_y={
             "type": "data",
@@ -256,12 +183,12 @@ def _marked(items: Sequence[Marked], objective: Objective, name: str) -> go.Scat
 
 
 def _others(items: Sequence[Other], objective: Objective, palette: Palette, *, confirmed: bool) -> go.Scatter:
-    shown = [item for item in items if item.confirmed is confirmed and _cost(item.costs, objective) is not None]
+    shown = [item for item in items if item.confirmed is confirmed and cost_of(item.costs, objective) is not None]
     plans = [item.summary for item in shown]
     images = "confirmed, off the front" if confirmed else "quick score"
     written = {"size": "%{x:.4s}B", "latency": "%{x:.3g} ms predicted", "macs": "%{x:.3s} MACs"}[objective]
     return go.Scatter(
-        x=[float(f"{_cost(item.costs, objective):.5g}") for item in shown],
+        x=[float(f"{cost_of(item.costs, objective):.5g}") for item in shown],
         y=[round(0.0 - item.drop, 3) for item in shown],
         name="confirmed, not on the front" if confirmed else "quick score only",
         mode="markers",
@@ -289,7 +216,7 @@ def _ring(
     items: Sequence[Marked], objective: Objective, name: str, symbol: str, colour: str, pixels: int
 ) -> go.Scatter:
     """A mark over a point. It has the point's own data, since it takes its clicks."""
-    costs, changes = _places(items, objective)
+    costs, changes = places_of(items, objective)
     return go.Scatter(
         x=costs,
         y=changes,
@@ -297,29 +224,9 @@ def _ring(
         mode="markers",
         marker={"color": colour, "size": pixels, "symbol": symbol, "line": {"color": colour, "width": 2}},
         customdata=[[item.row.candidate] for item in items],
-        hovertext=[f"{_hover(item)}<br><i>{name}</i>" for item in items],
+        hovertext=[f"{hover_text(item)}<br><i>{name}</i>" for item in items],
         hovertemplate="%{hovertext}<extra></extra>",
     )
-
-
-def _hover(item: Marked) -> str:
-    row = item.row
-    label = f" {plain(item.name)}" if item.name is not None else f" ({plain(item.origin)})"
-    lines = [f"<b>candidate {row.candidate}</b>{label}"]
-    lines.append(f"accuracy {row.accuracy:.2f} % on {row.images:,} {row.rung} images")
-    if row.drop is not None:
-        bounds = "" if row.drop_upper is None else f" (at most {row.drop_upper:.2f} with 95 % confidence)"
-        lines.append(f"drop {row.drop:.2f} points{bounds}")
-    lines.append(f"{size(row.size_bytes)}{'' if _confirmed(item) else ' predicted'}, {row.size_ratio:.1f}x smaller")
-    if item.costs.latency_ms is not None:
-        faster = row.speedup if item.latency_measured else row.predicted_speedup
-        how = "measured" if item.latency_measured else "predicted"
-        lines.append(f"{milliseconds(item.costs.latency_ms)}, {faster or 1.0:.2f}x the dense speed ({how})")
-    lines.append(f"{count(row.macs)} MACs, {row.macs_ratio:.1f}x fewer")
-    if item.summary is not None:
-        bits, left = item.summary.mean_bits, 100 * item.summary.weights_left
-        lines.append(f"{bits:.1f} bits a weight, {left:.0f} % of the weights")
-    return "<br>".join(lines)
 
 
 def _add_target(figure: go.Figure, view: ScatterView, objective: Objective, palette: Palette) -> None:

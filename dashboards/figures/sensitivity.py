@@ -16,6 +16,7 @@ ROW_PIXELS = 18
 TOP_PIXELS, BOTTOM_PIXELS = 76, 8  # around the cells: colour bar and names of levels, a margin
 LISTED_NAMES = 3  # of a group's other layers
 MOST_DECADES = 5  # of errors that have colours of their own
+NAME_PIXELS, LETTER_PIXELS = 16, 7  # of a name: beside it, and a letter of it
 LONGEST_NAME = 22  # letters, so that names leave room for cells on a phone
 WRITTEN_SITES = 60  # up to here each cell shows its number: more text would keep the page busy for a second
 COLOURS = "Cividis"  # even and colour-blind safe; bright is a large error
@@ -34,11 +35,12 @@ def sensitivity_figure(every: Sequence[SiteSensitivity], learner: str, palette: 
     errors = [level.error for row in cells for level in row if level is not None and level.error > 0]
     low, high = _decades(errors)
     written = len(sites) <= WRITTEN_SITES
+    names = [_short(site.site) for site in sites]
     figure = go.Figure(
         layout=layout(
             palette,
             TOP_PIXELS + ROW_PIXELS * len(sites) + BOTTOM_PIXELS,
-            margin={"l": 8, "r": 8, "t": TOP_PIXELS, "b": BOTTOM_PIXELS},
+            margin={"l": _room(names), "r": 8, "t": TOP_PIXELS, "b": BOTTOM_PIXELS},
         )
     )
     figure.add_trace(
@@ -82,12 +84,18 @@ def sensitivity_figure(every: Sequence[SiteSensitivity], learner: str, palette: 
     figure.update_xaxes(side="top", showgrid=False, type="category", fixedrange=True, tickangle=0)
     figure.update_yaxes(
         tickvals=list(range(len(sites))),
-        ticktext=[plain(_short(site.site)) for site in sites],
+        ticktext=[plain(name) for name in names],
+        automargin=False,
         range=[len(sites) - 0.5, -0.5],
         showgrid=False,
         fixedrange=True,
     )
     return figure
+
+
+def _room(names: Sequence[str]) -> int:
+    """Pixels for the longest name. The browser could find out, but takes seconds to do so for hundreds of names."""
+    return NAME_PIXELS + LETTER_PIXELS * max(map(len, names))
 
 
 def _columns(sites: Sequence[SiteSensitivity], learner: str) -> list[str | int]:

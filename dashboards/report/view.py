@@ -16,6 +16,7 @@ from dashboards.study import StudyData
 from objectives.targets import explain
 from storage.errors import FixInputError
 from storage.home import Home
+from storage.records.measurement import Rung
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class ReportView:
     plans: tuple[CandidateView, ...]  # of the front and the baselines
     failures: tuple[Failure, ...]
     verdict: str  # how the recommended model stands to the target
+    exportable: bool  # whether that model has a measured file
     error: str | None  # why the study failed
     runtime: str  # on which latencies are measured
     updated: str  # when the study last changed: UTC, to the minute
@@ -60,6 +62,7 @@ def report_view(data: StudyData, home: Home) -> ReportView:
         plans=tuple(candidate_view(data, number) for number in shown),
         failures=_failures(data),
         verdict=_verdict(data, scatter.front, scatter.recommended),
+        exportable=scatter.recommended is not None and data.result(scatter.recommended, Rung.CONFIRMED) is not None,
         error=data.study.error,
         runtime=data.config.runtime.name,
         updated=datetime.fromtimestamp(data.study.updated_at, UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -207,7 +207,7 @@ def test_a_script_that_is_not_ours_does_not_run(browser: Browser, report: Path, 
 
 
 def test_a_large_study_opens_in_seconds(browser: Browser, tmp_path: Path) -> None:
-    path = written(large.searched(5000, 500), tmp_path / "large.html").path
+    path = written(large.searched(1600, 500), tmp_path / "large.html").path
     begun = time.monotonic()
     with opened(browser, path) as found:
         page = ready(found)

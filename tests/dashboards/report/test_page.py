@@ -47,7 +47,8 @@ def test_a_study_that_searches_marks_its_quick_scores(tmp_path: Path) -> None:
     assert "~91.00 %" in text
     assert "confirmation image" not in text
     assert 'data-figure="front-latency"' not in page  # nothing is known of it
-    assert "Target not met" in text
+    assert "Target not met by candidate 4, the nearest" in text
+    assert "slimfront export" not in text  # there is no file yet
 
 
 def test_a_study_of_the_baselines_alone_has_a_report(tmp_path: Path) -> None:

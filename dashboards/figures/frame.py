@@ -1,4 +1,4 @@
-"""Where models lie in the figure of one cost, and what of it is in view at first."""
+"""Where models lie in the figure of one cost, and what of it is in view."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K"))
 
 @dataclass(frozen=True)
 class Frame:
-    """What is in view at first: log10 of the costs, points of accuracy."""
+    """What is in view: log10 of the costs, points of accuracy."""
 
     x: tuple[float, float]
     y: tuple[float, float]
@@ -56,6 +56,22 @@ def frame_of(view: ScatterView, drawn: Sequence[Marked], objective: Objective) -
         costs.append(limit)
     if view.limits.max_drop is not None:
         changes.append(0.0 - view.limits.max_drop)
+    return _around(costs, changes)
+
+
+def whole_frame(view: ScatterView, drawn: Sequence[Marked], objective: Objective) -> Frame:
+    """Around everything that the figure holds."""
+    costs, changes = places_of(drawn, objective)
+    for item in view.others:
+        cost = cost_of(item.costs, objective)
+        if cost is not None:
+            costs.append(cost)
+            changes.append(0.0 - item.drop)
+    return _around(costs, changes)
+
+
+def _around(costs: Sequence[float], changes: Sequence[float]) -> Frame:
+    """With some room, and with the dense model's accuracy."""
     if not costs or not changes:
         return Frame((0.0, 1.0), (-LEAST_SPAN, LEAST_SPAN))
     low, high = log10(min(costs)), log10(max(costs))
@@ -65,11 +81,11 @@ def frame_of(view: ScatterView, drawn: Sequence[Marked], objective: Objective) -
     return Frame((low - wide, high + wide), (bottom - tall, top + 2 * tall))
 
 
-def round_ticks(frame: tuple[float, float]) -> list[float]:
-    """Round costs over all that can be panned to, close enough that several are in view."""
-    digits = FINE_DIGITS if frame[1] - frame[0] < FINE_DECADES else COARSE_DIGITS
-    decades = range(floor(frame[0] - ROOM_DECADES), ceil(frame[1] + ROOM_DECADES))
-    return [float(f"{digit}e{decade}") for decade in decades for digit in digits]
+def round_ticks(shown: tuple[float, float], whole: tuple[float, float]) -> list[float]:
+    """Round costs over all that can be panned to, close enough that several are in view: `shown` of `whole`."""
+    digits = FINE_DIGITS if shown[1] - shown[0] < FINE_DECADES else COARSE_DIGITS
+    low, high = min(shown[0], whole[0]) - ROOM_DECADES, max(shown[1], whole[1]) + ROOM_DECADES
+    return [float(f"{digit}e{decade}") for decade in range(floor(low), ceil(high)) for digit in digits]
 
 
 def tick_text(value: float, objective: Objective) -> str:

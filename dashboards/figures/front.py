@@ -7,8 +7,17 @@ from types import MappingProxyType
 
 import plotly.graph_objects as go
 
-from dashboards.figures.frame import ROOM_DECADES, cost_of, frame_of, place_of, places_of, round_ticks, tick_text
-from dashboards.figures.hover import hover_text, is_confirmed
+from dashboards.figures.frame import (
+    ROOM_DECADES,
+    cost_of,
+    frame_of,
+    place_of,
+    places_of,
+    round_ticks,
+    tick_text,
+    whole_frame,
+)
+from dashboards.figures.hover import cost_text, hover_text, is_confirmed
 from dashboards.figures.theme import LIGHT, Palette, layout, plain
 from dashboards.scatter import Marked, Other, ScatterView, log_points
 from dashboards.summary import PlanSummary
@@ -43,13 +52,16 @@ def front_figure(view: ScatterView, objective: Objective, palette: Palette = LIG
     """The figure of one cost. Up is better, left is better.
 
     The vertical axis is minus the drop against the dense model on the same images, in points, so that models scored on
-    different images have a place on it. `customdata` of a point begins with its candidate's number.
+    different images have a place on it. `customdata` of a point begins with its candidate's number. The layout's `meta`
+    holds what a page changes on a narrow screen, and the ranges that show everything: Plotly's own would count the
+    target's region, which has no end.
     """
-    figure = go.Figure(layout=layout(palette, HEIGHT, meta={"narrow": {"height": NARROW_HEIGHT}}))
     front = [item for item in view.front if place_of(item, objective) is not None]
     baselines = [item for item in view.baselines if place_of(item, objective) is not None]
     drawn = list({item.row.candidate: item for item in (*front, *baselines)}.values())
-    frame = frame_of(view, drawn, objective)
+    frame, whole = frame_of(view, drawn, objective), whole_frame(view, drawn, objective)
+    meta = {"narrow": {"height": NARROW_HEIGHT}, "everything": {"xaxis.range": whole.x, "yaxis.range": whole.y}}
+    figure = go.Figure(layout=layout(palette, HEIGHT, meta=meta))
     figure.add_trace(_others(view.others, objective, palette, confirmed=False))
     figure.add_trace(_others(view.others, objective, palette, confirmed=True))
     line = _staircase(drawn, objective)
@@ -61,15 +73,15 @@ def front_figure(view: ScatterView, objective: Objective, palette: Palette = LIG
     figure.add_trace(_ring(_knee(line, objective), objective, "knee", "circle-open", palette.knee, 19))
     figure.data = [trace for trace in figure.data if len(trace.x or ())]
     _add_target(figure, view, objective, palette)
-    ticks = round_ticks(frame.x)
+    ticks = round_ticks(frame.x, whole.x)
     figure.update_xaxes(
         type="log",
         title_text=TITLES[objective],
         range=frame.x,
         tickvals=ticks,
         ticktext=[tick_text(value, objective) for value in ticks],
-        minallowed=frame.x[0] - ROOM_DECADES,
-        maxallowed=frame.x[1] + ROOM_DECADES,
+        minallowed=min(frame.x[0], whole.x[0]) - ROOM_DECADES,
+        maxallowed=max(frame.x[1], whole.x[1]) + ROOM_DECADES,
     )
     figure.update_yaxes(title_text="accuracy against dense (points)", range=frame.y, tickformat="~g")
     return figure
@@ -184,9 +196,7 @@ def _marked(items: Sequence[Marked], objective: Objective, name: str) -> go.Scat
 
 def _others(items: Sequence[Other], objective: Objective, palette: Palette, *, confirmed: bool) -> go.Scatter:
     shown = [item for item in items if item.confirmed is confirmed and cost_of(item.costs, objective) is not None]
-    plans = [item.summary for item in shown]
     images = "confirmed, off the front" if confirmed else "quick score"
-    written = {"size": "%{x:.4s}B", "latency": "%{x:.3g} ms predicted", "macs": "%{x:.3s} MACs"}[objective]
     return go.Scatter(
         x=[float(f"{cost_of(item.costs, objective):.5g}") for item in shown],
         y=[round(0.0 - item.drop, 3) for item in shown],
@@ -199,11 +209,11 @@ def _others(items: Sequence[Other], objective: Objective, palette: Palette, *, c
             "opacity": 0.9 if confirmed else 0.55,
         },
         customdata=[
-            [item.candidate, plain(item.origin), *_short(summary)] for item, summary in zip(shown, plans, strict=True)
+            [item.candidate, plain(item.origin), *_short(item.summary), cost_text(item, objective)] for item in shown
         ],
         hovertemplate=(
-            f"<b>candidate %{{customdata[0]}}</b> (%{{customdata[1]}}, {images})<br>%{{y:+.2f}} points<br>{written}<br>"
-            "%{customdata[2]} bits a weight, %{customdata[3]} % of the weights<extra></extra>"
+            f"<b>candidate %{{customdata[0]}}</b> (%{{customdata[1]}}, {images})<br>%{{y:+.2f}} points<br>"
+            "%{customdata[4]}<br>%{customdata[2]} bits a weight, %{customdata[3]} % of the weights<extra></extra>"
         ),
     )
 

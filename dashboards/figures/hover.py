@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dashboards.figures.theme import plain
-from dashboards.scatter import Marked
+from dashboards.scatter import Marked, Other
 from dashboards.units import count, milliseconds, size
 from storage.records.measurement import Rung
+from storage.records.target import Objective
 
 
 def is_confirmed(item: Marked) -> bool:
@@ -18,7 +19,8 @@ def hover_text(item: Marked) -> str:
     row = item.row
     label = f" {plain(item.name)}" if item.name is not None else f" ({plain(item.origin)})"
     lines = [f"<b>candidate {row.candidate}</b>{label}"]
-    lines.append(f"accuracy {row.accuracy:.2f} % on {row.images:,} {row.rung} images")
+    images = "confirmation" if is_confirmed(item) else "quick"
+    lines.append(f"accuracy {row.accuracy:.2f} % on {row.images:,} {images} images")
     if row.drop is not None:
         bounds = "" if row.drop_upper is None else f" (at most {row.drop_upper:.2f} with 95 % confidence)"
         lines.append(f"drop {row.drop:.2f} points{bounds}")
@@ -32,3 +34,13 @@ def hover_text(item: Marked) -> str:
         bits, left = item.summary.mean_bits, 100 * item.summary.weights_left
         lines.append(f"{bits:.1f} bits a weight, {left:.0f} % of the weights")
     return "<br>".join(lines)
+
+
+def cost_text(item: Other, objective: Objective) -> str:
+    """The cost with its unit, and whether it is a prediction."""
+    costs = item.costs
+    if objective == "latency" and costs.latency_ms is not None:
+        return f"{milliseconds(costs.latency_ms)} predicted"
+    if objective == "macs":
+        return f"{count(costs.macs)} MACs"
+    return f"{size(costs.size_bytes)}{'' if item.confirmed else ' predicted'}"

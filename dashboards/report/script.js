@@ -1,6 +1,8 @@
 "use strict";
 (() => {
   const NARROW = 600; // pixels of width below which names of points give way
+  // Named one by one: Plotly's own selection has a button that uploads the figure.
+  const BUTTONS = ["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"];
   const byId = (id) => document.getElementById(id);
   const read = (id) => JSON.parse(byId("data-" + id).textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -37,8 +39,8 @@
     if (narrow.matches && figure.layout.meta) Object.assign(figure.layout, figure.layout.meta.narrow);
     element.style.height = figure.layout.height + "px";
     figure.layout.uirevision = name;
-    const config = { responsive: true, displaylogo: false, doubleClick: "reset+autosize",
-      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"], displayModeBar: "hover" };
+    const config = { responsive: true, displaylogo: false, doubleClick: "reset",
+      modeBarButtons: [BUTTONS], plotlyServerURL: "", displayModeBar: narrow.matches ? false : "hover" };
     return window.Plotly.react(element, figure.data, figure.layout, config);
   }
 
@@ -46,6 +48,7 @@
     const pressed = document.querySelector(".tabs [aria-pressed=true]");
     if (pressed) await drawFront(pressed);
     for (const element of document.querySelectorAll(".figure[data-figure]")) {
+      await new Promise((done) => setTimeout(done)); // what is drawn appears before the next figure is begun
       await draw(element, element.dataset.figure);
     }
   }
@@ -94,7 +97,7 @@
   function layerTable(plan) {
     const table = document.createElement("table");
     const head = table.createTHead().insertRow();
-    for (const title of ["layer", "bits", "channels kept", "size", "error"]) cell(head, title, "th");
+    for (const title of ["layer", "bits", "channels", "size", "error"]) cell(head, title, "th");
     const body = table.createTBody();
     plan.layers.forEach(([level, bits, channels, all, error, size, method], place) => {
       const row = body.insertRow();
@@ -143,7 +146,8 @@
     });
   }
   byId("everything").addEventListener("click", () => {
-    window.Plotly.relayout(byId("front-figure"), { "xaxis.autorange": true, "yaxis.autorange": true });
+    const element = byId("front-figure");
+    window.Plotly.relayout(element, element.layout.meta.everything);
     byId("everything").hidden = true;
   });
   for (const row of document.querySelectorAll("tr[data-candidate]")) {

@@ -89,6 +89,16 @@ def test_the_first_view_is_for_models_that_somebody_takes(store: StudyStore) -> 
     assert "<b>candidate 7</b>" in traces(front_figure(view(store), "size"))["front"].hovertext[2]
 
 
+def test_everything_reaches_down_to_the_worst_and_no_farther(store: StudyStore) -> None:
+    whole = front_figure(view(store), "size").layout.meta["everything"]
+    low, high = whole["yaxis.range"]
+    assert -23 < low < -20
+    assert 0 < high < 4
+    left, right = (10**power for power in whole["xaxis.range"])
+    assert 600 < left < 800
+    assert 8000 < right < 10000
+
+
 def test_costs_of_which_nothing_is_known_are_not_offered(store: StudyStore) -> None:
     assert shown_costs(view(store)) == ("size", "latency", "macs")
     quick = samples.new_store()

@@ -177,6 +177,13 @@ def test_everything_below_the_view_can_be_shown(browser: Browser, report: Path) 
         page.wait_for_function("() => document.getElementById('front-figure').layout.yaxis.range[0] < -20")
 
 
+def test_no_button_uploads_the_figure(browser: Browser, report: Path) -> None:
+    with opened(browser, report) as found:
+        buttons = ready(found).locator("#front-figure .modebar-btn")
+        titles = buttons.evaluate_all("(all) => all.map((one) => one.dataset.title)")
+        assert titles == ["Download plot as a PNG", "Zoom", "Pan", "Zoom in", "Zoom out", "Reset axes"]
+
+
 def test_a_wicked_name_is_only_a_name(browser: Browser, tmp_path: Path) -> None:
     store = samples.new_store()
     site, other = samples.SPACE.sites

@@ -167,7 +167,8 @@
     () => { document.body.dataset.ready = "true"; },
     (error) => {
       byId("trouble").hidden = false;
-      byId("trouble").textContent = "The figures cannot be drawn (" + error.message + "): open the file in a newer browser.";
+      byId("trouble").textContent =
+        "The figures cannot be drawn (" + error.message + "): open the file in a newer browser.";
     },
   );
 })();

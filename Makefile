@@ -12,7 +12,7 @@ export OMP_NUM_THREADS := 1
 demo: $(VENV)/installed
 	$(BIN)/slimfront demo
 
-test: lint
+test: lint $(VENV)/browser
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(VENV)/installed
@@ -34,3 +34,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+# Tests open reports in Chromium: the one that is there, else Debian's where root may install it, else Playwright's own.
+$(VENV)/browser: $(VENV)/installed
+	command -v chromium > $@.found \
+		|| { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
+		|| $(BIN)/playwright install chromium
+	mv $@.found $@

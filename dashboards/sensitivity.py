@@ -13,7 +13,7 @@ from dashboards.changes import Changes
 from dashboards.limits import TargetLimit, target_limits
 from dashboards.study import StudyData
 from storage.errors import FixInputError
-from storage.records.space import CHANNEL, Site
+from storage.records.space import CHANNEL, SearchSpace, Site
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,28 @@ class SensitivityView:
 
 def sensitivity_view(data: StudyData) -> SensitivityView:
     """The view of a study. FixInputError before its model is analysed."""
-    space = data.space
-    if space is None:
-        raise FixInputError(f"the model of study {data.study.name} is not analysed yet: try again in a moment")
+    space = _space(data)
     changes = Changes(space, data.latency)
-    originals = (0,) * len(space.sites)
     return SensitivityView(
-        study=data.study.name,
-        sites=tuple(_site(site, index, changes, originals) for index, site in enumerate(space.sites)),
-        targets=target_limits(data, space, changes),
+        study=data.study.name, sites=_sites(space, changes), targets=target_limits(data, space, changes)
     )
+
+
+def site_sensitivities(data: StudyData) -> tuple[SiteSensitivity, ...]:
+    """The sites of the view alone, in a moment for any model. FixInputError before the model is analysed."""
+    space = _space(data)
+    return _sites(space, Changes(space, None))
+
+
+def _space(data: StudyData) -> SearchSpace:
+    if data.space is None:
+        raise FixInputError(f"the model of study {data.study.name} is not analysed yet: try again in a moment")
+    return data.space
+
+
+def _sites(space: SearchSpace, changes: Changes) -> tuple[SiteSensitivity, ...]:
+    originals = (0,) * len(space.sites)
+    return tuple(_site(site, index, changes, originals) for index, site in enumerate(space.sites))
 
 
 def _site(site: Site, index: int, changes: Changes, originals: Sequence[int]) -> SiteSensitivity:

@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 
 import slimfront
-from slimfront.cli import delete, demo, doctor, export, front, listing, measure, plan, run, sensitivity, show, status
+from slimfront.cli import (
+    delete,
+    demo,
+    doctor,
+    export,
+    front,
+    listing,
+    measure,
+    plan,
+    report,
+    run,
+    sensitivity,
+    show,
+    status,
+)
 
 app = typer.Typer(
     name="slimfront",
@@ -28,6 +42,7 @@ app.command(rich_help_panel=RESULTS)(status.status)
 app.command(rich_help_panel=RESULTS)(front.front)
 app.command(rich_help_panel=RESULTS)(show.show)
 app.command(rich_help_panel=RESULTS)(sensitivity.sensitivity)
+app.command(rich_help_panel=RESULTS)(report.report)
 app.command(rich_help_panel=RESULTS)(measure.measure)
 app.command(rich_help_panel=RESULTS)(export.export)
 app.command(rich_help_panel=RESULTS)(delete.delete)

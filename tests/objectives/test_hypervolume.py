@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from objectives.hypervolume import hypervolume, normalised
+from objectives.hypervolume import hypervolume, normalised, normalised_so_far
 
 COORDINATES = st.integers(min_value=-1, max_value=4).map(float) | st.floats(min_value=-1, max_value=4)
 
@@ -116,3 +116,20 @@ def test_normalised_takes_the_union() -> None:
 def test_normalised_refusals(accuracy: npt.ArrayLike, ratio: npt.ArrayLike, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         normalised(accuracy, 90.0, ratio)
+
+
+@given(st.lists(st.tuples(st.floats(60, 95), st.floats(0.25, 64)), max_size=12))
+def test_the_growth_is_the_hypervolume_of_every_beginning(models: list[tuple[float, float]]) -> None:
+    accuracy, ratios = [item[0] for item in models], [item[1] for item in models]
+    found = normalised_so_far(accuracy, 90.0, ratios)
+    assert len(found) == len(models)
+    for count in range(1, len(models) + 1):
+        assert found[count - 1] == pytest.approx(normalised(accuracy[:count], 90.0, ratios[:count]), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "ratios"), [([90.0], []), ([float("nan")], [2.0]), ([90.0], [0.0]), ([[90.0]], [2.0])]
+)
+def test_the_growth_of_wrong_columns_is_refused(accuracy: list[float], ratios: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"length|finite|above 0|shape"):
+        normalised_so_far(accuracy, 90.0, ratios)

@@ -12,9 +12,9 @@ import pytest
 import slimfront
 from tests.slimfront.material import ROOT, invoke
 
-HEAVY = {"torch", "ray", "optuna", "sqlalchemy", "numpy", "scipy", "onnx", "onnxruntime", "sklearn", "PIL"}
+HEAVY = {"torch", "ray", "optuna", "sqlalchemy", "numpy", "scipy", "onnx", "onnxruntime", "sklearn", "PIL", "plotly"}
 COMMANDS = (
-    *("plan", "run", "resume", "list", "status", "front", "show", "sensitivity", "measure"),
+    *("plan", "run", "resume", "list", "status", "front", "show", "sensitivity", "report", "measure"),
     *("export", "delete", "demo", "doctor"),
 )
 READING = ("plan", "list", "status", "front", "show", "sensitivity", "measure", "doctor")

@@ -1,0 +1,1 @@
+"""Plotly figures: functions from a view to a figure, for the report and for pages alike."""

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from learners.pool import ray_reaper
 from storage.errors import GiveUpError
 
 FOLDER = "slimfront-"  # begins the names of session folders; the number of their process follows
@@ -45,6 +46,7 @@ class LocalCluster:
         self._workers = workers
         self._folder: Path | None = None
         self._before: dict[str, str | None] = {}
+        self._reaper: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         """GiveUpError, with the reason, if Ray is not installed or does not start."""
@@ -53,6 +55,7 @@ class LocalCluster:
             raise GiveUpError(f"Ray can be started by the main thread alone: {REMEDY}")
         _remove_left_folders()
         self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-", dir=_parent()))
+        self._reaper = _start_reaper(self._folder)
         self._set_environment({**ENVIRONMENT, "RAY_AUTH_TOKEN": _token()})
         try:
             with _our_handlers():
@@ -99,6 +102,9 @@ class LocalCluster:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+        if self._reaper is not None:
+            self._reaper.communicate()
+            self._reaper = None
 
     def _set_environment(self, wanted: dict[str, str]) -> None:
         self._before = {name: os.environ.get(name) for name in wanted}
@@ -109,6 +115,20 @@ class LocalCluster:
 def _token() -> str:
     """The secret of this process's clusters; one for all of them, as Ray reads it once."""
     return secrets.token_hex(32)
+
+
+def _start_reaper(folder: Path) -> subprocess.Popen[str]:
+    """Waits for our end, however it comes."""
+    reaper = subprocess.Popen(
+        [sys.executable, "-m", ray_reaper.__name__, str(folder)],
+        stdin=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    assert reaper.stdin is not None
+    reaper.stdin.write(f"{_token()}\n")
+    reaper.stdin.flush()
+    return reaper
 
 
 def _daemons(ray: Any) -> list[subprocess.Popen[bytes]]:

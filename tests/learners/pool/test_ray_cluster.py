@@ -16,7 +16,7 @@ import pytest
 
 from tests.slimfront.material import ROOT
 
-GONE_SECONDS = 60.0
+GONE_SECONDS = 20.0
 SCRIPT = """
     import os, resource, signal, sys, time
     from pathlib import Path
@@ -123,17 +123,26 @@ def test_it_listens_on_loopback_alone_says_nothing_and_leaves_nothing(folder: Pa
     assert [path for path in folder.iterdir() if path.name.startswith((".ray", "slimfront-"))] == []
 
 
-def test_it_is_gone_when_we_are_killed_and_its_files_are_by_the_next(folder: Path) -> None:
+def test_it_is_gone_when_we_are_killed(folder: Path) -> None:
     with begin(folder) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "9\n"
         process.kill()
     assert process.returncode == -signal.SIGKILL
     assert wait_until_gone(folder) == {}
+    assert list(folder.glob("slimfront-*")) == []
+
+
+def test_files_of_a_process_that_is_gone_are_removed_by_the_next(folder: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    left, own = folder / f"slimfront-{gone.pid}-abc", folder / f"slimfront-{os.getpid()}-abc"
+    left.mkdir()
+    own.mkdir()
     with begin(folder) as process:
         out, _ = process.communicate("\n", timeout=60)
     assert out == "9\nclosed\n"
-    assert list(folder.glob("slimfront-*")) == []
+    assert [path.name for path in folder.glob("slimfront-*")] == [own.name]
 
 
 def test_ray_that_cannot_start_says_why_and_offers_inline(folder: Path) -> None:

@@ -119,16 +119,12 @@ def _token() -> str:
 
 def _start_reaper(folder: Path) -> subprocess.Popen[str]:
     """Waits for our end, however it comes."""
-    reaper = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-m", ray_reaper.__name__, str(folder)],
         stdin=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
-    assert reaper.stdin is not None
-    reaper.stdin.write(f"{_token()}\n")
-    reaper.stdin.flush()
-    return reaper
 
 
 def _daemons(ray: Any) -> list[subprocess.Popen[bytes]]:

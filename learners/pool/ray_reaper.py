@@ -14,32 +14,31 @@ import sys
 import time
 from pathlib import Path
 
-LOOKS = 10  # one is not enough: what is just being started does not show its environment
+LOOKS = 10  # one is not enough: a process that is just being started has no files yet
 PAUSE_SECONDS = 0.5  # before each
 PROCESSES = Path("/proc")
 
 
-def marked(mark: str) -> list[int]:
-    """Numbers of the processes with `mark` in their environment, but for this one."""
+def writers(folder: Path) -> list[int]:
+    """Numbers of the processes that have a file below `folder` open, as all of Ray's have: their logs."""
     found = []
-    for folder in PROCESSES.glob("[0-9]*"):
+    for process in PROCESSES.glob("[0-9]*"):
         try:
-            environment = (folder / "environ").read_bytes()
+            files = [os.readlink(file) for file in (process / "fd").iterdir()]
         except OSError:  # it has ended, or is somebody else's
             continue
-        if mark.encode() in environment and int(folder.name) != os.getpid():
-            found.append(int(folder.name))
+        if any(file.startswith(f"{folder}/") for file in files):
+            found.append(int(process.name))
     return found
 
 
 def main(folder: Path) -> None:
-    """Reads a mark and waits until stdin closes."""
+    """Waits until stdin closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for everybody on the terminal
-    mark = sys.stdin.readline().strip()
     sys.stdin.read()
-    for _ in range(LOOKS if mark and folder.exists() else 0):
+    for _ in range(LOOKS if folder.exists() else 0):
         time.sleep(PAUSE_SECONDS)
-        for number in marked(mark):
+        for number in writers(folder):
             try:
                 os.kill(number, signal.SIGKILL)
             except ProcessLookupError:
@@ -48,4 +47,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]).resolve())

@@ -42,6 +42,8 @@ class StatusView:
     of: int | None  # None where the study was given minutes
     seconds: float  # of all attempts
     eta_seconds: float | None  # None where it is not known
+    failed: int  # evaluations that have failed for good
+    lost_workers: int  # that died or were stopped; what they had was run again
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document."""
@@ -59,6 +61,8 @@ def status_view(data: StudyData, home: Home) -> StatusView:
         of=data.config.search.candidates,
         seconds=data.study.seconds,
         eta_seconds=_eta(data, state),
+        failed=data.failed,
+        lost_workers=data.lost_workers,
     )
 
 

@@ -12,7 +12,7 @@ from storage.records.dense import DenseFacts
 from storage.records.latency import LatencyTable
 from storage.records.measurement import Result, Rung
 from storage.records.space import SearchSpace
-from storage.records.study import Analysis, FrontRow, Study
+from storage.records.study import WORKER_LOST, Analysis, FrontRow, Study
 from storage.records.target import Target
 from storage.store import StudyStore
 
@@ -28,6 +28,7 @@ class StudyData:
     results: Mapping[Rung, Mapping[int, Result]]  # by rung and trial number
     trials: Mapping[int, Trial]
     analysis: Analysis | None  # None until the model has been analysed
+    lost_workers: int = 0  # that died or were stopped; what they had was run again
 
     @cached_property
     def config(self) -> StudyConfig:
@@ -65,6 +66,11 @@ class StudyData:
         quick = self.results.get(Rung.QUICK, {})
         return sum(1 for number in quick if number in self.trials and self.trials[number].baseline is None)
 
+    @property
+    def failed(self) -> int:
+        """How many evaluations have failed for good, those of baselines too."""
+        return sum(1 for trial in self.trials.values() if trial.error is not None)
+
     def result(self, number: int, rung: Rung) -> Result | None:
         """What `rung` gave for a trial; None if it has not been there."""
         return self.results.get(rung, {}).get(number)
@@ -82,4 +88,5 @@ def read_study(store: StudyStore, name: str) -> StudyData:
     for item in store.results(name):
         results.setdefault(item.rung, {})[item.number] = item
     trials = {trial.number: trial for trial in store.trials(name)}
-    return StudyData(study, front, results, trials, store.analysis(name))
+    lost = sum(1 for event in store.events(name) if event.kind == WORKER_LOST)
+    return StudyData(study, front, results, trials, store.analysis(name), lost)

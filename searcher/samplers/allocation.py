@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 
 from searcher.allocation.elimination import Elimination
 from searcher.allocation.knapsack import Frontier, solve
@@ -36,6 +37,7 @@ class AllocationSampler:
     """
 
     batch = WIDE_BATCH
+    origins: Mapping[Candidate, str] = MappingProxyType({})
 
     def __init__(self, context: SamplerContext) -> None:
         space = context.space

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,6 +61,11 @@ class Sampler(Protocol):
     batch: int  # how many candidates are asked for at a time
 
     def __init__(self, context: SamplerContext) -> None: ...
+
+    @property
+    def origins(self) -> Mapping[Candidate, str]:
+        """Who has made a candidate, by the names of the table, where it was another sampler."""
+        ...
 
     def ask(self, count: int) -> Sequence[Candidate]:
         """At most `count` new candidates; fewer, or none, when there is nothing left to propose."""

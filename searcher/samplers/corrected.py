@@ -10,6 +10,7 @@ from searcher.samplers.allocation import AllocationSampler
 from searcher.samplers.base import LEARNING_BATCH, SamplerContext, Scored
 from storage.records.candidate import Candidate
 
+ALLOCATION = "allocation"  # whose plans they are until there are scores to learn from
 MOST_SCORES = 2000  # the latest, from which errors are learnt: more tell hardly more
 
 
@@ -27,6 +28,7 @@ class CorrectedSampler:
         self._owns = allocation is None  # nobody else tells it of scores
         self._space = context.space
         self._known = set(context.known)
+        self.origins: dict[Candidate, str] = {}
         self._history: list[Scored] = []
         self._is_stale = False
 
@@ -35,6 +37,8 @@ class CorrectedSampler:
         if self._is_stale:
             self._correct()
         found = self._allocation.ask(count)
+        if self._space is self._context.space:
+            self.origins.update(dict.fromkeys(found, ALLOCATION))
         self._known.update(found)
         return found
 

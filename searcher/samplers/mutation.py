@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -29,6 +30,7 @@ class MutationSampler:
 
     notes: tuple[str, ...] = ()
     batch = LEARNING_BATCH
+    origins: Mapping[Candidate, str] = MappingProxyType({})
 
     def __init__(self, context: SamplerContext) -> None:
         self._context = context

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import log2
+from types import MappingProxyType
 
 import numpy as np
 import optuna
@@ -35,6 +36,7 @@ class OptunaProposer:
 
     notes: tuple[str, ...] = ()
     batch = LEARNING_BATCH
+    origins: Mapping[Candidate, str] = MappingProxyType({})
 
     def __init__(
         self,

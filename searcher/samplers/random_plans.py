@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class RandomSampler:
 
     notes: tuple[str, ...] = ()
     batch = WIDE_BATCH
+    origins: Mapping[Candidate, str] = MappingProxyType({})
 
     def __init__(self, context: SamplerContext) -> None:
         self._context = context

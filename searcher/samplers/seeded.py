@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from searcher.samplers.allocation import AllocationSampler
 from searcher.samplers.base import LEARNING_BATCH, Sampler, Scored
 from storage.records.candidate import Candidate
 
@@ -12,16 +11,16 @@ ALLOCATED_FIRST = 48  # they cover the whole range of sizes and speeds
 
 
 class SeededSampler:
-    """Allocations first, by the additive error alone; then others take turns, which know their scores."""
+    """Samplers that take turns and all learn from everything: the first one first, by the additive error alone."""
 
     batch = LEARNING_BATCH
 
-    def __init__(self, allocation: AllocationSampler, others: Sequence[Sampler]) -> None:
-        self._allocation = allocation
-        self._others = tuple(others)
+    def __init__(self, samplers: Mapping[str, Sampler]) -> None:
+        """`samplers` by their names, allocation first."""
+        self._samplers = dict(samplers)
         # Each note once: samplers that build on each other say the same.
-        self.notes = tuple(dict.fromkeys(note for item in (allocation, *others) for note in item.notes))
-        self._seen: set[Candidate] = set()
+        self.notes = tuple(dict.fromkeys(note for item in samplers.values() for note in item.notes))
+        self.origins: dict[Candidate, str] = {}
         self._asked = 0
 
     def ask(self, count: int) -> Sequence[Candidate]:
@@ -36,22 +35,26 @@ class SeededSampler:
         return found
 
     def tell(self, scored: Sequence[Scored]) -> None:
-        """See `Sampler.tell`; all learn from everything."""
-        for sampler in (self._allocation, *self._others):
+        """See `Sampler.tell`."""
+        for sampler in self._samplers.values():
             sampler.tell(scored)
 
-    def _order(self) -> Sequence[Sampler]:
-        """Whose turn it is, and who comes next if nothing is left there."""
-        if self._asked < ALLOCATED_FIRST:
-            return (self._allocation, *self._others)
-        turn = (self._asked - ALLOCATED_FIRST) % len(self._others)
-        return (*self._others[turn:], *self._others[:turn], self._allocation)
+    def turn(self, asked: int) -> str:
+        """Whose turn it is after `asked` candidates."""
+        names = list(self._samplers)
+        return names[0] if asked < ALLOCATED_FIRST else names[1 + (asked - ALLOCATED_FIRST) % (len(names) - 1)]
 
-    def _new(self, sampler: Sampler) -> Candidate | None:
+    def _order(self) -> Sequence[str]:
+        """Whose turn it is, and who comes next if nothing is left there."""
+        turn = self.turn(self._asked)
+        return (turn, *(name for name in reversed(self._samplers) if name != turn))
+
+    def _new(self, name: str) -> Candidate | None:
         """The next candidate of a sampler that no other has proposed; None when it has none left."""
+        sampler = self._samplers[name]
         while asked := sampler.ask(1):
             (candidate,) = asked
-            if candidate not in self._seen:
-                self._seen.add(candidate)
+            if candidate not in self.origins:
+                self.origins[candidate] = sampler.origins.get(candidate, name)
                 return candidate
         return None

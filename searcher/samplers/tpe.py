@@ -26,4 +26,4 @@ class SeededTpeSampler(SeededSampler):
     """TPE that starts from allocations."""
 
     def __init__(self, context: SamplerContext) -> None:
-        super().__init__(AllocationSampler(context), (TpeSampler(context),))
+        super().__init__({"allocation": AllocationSampler(context), "tpe": TpeSampler(context)})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -25,6 +26,7 @@ class UniformSampler:
 
     notes: tuple[str, ...] = ()
     batch = WIDE_BATCH
+    origins: Mapping[Candidate, str] = MappingProxyType({})
 
     def __init__(self, context: SamplerContext) -> None:
         self._space = context.space

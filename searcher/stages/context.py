@@ -20,6 +20,7 @@ from storage.records.dense import DenseFacts
 from storage.records.latency import LatencyTable
 from storage.records.measurement import Direction, Measurement
 from storage.records.space import SearchSpace
+from storage.records.study import WORKER_LOST
 from storage.slim import InputContract
 from storage.store import StudyStore
 
@@ -85,6 +86,11 @@ class StudyContext:
     def contract(self) -> InputContract:
         """What the exported models take."""
         return input_contract(self.workload)
+
+    def worker_lost(self, text: str) -> None:
+        """Tells the user and the store of a worker that has died or was stopped."""
+        self.store.add_event(self.name, WORKER_LOST, text)
+        self.progress.event(text)
 
     def checkpoint(self, stage: str) -> None:
         """Notes in the store what the study is doing and how long it has taken."""

@@ -12,6 +12,7 @@ from learners.pool.base import Outcome
 from learners.score import QuickScore, visiting_order
 from learners.scoring import ScoreJob
 from learners.steps import find_steps
+from objectives.hypervolume import normalised_so_far
 from objectives.paired import pack_scores
 from searcher.baselines import DENSE, ORT_INT8, baseline_proposals
 from searcher.front import QUICK_OBJECTIVE, quick_front, rows
@@ -26,6 +27,7 @@ from storage.records.measurement import Direction, Measurement, Result, Rung
 STAGE = "quick"
 FIRST_BATCH = 24  # what a sampler learns from: where accuracy breaks down, the rest of the plans need not go
 COMMIT_SECONDS = 2.0  # between two commits of results: what a kill costs, and how far `minutes` is overshot
+LEAST_GROWTH = 0.001  # of the hypervolume: a hundredth of a point over the whole range of sizes
 DEFAULT_DROP = 1.0  # points, in what the progress line calls the best so far
 
 
@@ -62,7 +64,8 @@ class Search:
             if not asked:
                 context.progress.event(f"the sampler has nothing left to propose after {done} candidates")
                 break
-            proposals = [Proposal(candidate, context.config.search.sampler) for candidate in asked]
+            name = context.config.search.sampler
+            proposals = [Proposal(candidate, proposer.origins.get(candidate, name)) for candidate in asked]
             batch = context.store.add_trials(context.name, len(self._baselines) + done + 1, proposals)
             done += len(batch)
             self._score(batch)
@@ -93,9 +96,27 @@ class Search:
 
     def _finished(self, done: int) -> bool:
         search_config = self._context.config.search
-        if search_config.candidates is not None:
-            return done >= search_config.candidates
-        return self._out_of_time()
+        if search_config.candidates is not None and done >= search_config.candidates:
+            return True
+        return self._out_of_time() or self._is_stagnant(done)
+
+    def _is_stagnant(self, done: int) -> bool:
+        """Whether the last `patience` candidates have not let the hypervolume of the quick front grow."""
+        context = self._context
+        patience, first = context.config.search.patience, len(self._baselines) + 1
+        if patience is None or done <= patience:
+            return False
+        results = sorted(self._results.values(), key=lambda item: item.number)
+        ratios = [context.dense.size_bytes / item.value("size") for item in results]
+        volumes = normalised_so_far(
+            [item.value("accuracy") for item in results], self._results[1].value("accuracy"), ratios
+        )
+        before = [index for index, item in enumerate(results) if item.number < first + done - patience]
+        growth = float(volumes[-1] - volumes[before[-1]])
+        if growth >= LEAST_GROWTH:
+            return False
+        context.progress.event(f"the last {patience} of {done} candidates let the hypervolume grow by {growth:.4f}")
+        return True
 
     def _out_of_time(self) -> bool:
         minutes = self._context.config.search.minutes
@@ -121,7 +142,7 @@ class Search:
         pending: list[Result] = []
         committed = time.monotonic()
         # Closed at once when we leave: what workers are still at is of no use then.
-        with closing(self._context.pool.run(self._task, jobs, self._context.progress.event)) as outcomes:
+        with closing(self._context.pool.run(self._task, jobs, self._context.worker_lost)) as outcomes:
             for outcome in outcomes:
                 self._take(waiting[outcome.index], outcome, pending)
                 if time.monotonic() - committed >= COMMIT_SECONDS:

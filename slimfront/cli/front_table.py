@@ -99,20 +99,20 @@ def _verdict(view: FrontView, data: StudyData) -> list[Text]:
     figures = f"{scored}; bound: 95 % one-sided; {plural(view.candidates, 'candidate')}, hypervolume "
     lines.append(Text(f"{figures}{view.hypervolume:.3f}, {duration(view.seconds)}", style="dim"))
     if view.prediction is not None:
-        lines.append(Text(_prediction(view.prediction), style="dim"))
+        lines += [Text(line, style="dim") for line in _prediction(view.prediction)]
     if view.hardware is not None:
         lines.append(Text(view.hardware, style="dim"))
     return lines
 
 
-def _prediction(found: Prediction) -> str:
+def _prediction(found: Prediction) -> list[str]:
     both = f"predicted {found.predicted_speedup:.1f}x, measured {found.speedup:.1f}x for candidate {found.candidate}"
     text = f"latency: {both}; median error {found.median_error:.1f} % over {plural(found.rows, 'row')}"
     if found.check is None:
-        return text
+        return [text]
     check = found.check
-    error = f"{check.median_error:.1f} %, Spearman {check.spearman:.2f} over {plural(check.plans, 'random plan')}"
-    return f"{text}; of the table: {error}"
+    plans = plural(check.plans, "random plan")
+    return [text, f"latency table: median error {check.median_error:.1f} %, Spearman {check.spearman:.2f} over {plans}"]
 
 
 def _others(view: FrontView) -> list[BaselineRow]:

@@ -33,6 +33,10 @@ def sentence(view: StatusView, study: Study) -> str:
     text = (
         f"study {view.study} is {view.state}, rung {view.rung}: {scored} candidates scored in {duration(view.seconds)}"
     )
+    if view.failed:
+        text += f", {view.failed} failed"
+    if view.lost_workers:
+        text += f", {view.lost_workers} workers lost and replaced"
     if view.state == "running" and view.eta_seconds is not None:
         return f"{text}, about {duration(view.eta_seconds)} to go"
     if view.state == "succeeded":

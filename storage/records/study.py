@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+WORKER_LOST = "worker lost"  # kind of the event that a worker has died or was stopped
+
 
 class StudyState(StrEnum):
     """queued -> running -> (cancelling -> cancelled) | succeeded | failed; interrupted is resumable."""

@@ -10,9 +10,11 @@ from dashboards.status import StatusView, is_held, status_view
 from dashboards.studies import study_line
 from dashboards.study import read_study
 from objectives.hardware import available_cores
+from slimfront.cli.status import sentence
 from storage.files import file_lock
 from storage.home import Home
-from storage.records.study import StudyState
+from storage.records.candidate import Candidate, Proposal
+from storage.records.study import WORKER_LOST, StudyState
 from storage.store import StudyStore
 from tests.dashboards import samples
 
@@ -35,6 +37,8 @@ def test_a_study_that_waits(home: Home) -> None:
         "of": 4,
         "seconds": 0.0,
         "eta_seconds": None,
+        "failed": 0,
+        "lost_workers": 0,
     }
 
 
@@ -116,3 +120,14 @@ def test_a_line_of_the_list(home: Home) -> None:
     line = study_line(store.study("s"), home)
     assert (line.study, line.state, line.target) == ("s", "queued", {"size": "8x", "max_drop": 2.0})
     assert line.created.endswith("Z")
+
+
+def test_failures_and_lost_workers_are_counted(home: Home) -> None:
+    store = samples.new_store()
+    store.add_trials(samples.NAME, 1, [Proposal(Candidate((0, 0), samples.LIBRARY), "random")])
+    store.fail_trial(samples.NAME, 1, "ValueError: no")
+    store.add_event(samples.NAME, WORKER_LOST, "a worker has died")
+    store.add_event(samples.NAME, "other", "something else")
+    found = view(store, home)
+    assert (found.candidates, found.failed, found.lost_workers) == (0, 1, 1)
+    assert "1 failed, 1 workers lost and replaced" in sentence(found, store.study(samples.NAME))

@@ -86,6 +86,8 @@ def test_status_has_exactly_the_documented_fields(at_home: Finished) -> None:
         "of": 12,
         "seconds": at_home.front["seconds"],
         "eta_seconds": 0.0,
+        "failed": 0,
+        "lost_workers": 0,
     }
 
 
@@ -197,6 +199,7 @@ def test_the_front_compares_predicted_and_measured_speed(at_home: Finished) -> N
     assert check["plans"] >= 20
     assert -1 <= check["spearman"] <= 1
     assert 0 < check["median_error"] <= check["largest_error"]
+    line = next(line for line in invoke("front", "tiny").out.splitlines() if line.startswith("latency table: "))
     assert line.endswith(f"Spearman {check['spearman']:.2f} over {check['plans']} random plans")
 
 

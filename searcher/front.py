@@ -18,14 +18,20 @@ SPEED_STEP = 0.02
 QUICK_OBJECTIVE = "soft_accuracy"  # ranks candidates of one size better than accuracy does (design section 4)
 
 
-def quick_front(results: Sequence[Result]) -> list[Result]:
-    """The non-dominated results of rung 1 by soft accuracy, predicted size and speed, the most accurate first."""
-    return _front(results, QUICK_OBJECTIVE)
+def quick_front(results: Sequence[Result], macs: bool = False) -> list[Result]:
+    """The non-dominated results of rung 1 by soft accuracy, predicted size and speed, the most accurate first.
+
+    With `macs`, as studies whose target names them ask for, by these, too.
+    """
+    return _front(results, QUICK_OBJECTIVE, macs)
 
 
-def confirmed_front(results: Sequence[Result]) -> list[Result]:
-    """The non-dominated results of rung 2 by accuracy, file size and predicted speed-up, the most accurate first."""
-    return _front(results, "accuracy")
+def confirmed_front(results: Sequence[Result], macs: bool = False) -> list[Result]:
+    """The non-dominated results of rung 2 by accuracy, file size and predicted speed-up, the most accurate first.
+
+    `macs` as in `quick_front`.
+    """
+    return _front(results, "accuracy", macs)
 
 
 def useful(results: Sequence[Result], dense: float, max_drop: float | None) -> list[Result]:
@@ -35,39 +41,50 @@ def useful(results: Sequence[Result], dense: float, max_drop: float | None) -> l
     return [item for item in results if item.value("accuracy") >= floor] or list(results)
 
 
-def rows(front: Sequence[Result], keep: Sequence[int] = ()) -> tuple[FrontRow, ...]:
-    """The front as the store keeps it, thinned to its most rows; `keep` holds trial numbers that stay."""
+def rows(front: Sequence[Result], keep: Sequence[int] = (), macs: bool = False) -> tuple[FrontRow, ...]:
+    """The front as the store keeps it, thinned to its most rows; `keep` holds trial numbers that stay.
+
+    `macs` as in `quick_front`.
+    """
     if len(front) > FRONT_ROWS:
         objective = "accuracy" if front[0].rung is Rung.CONFIRMED else QUICK_OBJECTIVE
         places = {item.number: index for index, item in enumerate(front)}
         kept = [places[number] for number in keep if number in places]
-        front = [front[index] for index in thin(_points(front, objective), FRONT_ROWS, kept)]
+        front = [front[index] for index in thin(_points(front, objective, macs), FRONT_ROWS, kept)]
     return tuple(FrontRow(position, item.number, item.rung) for position, item in enumerate(front))
 
 
-def spread(front: Sequence[Result], count: int, keep: Sequence[int]) -> list[Result]:
-    """At most `count` results of a quick front that cover it; `keep` holds trial numbers that go first."""
+def spread(front: Sequence[Result], count: int, keep: Sequence[int], macs: bool = False) -> list[Result]:
+    """At most `count` results of a quick front that cover it; `keep` holds trial numbers that go first.
+
+    `macs` as in `quick_front`.
+    """
     if not front:
         return []
     wanted = [index for index, item in enumerate(front) if item.number in set(keep)]
-    return [front[index] for index in thin(_points(front, QUICK_OBJECTIVE), count, wanted)]
+    return [front[index] for index in thin(_points(front, QUICK_OBJECTIVE, macs), count, wanted)]
 
 
-def _front(results: Sequence[Result], objective: str) -> list[Result]:
+def _front(results: Sequence[Result], objective: str, macs: bool) -> list[Result]:
     if not results:
         return []
     ordered = sorted(results, key=lambda item: item.number)
-    mask = non_dominated(_points(ordered, objective))
+    mask = non_dominated(_points(ordered, objective, macs))
     chosen = [item for item, kept in zip(ordered, mask, strict=True) if kept]
     return sorted(chosen, key=lambda item: (-item.value(objective), item.number))
 
 
-def _points(results: Sequence[Result], objective: str) -> npt.NDArray[np.float64]:
-    """[n, 3]: the objective, minus log2 of the size, and log2 of the predicted speed-up where all have one."""
+def _points(results: Sequence[Result], objective: str, macs: bool) -> npt.NDArray[np.float64]:
+    """[n, 2 to 4]: the objective, minus log2 of the size, log2 of the predicted speed-up where all have one, and with
+    `macs` minus log2 of them."""
     speedups = [item.get("predicted_speedup") for item in results]
-    points = [(item.value(objective), -np.log2(item.value("size"))) for item in results]
     known = [item.value for item in speedups if item is not None]
-    if len(known) < len(points):
-        return np.array(points)
-    steps = np.round(np.log2(known) / SPEED_STEP) * SPEED_STEP
-    return np.column_stack([np.array(points), steps])
+    columns = [
+        np.array([item.value(objective) for item in results]),
+        -np.log2([item.value("size") for item in results]),
+    ]
+    if len(known) == len(results):
+        columns.append(np.round(np.log2(known) / SPEED_STEP) * SPEED_STEP)
+    if macs:
+        columns.append(-np.log2([max(1.0, item.value("macs")) for item in results]))
+    return np.column_stack(columns)

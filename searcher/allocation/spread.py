@@ -15,39 +15,50 @@ from searcher.allocation.reach import Reach
 # the joint front cannot be worse than that of bits alone where the sum of errors misjudges the removal of channels.
 BITS_ONLY = None
 TURNS: tuple[float | None, ...] = (0.0, 0.5, 1.0, BITS_ONLY, 0.0, 0.2, 0.8, BITS_ONLY)
+Turn = tuple[float | None, Quantity | None]  # and which speed it is
 
 
 def spread(
-    elimination: Elimination, channels: Collection[int], negligible: float, reach: Reach, bits_reach: Reach
+    elimination: Elimination,
+    channels: Collection[int],
+    negligible: float,
+    reach: Reach,
+    bits_reach: Reach,
+    wanted: Collection[str] = (),
 ) -> Iterator[tuple[int, ...]]:
     """Plans without end, repeated ones among them: any number of the first covers all sizes and speeds.
 
     `channels` are the sites that bits-only plans leave at their first level, `negligible` the error of a plan that is
     as good as dense, `reach` what is of use, and `bits_reach` that of bits-only plans: an error by lost bits and an
-    equal one by lost channels do not cost the same accuracy. None at all where no cost varies.
+    equal one by lost channels do not cost the same accuracy. None at all where no cost varies. Speed is latency, or
+    MACs where no latency is known; where the targets want MACs (`wanted` holds what they name), it is both in turn.
     """
     problem = elimination.problem
     low, high = problem.extremes()
-    speeds: tuple[Quantity, ...] = ("latency", "macs")
-    speed = next((name for name in speeds if _varies(name, low, high)), None)
+    all_speeds: tuple[Quantity, ...] = ("latency", "macs")
+    speeds = [name for name in all_speeds if _varies(name, low, high)]
+    speeds = [name for place, name in enumerate(speeds) if place == 0 or name in wanted]
     size = "size" if _varies("size", low, high) else None
-    if size is None and speed is None:
+    if size is None and not speeds:
         return
     bits = problem.with_first_level(channels)
     bits_low, bits_high = bits.extremes()
     has_bits = bool(channels) and _varies("size", bits_low, bits_high)
-    found: dict[float | None, Iterator[tuple[int, ...]]] = {}
-    turns: list[float | None] = []
-    for turn in TURNS:
-        if turn is BITS_ONLY and not has_bits:
-            continue
-        share = turn if turn is BITS_ONLY or (size and speed) else float(size is None)
-        turns.append(share)
+    found: dict[Turn, Iterator[tuple[int, ...]]] = {}
+    turns: list[Turn] = []
+    for share in TURNS:
+        if share is BITS_ONLY:
+            turns += [(BITS_ONLY, None)] if has_bits else []
+        elif size and not (share and speeds):
+            turns.append((0.0, None))
+        else:
+            turns += [(share if size else 1.0, speed) for speed in speeds]
     for place, turn in enumerate(dict.fromkeys(turns)):
-        if turn is BITS_ONLY:
+        share, speed = turn
+        if share is BITS_ONLY:
             pressure = Pressure(Elimination(bits), _direction(bits, 0.0, None), negligible, bits_reach)
         else:
-            pressure = Pressure(elimination, _direction(problem, turn, speed), negligible, reach)
+            pressure = Pressure(elimination, _direction(problem, share, speed), negligible, reach)
         found[turn] = pressure.plans(offset=place / len(set(turns)))
     while True:
         for turn in turns:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from searcher.allocation.budget import Budget
 from searcher.allocation.elimination import Elimination
@@ -24,10 +25,27 @@ class Focus:
 
 
 def focus(elimination: Elimination, budgets: Sequence[Budget]) -> Focus:
-    """The plans of `FOCUS_SHARES`, without those that no plan meets, and how near to the optimum they are."""
+    """The plans of `FOCUS_SHARES`, without those that no plan meets, and how near to the optimum they are.
+
+    Where no plan meets all budgets together, those that meet as many of them as can be met: each budget is left out in
+    turn, then each two.
+    """
     if not budgets:
         return Focus((), ())
     allocator = Allocator(elimination)
+    notes: tuple[str, ...] = ()
+    for count in range(len(budgets), 0, -1):
+        parts = [_together(elimination, allocator, chosen) for chosen in combinations(budgets, count)]
+        # That some of the budgets do not go together either tells nothing new.
+        notes += tuple(note for part in parts if part.plans or count == len(budgets) for note in part.notes)
+        if any(part.plans for part in parts):
+            plans = tuple(dict.fromkeys(plan for part in parts for plan in part.plans))
+            return Focus(plans, notes)
+    return Focus((), notes)
+
+
+def _together(elimination: Elimination, allocator: Allocator, budgets: Sequence[Budget]) -> Focus:
+    """The plans for all of `budgets` at once."""
     text = " and ".join(describe(budget) for budget in budgets)
     found: list[Allocation] = []
     for share in FOCUS_SHARES:

@@ -111,7 +111,8 @@ class AllocationSampler:
             targets += focus(Elimination(self._problem.with_first_level(channels)), context.budgets).plans
         self.notes: tuple[str, ...] = (*elimination.notes, *found.notes)
         negligible = self._problem.cost("error", self._eight)
-        return targets, spread(elimination, channels, negligible, self._reach, self._bits_reach)
+        wanted = [budget.objective for budget in context.budgets]
+        return targets, spread(elimination, channels, negligible, self._reach, self._bits_reach, wanted)
 
     def _with_knapsack(self, problem: Problem, limits: Sequence[float]) -> tuple[Plans, Iterator[Plan]]:
         """Plans for the targets, and the spread, where each cost and error depends on one site."""

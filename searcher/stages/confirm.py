@@ -66,8 +66,11 @@ class Confirmation:
         """Round one covers the front, round two looks closer where the target's boundary lies."""
         context = self._context
         searched = [item for number, item in self._quick.items() if self._trials[number].baseline is None]
-        front = quick_front(useful(searched, self._quick[1].value("accuracy"), context.config.target.max_drop))
-        first = spread(front, SPREAD_ROWS, [item.number for item in self._around_target(front)])
+        front = quick_front(
+            useful(searched, self._quick[1].value("accuracy"), context.config.target.max_drop), context.wants_macs
+        )
+        near = [item.number for item in self._around_target(front)]
+        first = spread(front, SPREAD_ROWS, near, context.wants_macs)
         baselines = [number for number, trial in self._trials.items() if trial.baseline is not None]
         round_one = [*baselines, *(item.number for item in first)]
         self._evaluate_all(round_one, TARGET_ROWS)
@@ -106,13 +109,13 @@ class Confirmation:
         self._results[number] = result
         dense, allowed = context.dense.accuracy, context.config.target.max_drop
         usable = useful(list(self._results.values()), dense, allowed)
-        front = confirmed_front(usable)
+        front = confirmed_front(usable, context.wants_macs)
         meeting = self._meeting(usable)
         if meeting and not {item.number for item in front} & set(meeting):
             # Beaten in accuracy, size and speed, but not in what the target asks for: it must not be lost.
             best = next(item for item in usable if item.number == meeting[0])
             front = sorted([*front, best], key=lambda item: (-item.value("accuracy"), item.number))
-        context.store.record(context.name, result, rows(front, meeting))
+        context.store.record(context.name, result, rows(front, meeting, context.wants_macs))
         context.checkpoint(STAGE)
         context.progress.update(STAGE, len(self._results), total, self._best())
 

@@ -73,6 +73,11 @@ class StudyContext:
         return self.dense if self.latency is None else replace(self.dense, latency_ms=self.latency.dense_ms)
 
     @property
+    def wants_macs(self) -> bool:
+        """Whether the target names MACs: only then they are an axis of the front."""
+        return any(cost.objective == "macs" for cost in self.config.target.costs)
+
+    @property
     def space(self) -> SearchSpace:
         """The search space."""
         return self.library.space

@@ -174,8 +174,10 @@ class Search:
             return
         context = self._context
         self._results.update({item.number: item for item in results})
-        front = quick_front(list(self._results.values()))
-        context.store.record_batch(context.name, sorted(results, key=lambda item: item.number), rows(front))
+        front = quick_front(list(self._results.values()), context.wants_macs)
+        context.store.record_batch(
+            context.name, sorted(results, key=lambda item: item.number), rows(front, (), context.wants_macs)
+        )
         context.checkpoint(STAGE)
         self._note = self._best(front) or self._note
         searched = sum(1 for number in self._results if number > len(self._baselines))

@@ -104,7 +104,7 @@ class SearchConfig(_Table):
     """How candidates are made and how many."""
 
     learners: tuple[Text, ...] = Field(default=("channel", "quant"), min_length=1)
-    sampler: Text = "allocation"
+    sampler: Text = "auto"
     candidates: Annotated[int, Field(strict=True, ge=1, le=MAX_CANDIDATES)] | None = None  # default: 300
     minutes: Annotated[Real, Field(gt=0)] | None = None  # in place of candidates
     patience: Count | None = None  # candidates without growth of the hypervolume after which the search ends

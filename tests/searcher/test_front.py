@@ -15,7 +15,12 @@ from storage.records.measurement import Direction, Measurement, Result, Rung
 
 
 def result(
-    number: int, accuracy: float, size: int, rung: Rung = Rung.CONFIRMED, speedup: float | None = None
+    number: int,
+    accuracy: float,
+    size: int,
+    rung: Rung = Rung.CONFIRMED,
+    speedup: float | None = None,
+    macs: float = 100.0,
 ) -> Result:
     speed = () if speedup is None else (Measurement("predicted_speedup", speedup, "x", Direction.MAXIMIZE),)
     return Result(
@@ -25,6 +30,7 @@ def result(
             Measurement("accuracy", accuracy, "%", Direction.MAXIMIZE),
             Measurement("soft_accuracy", accuracy, "%", Direction.MAXIMIZE),
             Measurement("size", size, "bytes", Direction.MINIMIZE),
+            Measurement("macs", macs, "macs", Direction.MINIMIZE),
             *speed,
         ),
     )
@@ -106,3 +112,14 @@ def test_files_far_below_the_dense_accuracy_are_of_no_use_unless_there_are_no_ot
     assert [item.number for item in useful(results, 90.0, None)] == [1]
     assert [item.number for item in useful(results, 90.0, 6.0)] == [1, 2]
     assert [item.number for item in useful(results[2:], 90.0, 1.0)] == [3]
+
+
+def test_macs_are_an_axis_where_the_target_names_them() -> None:
+    results = [result(1, 90, 100, macs=100), result(2, 89, 100, macs=50), result(3, 88, 120, macs=50)]
+    assert [item.number for item in confirmed_front(results)] == [1]
+    assert [item.number for item in confirmed_front(results, macs=True)] == [1, 2]
+    assert [item.number for item in quick_front(results, macs=True)] == [1, 2]
+    many = [result(number, 90 - number / 10, 100, macs=200 - number) for number in range(1, 60)]
+    thinned = rows(confirmed_front(many, macs=True), (), macs=True)
+    assert len(thinned) == FRONT_ROWS
+    assert {thinned[0].number, thinned[-1].number} == {1, 59}

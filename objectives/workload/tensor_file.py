@@ -19,14 +19,20 @@ _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")  # how safetensors passes on w
 
 
 def keep_tensors(folder: Path, tensors: Mapping[str, torch.Tensor], document: str) -> Path:
-    """Writes `tensors`, which are contiguous and share no memory, with a text beside them; returns the file's path.
+    """Writes `tensors`, which are contiguous, with a text beside them; returns the file's path.
 
     Errors as in `storage.content.keep_content`.
     """
 
+    seen: set[int] = set()
+    apart: dict[str, torch.Tensor] = {}  # safetensors refuses tensors that share memory
+    for name, tensor in tensors.items():
+        apart[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
+        seen.add(tensor.data_ptr())
+
     def write(path: Path) -> None:
         try:
-            safetensors.torch.save_file(dict(tensors), path, {_KEY: document})
+            safetensors.torch.save_file(apart, path, {_KEY: document})
         except safetensors.SafetensorError as error:
             number = _SYSTEM_ERROR.search(str(error))
             if number is None:

@@ -71,12 +71,12 @@ class StudyResult:
     @cached_property
     def front(self) -> Front:
         """The models that no other beats, the most accurate first."""
-        return study_rows(self.name, self._home, self._view.front)
+        return study_rows(self.name, self._home, self._view.front, self._view.baselines)
 
     @cached_property
     def baselines(self) -> Front:
         """The models that the search had to beat; one that is on the front is in both."""
-        return study_rows(self.name, self._home, self._view.baselines)
+        return study_rows(self.name, self._home, self._view.baselines, self._view.baselines)
 
     @property
     def seconds(self) -> float:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from dashboards.row import Row
-from searcher.stages.files import SLIM_FILE
 from slimfront.cli.session import opened_at
 from slimfront.progress import watching
 from slimfront.table import cells, html_table, text_table
@@ -61,6 +60,8 @@ class StudyRow(Row):
             return export_candidate(store, self.home, self.study, self.candidate, Path(directory), shown)
 
     def _file(self) -> Path:
+        from searcher.stages.files import SLIM_FILE
+
         path = ArtifactStore(self.home.artifacts).folder(self.study, str(self.candidate)) / SLIM_FILE
         if not path.exists():
             reason = "it was not confirmed yet" if self.rung != Rung.CONFIRMED else "another form of it was measured"
@@ -108,6 +109,9 @@ class Front(Sequence[StudyRow]):
         return [cells(row.label, row) for row in self._rows]
 
 
-def study_rows(study: str, home: Home, rows: Sequence[Row]) -> Front:
-    """Rows of a view as those of Python users."""
-    return Front([StudyRow(**{"name": None, **asdict(row)}, study=study, home=home) for row in rows])
+def study_rows(study: str, home: Home, rows: Sequence[Row], baselines: Sequence[BaselineRow]) -> Front:
+    """Rows of a view as those of Python users; those of the front that are baselines have their names, too."""
+    names = {row.candidate: row.name for row in baselines}
+    return Front(
+        [StudyRow(**{**asdict(row), "name": names.get(row.candidate), "study": study, "home": home}) for row in rows]
+    )

@@ -30,6 +30,7 @@ class Noted(nn.Module):
         self.drop = nn.Dropout(0.5)
         self.calls = 0
         self.seen: torch.Tensor | None = None
+        self.batches: torch.Tensor
         self.register_buffer("batches", torch.zeros(()))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -85,11 +86,11 @@ def test_the_users_module_stays_as_it_is(tmp_path: Path) -> None:
     model(torch.zeros(2, *IMAGE)).sum().backward()
     batch = images("plain", 2)
     torch.manual_seed(5)
-    states = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())  # type: ignore[index, union-attr]
+    states = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())  # type: ignore[index]
     before = snapshot(model)
     path = capture_model(tmp_path, model, IMAGE)
     assert snapshot(model) == before
-    after = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())  # type: ignore[index, union-attr]
+    after = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())  # type: ignore[index]
     assert after == states
     assert torch.equal(outputs(path, batch), model.eval()(batch))  # without dropout
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from dashboards.row import Row
+from dashboards.row import BaselineRow, Row
 from slimfront.cli.session import opened_at
 from slimfront.progress import watching
 from slimfront.table import cells, html_table, text_table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -86,16 +86,29 @@ def analyse(model: torch.nn.Module, input_shape: tuple[int, ...], keep: Sequence
 
     Raises FixInputError for a model that cannot be traced, has no ONNX form or no layer to compress.
     """
+    graph, tensors = trace(model, input_shape)
+    return analyse_graph(graph, tensors, model, input_shape, keep=keep, seed=seed)
+
+
+def analyse_graph(
+    graph: Graph,
+    tensors: dict[str, torch.Tensor],
+    original: Callable[[torch.Tensor], torch.Tensor],
+    input_shape: tuple[int, ...],
+    *,
+    keep: Sequence[str],
+    seed: int,
+) -> Analysis:
+    """`analyse` for a model that has been traced; `original` gives the outputs that must not change."""
     generator = torch.Generator().manual_seed(seed)
     sample = torch.randn(OTHER_BATCH, *input_shape, generator=generator)
-    graph, tensors = trace(model, input_shape)
     gammas = norm_gammas(graph, tensors)
     graph, tensors = fold(graph, tensors, _shapes(graph, tensors, sample[:1]))
     shapes = _shapes(graph, tensors, sample[:1])
     macs = count_macs(graph, tensors, shapes)
     graph, tensors, maps = with_index_maps(graph, tensors, shapes)
     shapes = _shapes(graph, tensors, sample[:1])
-    _check(model, graph, tensors, sample)
+    check_same(original, graph, tensors, sample)
     weights = {name for layer in maps for name in (layer.weight, layer.bias)}
     own = {name: tensor for name, tensor in tensors.items() if name not in weights}
     layers, protected = find_layers(graph, own, shapes, keep)
@@ -141,10 +154,16 @@ def _any_batch() -> Iterator[None]:
         ) from error
 
 
-def _check(model: torch.nn.Module, graph: Graph, tensors: dict[str, torch.Tensor], sample: torch.Tensor) -> None:
+def check_same(
+    original: Callable[[torch.Tensor], torch.Tensor],
+    graph: Graph,
+    tensors: dict[str, torch.Tensor],
+    sample: torch.Tensor,
+) -> None:
+    """FixInputError unless `graph` computes what `original` does, on `sample` [OTHER_BATCH, ...]."""
     program = Program(graph)
     with torch.no_grad(), _any_batch():
-        wanted, found = model(sample), program(tensors, sample)
+        wanted, found = original(sample), program(tensors, sample)
     if found.shape != wanted.shape or len(wanted) != OTHER_BATCH:
         raise FixInputError(
             f"the model turns a batch of {OTHER_BATCH} into {list(wanted.shape)}: its first axis must stay the batch"

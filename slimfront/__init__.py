@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # a deployment that only loads a model has neither torch nor the command line
     from pathlib import Path
@@ -10,8 +10,31 @@ if TYPE_CHECKING:  # a deployment that only loads a model has neither torch nor 
     import torch
 
     from objectives.runtimes.packed import PackedSession
+    from slimfront.compression import compress
+    from slimfront.result import StudyResult
+    from slimfront.studies import list_studies, load_study
 
 __version__ = "0.1.0"
+__all__ = ["StudyResult", "compress", "list_studies", "load", "load_study", "load_torch"]
+
+_LAZY = {  # imported when first used
+    "StudyResult": "slimfront.result",
+    "compress": "slimfront.compression",
+    "list_studies": "slimfront.studies",
+    "load_study": "slimfront.studies",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'slimfront' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
 
 
 def load(path: str | Path, threads: int = 1) -> PackedSession:

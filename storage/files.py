@@ -70,7 +70,7 @@ def atomic_write(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise describe_os_error(error, path) from error
     finally:
@@ -166,12 +166,12 @@ def _file_digest(path: Path) -> bytes:
 def _move_into_place(temporary: Path, path: Path) -> None:
     try:
         # mkdtemp gives 0700; a finished folder has the permissions that mkdir would have given it.
-        temporary.chmod(0o777 & ~_umask())
+        temporary.chmod(0o777 & ~umask())
         for folder, _, names in os.walk(temporary):
             for file in (Path(folder, name) for name in names):
                 if not file.is_symlink():
-                    _sync(file)
-            _sync(Path(folder))
+                    sync(file)
+            sync(Path(folder))
         if path.exists():
             # A folder cannot be renamed over a full one. Killed in between, `path` is absent: never half.
             replaced = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=f".{_REPLACED}", dir=path.parent))
@@ -184,19 +184,19 @@ def _move_into_place(temporary: Path, path: Path) -> None:
             shutil.rmtree(replaced, ignore_errors=True)
         else:
             os.replace(temporary, path)
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise describe_os_error(error, path) from error
 
 
-def _umask() -> int:
+def umask() -> int:
     """The process's file mode mask, which can only be read by setting it; harmless, as it is set back at once."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Flush a file or a folder to the disk; a rename is durable only when its folder is."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

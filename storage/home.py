@@ -21,7 +21,7 @@ SCOPE_DIGITS = 12  # of a hash of the URL: enough for the few databases that one
 
 @dataclass(frozen=True)
 class Home:
-    """The folder of the database, the cache, the artifacts and the locks.
+    """The folder of the database, the cache, the artifacts, the captured models and arrays, and the locks.
 
     The properties only name paths: nothing is made until something is written, so that reading works on a
     disk that cannot be written. Call `prepare` before work whose results would have nowhere to go.
@@ -46,6 +46,11 @@ class Home:
         return self.root / "artifacts" / self._scope
 
     @property
+    def captured(self) -> Path:
+        """Models and arrays that studies were given from Python, named by the hash of their content."""
+        return self.root / "captured" / self._scope
+
+    @property
     def locks(self) -> Path:
         """Lock files; they stay behind empty and mean nothing unless a process holds them."""
         return self.root / "locks" / self._scope
@@ -62,7 +67,7 @@ class Home:
 
     def prepare(self) -> None:
         """Make the folders now. FixInputError if one of them cannot be made or written."""
-        for folder in (self.root, self.cache, self.artifacts, self.locks):
+        for folder in (self.root, self.cache, self.artifacts, self.captured, self.locks):
             make_folder(folder)
             if not is_writable(folder):
                 raise FixInputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import json
 import re
 import tomllib
@@ -38,6 +39,7 @@ from slimfront.demo.study import STUDY as DEMO_STUDY
 from slimfront.estimate import PlannedTime
 from slimfront.export.folder import NAMES as EXPORTED
 from slimfront.planning import PlannedGroup, PlannedSite, PlannedSize, PlannedTarget, PlanView
+from slimfront.rows import StudyRow
 from slimfront.submit import known_names, read_config
 from storage import errors, slim
 from storage.records.config import (
@@ -257,6 +259,22 @@ def test_hypervolume_and_format_state_the_constants_of_the_code() -> None:
     assert f"| {len(slim.MAGIC)} | magic `{slim.MAGIC.decode()}` |" in layout
     assert f"| {slim.DIGEST_BYTES} | BLAKE2b digest" in layout
     assert all(f"`{use}`" in layout for use in slim.USES)
+
+
+def test_the_python_api_is_documented() -> None:
+    text = reference("python")
+    assert {f"slimfront.{name}" for name in slimfront.__all__} <= {
+        title.strip("`") for _, title in HEADING.findall(text)
+    }
+    keywords = set(inspect.signature(slimfront.compress).parameters)
+    assert keywords <= set(CODE.findall(section(text, "slimfront.compress")))
+    result = section(text, "slimfront.StudyResult")
+    members = {name.partition("(")[0] for name in table(result)}
+    public = {name for kind in (slimfront.StudyResult, StudyRow) for name in vars(kind) if not name.startswith("_")}
+    own = public - names_of(StudyRow) | {"name"}
+    assert own - {"label", "home", "study"} <= members
+    assert members <= public
+    assert {"`label`", "`study`"} <= set(re.findall(r"`\w+`", result))
 
 
 # --- blocks

@@ -23,8 +23,11 @@ def build_model(config: ModelConfig, seed: int) -> nn.Module:
 
     FixInputError, one line, if the factory or the forward pass raises (user's line), if it makes no
     `torch.nn.Module`, if the weights do not fit (first missing and first unexpected key), or if the output is
-    not one finite floating tensor [n, ...]. `seed` drives what the factory draws at random.
+    not one finite floating tensor [n, ...]. `seed` drives what the factory draws at random. ValueError for a model
+    that is given as a graph.
     """
+    if config.factory is None or config.weights is None:
+        raise ValueError(f"{config.graph} is a graph, not built from a factory")
     factory = load_callable(config.factory)
     with seeded(seed):
         model = factory()
@@ -82,13 +85,18 @@ def _check_forward(model: nn.Module, config: ModelConfig, factory: UserCallable)
     shape = [CHECK_BATCH, *config.input]
     with factory.running(f"cannot run on an input of shape {shape}:"), torch.no_grad():
         output = model(torch.zeros(shape))
+    check_output(output, factory.label)
+
+
+def check_output(output: object, label: str) -> None:
+    """FixInputError unless `output`, of CHECK_BATCH samples of zeros, is one finite floating tensor [n, ...]."""
     if not isinstance(output, torch.Tensor) or not output.is_floating_point():
         kind = f"{output.dtype} tensor" if isinstance(output, torch.Tensor) else type(output).__name__
-        raise FixInputError(f"{factory.label} outputs a {kind}; its forward must return one floating tensor")
+        raise FixInputError(f"{label} outputs a {kind}; its forward must return one floating tensor")
     if output.ndim < 2 or output.shape[0] != CHECK_BATCH:
         raise FixInputError(
-            f"{factory.label} outputs shape {list(output.shape)} for {CHECK_BATCH} samples; "
+            f"{label} outputs shape {list(output.shape)} for {CHECK_BATCH} samples; "
             f"it must be [{CHECK_BATCH}, ...], one row a sample"
         )
     if not bool(torch.isfinite(output).all()):
-        raise FixInputError(f"{factory.label} outputs NaN or infinity on an input of zeros; check the weights")
+        raise FixInputError(f"{label} outputs NaN or infinity on an input of zeros; check the weights")

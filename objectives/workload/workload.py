@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from objectives.metric import CallableMetric, Metric, resolve_metric
+from objectives.workload.arrays import open_arrays
 from objectives.workload.digits import open_digits
 from objectives.workload.factory import load_callable
 from objectives.workload.images import open_images
@@ -64,7 +65,10 @@ class Workload:
         return self.config.model.input
 
     def model(self) -> nn.Module:
-        """The dense model, built anew; see `build_model` for what is checked."""
+        """The dense model, built anew; see `build_model` for what is checked.
+
+        ValueError for a captured graph, which `learners.captured` opens.
+        """
         return build_model(self.config.model, self.config.seed)
 
     @cached_property
@@ -103,8 +107,12 @@ class Workload:
         facts = [self.config.seed, model.input, data.mean, data.std]
         digest.update(hashlib.sha256(json.dumps(facts).encode()).digest())
         digest.update(hashlib.sha256(metric).digest())
-        digest.update(sources_digest(load_callable(model.factory)))
-        digest.update(_file_digest(Path(model.weights)))
+        if model.factory is not None:
+            digest.update(sources_digest(load_callable(model.factory)))
+        for key in ("weights", "graph"):
+            path = getattr(model, key)
+            if path is not None:
+                digest.update(_file_digest(Path(path), key))
         for name, indices in chosen.items():
             split = self._splits.train if name == "calibration" else self._splits.val
             digest.update(split.digest(indices))
@@ -142,6 +150,8 @@ def open_workload(config: StudyConfig) -> Workload:
         splits = open_images(Path(data.path or ""), shape, data.mean, data.std)
     elif data.kind == "digits":
         splits = open_digits(data.mean, data.std)
+    elif data.kind == "arrays":
+        splits = open_arrays(Path(data.path or ""), shape)
     else:
         splits = open_python(data.factory or "", shape, config.seed)
     return Workload(config, splits)
@@ -152,9 +162,9 @@ def _subset(split: Split, indices: NDArray[np.int64]) -> Subset:
     return Subset(images=split.batch(indices), labels=None if labels is None else labels[indices])
 
 
-def _file_digest(path: Path) -> bytes:
+def _file_digest(path: Path, key: str) -> bytes:
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").digest()
     except OSError as error:
-        raise FixInputError(f"{path}: cannot be read: {error.strerror or error}; set [model] weights") from error
+        raise FixInputError(f"{path}: cannot be read: {error.strerror or error}; set [model] {key}") from error

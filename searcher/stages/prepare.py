@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from learners.analysis import Analysis, analyse
+from learners.analysis import Analysis
 from learners.base import Learner, LearnerOptions
+from learners.captured import analyse_workload
 from learners.device import single_thread
 from learners.library.build import Progress as BuildProgress
 from learners.library.build import open_or_build
@@ -60,16 +61,14 @@ def prepare(config: StudyConfig, progress: Progress) -> Prepared:
     installed is, too.
     """
     sampler_class(config.search.sampler)
-    steps = 3
+    steps = 2
     progress.update("reading", 0, steps, "data")
     workload = open_workload(config)
     # Decoded now: an image that cannot be read is refused before anything is stored.
     _ = workload.calibration, workload.quick, workload.confirmation
-    progress.update("reading", 1, steps, "model")
-    model = workload.model()
-    progress.update("reading", 2, steps, "tracing the model")
+    progress.update("reading", 1, steps, "tracing the model")
     with single_thread():
-        analysis = analyse(model, workload.input_shape, config.search.keep, config.seed)
+        analysis = analyse_workload(workload, config.search.keep, config.seed)
     learners = study_learners(config)
     space = planned_space(analysis, learners)
     prepared = Prepared(config, workload, analysis, learners, space)

@@ -36,9 +36,12 @@ def delete(
 
 def remove(home: Home, store: StudyStore, study: str) -> None:
     """Removes files and rows. StoreLockedError if a process is running the study."""
+    from slimfront.captured_files import remove_captured
     from storage.artifacts import ArtifactStore
     from storage.files import file_lock
 
     with file_lock(home.locks / f"{study}.lock", wait=False, holds=f"study {study}"):
         ArtifactStore(home.artifacts).delete_study(study)
+        config = store.study(study).config_json
         store.delete_study(study)
+        remove_captured(home, store, config)

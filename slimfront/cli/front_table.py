@@ -13,16 +13,15 @@ from dashboards.row import BaselineRow, Row
 from dashboards.study import StudyData
 from objectives.targets import explain
 from slimfront.cli.output import count, duration, milliseconds, plural, size
+from slimfront.table import QUICK_MARK, figure_cells
 
 WIDE = 100  # columns from which there is room for MACs and the rung
 NEAREST_ROWS = 3  # shown where the target is not met
-UNKNOWN = "-"
-QUICK_MARK = "~"  # before figures of the quick images
 
 
 def print_front(console: Console, view: FrontView, data: StudyData) -> None:
     """Prints dense model, front, baselines and verdict."""
-    console.print(_dense(view), soft_wrap=True)
+    console.print(dense_line(view), soft_wrap=True)
     if not view.front and not view.baselines:
         console.print(f"nothing has been evaluated yet ({view.state})")
         return
@@ -32,11 +31,12 @@ def print_front(console: Console, view: FrontView, data: StudyData) -> None:
     table.add_row()
     _add(table, [(f"{row.candidate} {row.name}", row) for row in view.baselines], wide)
     console.print(table)
-    for line in _verdict(view, data):
+    for line in verdict(view, data):
         console.print(line, soft_wrap=True)
 
 
-def _dense(view: FrontView) -> Text:
+def dense_line(view: FrontView) -> Text:
+    """The study, its state and the dense model."""
     dense = view.dense
     text = Text(view.study, style="bold")
     text.append(f" ({view.state})", style="none")
@@ -66,24 +66,17 @@ def _table(wide: bool) -> Table:
 
 def _add(table: Table, rows: Sequence[tuple[str, Row]], wide: bool) -> None:
     for label, row in rows:
-        cells = [label, *([row.rung] if wide else []), *_figures(row), *([f"{row.macs_ratio:.1f}x"] if wide else [])]
+        cells = [
+            label,
+            *([row.rung] if wide else []),
+            *figure_cells(row),
+            *([f"{row.macs_ratio:.1f}x"] if wide else []),
+        ]
         table.add_row(*cells, Text("met", style="green") if row.meets_target else Text("no", style="dim"))
 
 
-def _figures(row: Row) -> list[str]:
-    mark = QUICK_MARK if row.rung == "quick" else ""
-    drop = UNKNOWN if row.drop is None or row.drop_upper is None else f"{row.drop:.2f} ({row.drop_upper:.2f})"
-    return [
-        f"{mark}{row.accuracy:.2f} %",
-        drop,
-        size(row.size_bytes),
-        f"{row.size_ratio:.1f}x",
-        UNKNOWN if row.latency_ms is None else milliseconds(row.latency_ms),
-        UNKNOWN if row.speedup is None else f"{row.speedup:.2f}x",
-    ]
-
-
-def _verdict(view: FrontView, data: StudyData) -> list[Text]:
+def verdict(view: FrontView, data: StudyData) -> list[Text]:
+    """Whether the target is met and by what, or what comes nearest; how it was measured. A line each."""
     wish = ", ".join(f"{key} {value}" for key, value in view.target.items())
     images = next((row.images for row in view.front), 0)
     lines = [Text()]

@@ -15,12 +15,20 @@ if TYPE_CHECKING:  # SQLAlchemy takes half a second
 def opened(url: str | None) -> Iterator[tuple[Home, StudyStore]]:
     """The home, and its store or the one at `url`, closed when the block ends."""
     from storage.home import Home
-    from storage.open import open_store
 
     home = Home.from_environment(url)
+    with opened_at(home) as store:
+        yield home, store
+
+
+@contextmanager
+def opened_at(home: Home) -> Iterator[StudyStore]:
+    """The store of a home, closed when the block ends."""
+    from storage.open import open_store
+
     store = open_store(home.database_url)
     try:
-        yield home, store
+        yield store
     finally:
         store.close()
 

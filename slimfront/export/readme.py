@@ -96,6 +96,8 @@ def _input(data: StudyData, workload: Workload) -> str:
     lines = ["## Input", "", f"float32 `[n, {shape}]`" + (" (NCHW)." if len(workload.input_shape) == 3 else ".")]
     if settings.kind == "python":
         lines.append("Normalised as the study's data factory does it.")
+    elif settings.kind == "arrays":
+        lines.append("Normalised as the images were that the study was given.")
     else:
         scale = "16" if settings.kind == "digits" else "255"
         mean, std = list(settings.mean), list(settings.std)

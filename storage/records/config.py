@@ -49,15 +49,23 @@ class _Table(BaseModel):
 
 
 class ModelConfig(_Table):
-    """The trained model."""
+    """The trained model: a factory and its weights, or a captured graph."""
 
-    factory: Text  # "file.py:callable" or "package.module:callable"; called without arguments
-    weights: Text  # .safetensors, or .pt/.pth/.bin that holds a plain state dict
+    factory: Text | None = None  # "file.py:callable" or "package.module:callable"; called without arguments
+    weights: Text | None = None  # .safetensors, or .pt/.pth/.bin that holds a plain state dict
     input: tuple[Count, ...] = Field(min_length=1)  # shape of one sample, such as (3, 32, 32)
+    graph: Text | None = None  # a file that slimfront.compress has captured; in place of factory and weights
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _check_callable(self.factory, ("factory",), "nets.py:resnet20")
+        for key in ("factory", "weights"):
+            given = getattr(self, key) is not None
+            if self.graph is None and not given:
+                raise problem((key,), "is missing: it has no default")
+            if self.graph is not None and given:
+                raise problem((key,), "does not go with graph; remove one of them")
+        if self.factory is not None:
+            _check_callable(self.factory, ("factory",), "nets.py:resnet20")
         if math.prod(self.input) > MAX_INPUT_VALUES:
             raise problem(("input",), f"has {math.prod(self.input)} values a sample; at most {MAX_INPUT_VALUES}")
         return self
@@ -71,8 +79,8 @@ class ModelConfig(_Table):
 class DataConfig(_Table):
     """The images or arrays, and how they are judged."""
 
-    kind: Literal["images", "digits", "python"]
-    path: Text | None = None  # images: a folder or a tar archive
+    kind: Literal["images", "digits", "python", "arrays"]
+    path: Text | None = None  # images: a folder or a tar archive; arrays: a .safetensors file
     factory: Text | None = None  # python: "file.py:callable" that returns the splits
     mean: tuple[Real, ...] = ()  # per channel, on pixels in [0, 1]; StudyConfig fills in 0
     std: tuple[Annotated[Real, Field(gt=0)], ...] = ()  # per channel; StudyConfig fills in 1
@@ -82,7 +90,7 @@ class DataConfig(_Table):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        needs = {"images": "path", "python": "factory"}.get(self.kind)
+        needs = {"images": "path", "python": "factory", "arrays": "path"}.get(self.kind)
         for key in ("path", "factory"):
             given = getattr(self, key) is not None
             if key == needs and not given:
@@ -93,10 +101,11 @@ class DataConfig(_Table):
             _check_callable(self.factory, ("factory",), "data.py:splits")
         if self.metric is not None and ":" in self.metric:
             _check_callable(self.metric, ("metric",), "metric.py:score")
-        if self.kind == "python":  # the factory's arrays are taken as they are
+        if self.kind in ("python", "arrays"):  # arrays are taken as they are
             for key in ("mean", "std"):
                 if set(getattr(self, key)) - {0.0 if key == "mean" else 1.0}:
-                    raise problem((key,), 'does not go with kind = "python": normalise in the factory')
+                    where = "in the factory" if self.kind == "python" else "the arrays"
+                    raise problem((key,), f'does not go with kind = "{self.kind}": normalise {where}')
         return self
 
 
@@ -263,8 +272,9 @@ def read_study(raw: Mapping[str, Any], folder: Path, source: str, known: KnownNa
         "metric": data.metric and absolute_callable(data.metric, folder),
     }
     model_paths = {
-        "factory": absolute_callable(model.factory, folder),
-        "weights": absolute_path(model.weights, folder),
+        "factory": model.factory and absolute_callable(model.factory, folder),
+        "weights": model.weights and absolute_path(model.weights, folder),
+        "graph": model.graph and absolute_path(model.graph, folder),
     }
     update = {"model": model.model_copy(update=model_paths), "data": data.model_copy(update=paths)}
     return config.model_copy(update=update)

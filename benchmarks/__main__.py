@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks import allocation, criteria
 from benchmarks.baselines import rounded
+from benchmarks.compare import compare
 from benchmarks.material import REPOSITORY, RESULTS, config
 from benchmarks.quick import Silent, measure
 from benchmarks.report import write_readme, write_report
@@ -35,7 +36,16 @@ ALONE: Mapping[str, tuple[tuple[str, ...], str]] = {
     "bits alone": (("quant",), TARGET),
     "channels alone": (("channel",), "macs=1.3x drop<=1"),
     "joint, for speed": (("channel", "quant"), "latency=2x drop<=1"),
+    "joint, for MACs": (("channel", "quant"), "macs=1.3x drop<=1"),
 }
+# Which joint study is to be nowhere worse than which other one, and in what; None is the joint one for size.
+COMPARED: tuple[tuple[str | None, str, str], ...] = (
+    (None, "bits alone", "size"),
+    (None, "channels alone", "size"),
+    ("joint, for MACs", "channels alone", "macs"),
+    ("joint, for speed", "bits alone", "predicted_latency"),
+    ("joint, for speed", "channels alone", "predicted_latency"),
+)
 
 
 def main(models: list[str]) -> None:
@@ -64,9 +74,7 @@ def benchmark(model: str) -> dict[str, Any]:
         alone = {}
         for title, (learners, target) in ALONE.items():
             _say(model, title)
-            alone[title] = _study(
-                model, f"{model}-{title.replace(', ', '-').replace(' ', '-')}", target, folder, learners
-            )
+            alone[title] = _study(model, _name(model, title), target, folder, learners)
         _say(model, "latency table and allocation")
         figures = {
             "model": model,
@@ -77,6 +85,10 @@ def benchmark(model: str) -> dict[str, Any]:
             "study": {"plans": PLANS, "wall_seconds": study.wall_seconds, "cpu_seconds": study.cpu_seconds},
             "front": study.front,
             "alone": {title: item.front for title, item in alone.items()},
+            "compared": [
+                asdict(compare(home, name if ours is None else _name(model, ours), _name(model, other), cost))
+                for ours, other, cost in COMPARED
+            ],
             "at_size": {ratio: asdict(found) for ratio, found in sizes.items()},
             "rounded": {str(bits): rounded(model, home, bits) for bits in ROUNDED_WIDTHS},
             "size_error": largest_size_error(home, name),
@@ -91,6 +103,10 @@ def benchmark(model: str) -> dict[str, Any]:
 
 def _study(model: str, name: str, target: str, folder: Path, learners: tuple[str, ...] = ()) -> StudyRun:
     return run(write_study(config(model, name, target), folder, PLANS, learners), name, folder / "home")
+
+
+def _name(model: str, title: str) -> str:
+    return f"{model}-{title.replace(', ', '-').replace(' ', '-')}"
 
 
 def _tables(model: str, home: Path, study: str) -> dict[str, Any]:

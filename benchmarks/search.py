@@ -1,7 +1,8 @@
 """`python -m benchmarks.search [MODEL ...]`: every sampler on the same library, judged on images that none has scored.
 
-Writes benchmarks/results/search-MODEL.json and a table on stdout. Hypervolume is accuracy against size, normalised as
-`objectives.hypervolume.normalised` says, of the front by quick score after so many evaluations.
+Writes benchmarks/results/search-MODEL.json and the tables in benchmarks/results/search.md. Hypervolume is accuracy
+against size, normalised as `objectives.hypervolume.normalised` says, of the front by quick score after so many
+evaluations.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from storage.records.space import SearchSpace
 MODELS = ("resnet20", "resnet56")
 SEEDS = (0, 1, 2)
 WITHOUT_SEED = frozenset({"allocation", "corrected", "uniform"})  # the same whatever the seed: one run
-AFTER = (48, 240)  # evaluations
+AFTER = (24, 48, 240)  # evaluations
 HELD_OUT = 1024  # images of the confirmation subset
 ROWS = 16  # of a front that are looked at on them, spread over its sizes
 
@@ -138,26 +139,49 @@ def _ratios(space: SearchSpace, candidates: Sequence[Candidate]) -> list[float]:
     return [dense / space.size_bytes(item.levels) for item in candidates]
 
 
-def table(figures: Sequence[SearchFigures]) -> str:
-    """Means over the seeds with their standard deviations, a line each sampler."""
-    lines = [f"{'sampler':14s}" + "".join(f"{f'after {count}':>18s}" for count in AFTER) + "   CPU-s   by quick score"]
-    for name in dict.fromkeys(item.sampler for item in figures):
-        cells, seconds, quick = [], 0.0, 0.0
-        for count in AFTER:
-            own = [item for item in figures if item.sampler == name and item.evaluations == count]
-            values = [item.hypervolume for item in own]
-            cells.append(_spread(values))
-            if own:
-                seconds = float(np.mean([item.cpu_seconds for item in own]))
-                quick = float(np.mean([item.quick_hypervolume for item in own]))
-        lines.append(f"{name:14s}" + "".join(f"{cell:>18s}" for cell in cells) + f"{seconds:8.1f}   {quick:.4f}")
-    return "\n".join(lines)
+def write_tables(folder: Path) -> None:
+    """Writes search.md from every search-MODEL.json that exists."""
+    lines = [
+        "# Samplers compared",
+        "",
+        "Written by `make bench-search` (`python -m benchmarks.search`). Normalised hypervolume of accuracy against",
+        f"size, on {HELD_OUT} images that no sampler has scored, of at most {ROWS} models of the front by quick score",
+        "after so many evaluations: mean and standard deviation over the seeds of those that draw. CPU seconds of",
+        "asking, scoring and telling. The last column is the same volume on the images that chose the front: what it",
+        "is more is luck.",
+    ]
+    for model in MODELS:
+        path = folder / f"search-{model}.json"
+        if path.exists():
+            document = json.loads(path.read_text())
+            figures = [SearchFigures(**item) for item in document["figures"]]
+            lines += ["", f"## {model}", "", f"`{document['command']}`, {document['date']}.", "", *table(figures)]
+    (folder / "search.md").write_text("\n".join(lines) + "\n")
+
+
+def table(figures: Sequence[SearchFigures]) -> list[str]:
+    """A Markdown table, a line each sampler, the best first."""
+    last = {item.sampler: item.hypervolume for item in figures if item.evaluations == max(AFTER)}
+    names = sorted(dict.fromkeys(item.sampler for item in figures), key=lambda name: -last.get(name, 0.0))
+    lines = [
+        f"| sampler | seeds | {' | '.join(f'after {count}' for count in AFTER)} | CPU-s | by quick score |",
+        "|---|---|" + "---|" * (len(AFTER) + 2),
+    ]
+    for name in names:
+        own = [[item for item in figures if item.sampler == name and item.evaluations == count] for count in AFTER]
+        cells = " | ".join(_spread([item.hypervolume for item in found]) for found in own)
+        seconds, quick = (
+            float(np.mean([getattr(item, field) for item in own[-1]])) if own[-1] else float("nan")
+            for field in ("cpu_seconds", "quick_hypervolume")
+        )
+        lines.append(f"| `{name}` | {len(own[-1])} | {cells} | {seconds:.0f} | {quick:.3f} |")
+    return lines
 
 
 def _spread(values: Sequence[float]) -> str:
     if len(values) < 2:
-        return "".join(f"{value:.4f}" for value in values) or "-"
-    return f"{np.mean(values):.4f} +- {np.std(values, ddof=1):.4f}"
+        return "".join(f"{value:.3f}" for value in values) or "-"
+    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
 
 
 def main(models: Sequence[str]) -> None:
@@ -172,7 +196,8 @@ def main(models: Sequence[str]) -> None:
             "figures": [asdict(item) for item in figures],
         }
         (RESULTS / f"search-{model}.json").write_text(json.dumps(document, indent=1) + "\n")
-        print(table(figures))
+    write_tables(RESULTS)
+    print((RESULTS / "search.md").read_text())
 
 
 if __name__ == "__main__":

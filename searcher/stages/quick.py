@@ -47,6 +47,7 @@ class Search:
         self._steps = find_steps(context.library)
         self._failed = {trial.number for trial in context.store.trials(context.name) if trial.error is not None}
         self._results = {item.number: item for item in context.store.results(context.name, Rung.QUICK)}
+        self._front = quick_front(list(self._results.values()), context.wants_macs)
         proposals = baseline_proposals(context.library, study_budgets(context), context.latency)
         self._baselines = context.store.add_trials(context.name, 1, proposals)
         self._note = ""
@@ -174,7 +175,8 @@ class Search:
             return
         context = self._context
         self._results.update({item.number: item for item in results})
-        front = quick_front(list(self._results.values()), context.wants_macs)
+        # What is not on the front never comes back to it: the front of it and of what is new is that of all.
+        self._front = front = quick_front([*self._front, *results], context.wants_macs)
         context.store.record_batch(
             context.name, sorted(results, key=lambda item: item.number), rows(front, (), context.wants_macs)
         )

@@ -198,7 +198,8 @@ def _compared(figures: dict[str, Any]) -> list[str]:
         return []
     lines = [
         "Every file of a study within ten points of the dense model, its baselines too, beside the best joint file",
-        "that costs no more, on the same images; worse beyond noise where the 95 % bound of the paired difference says so.",
+        "that costs no more, on the same images; worse beyond noise where the 95 % bound of the paired difference is",
+        "above zero.",
         "",
         "| joint study | beside | by | files | none costs as little | worse beyond noise | largest gap (bound) |",
         "|---|---|---|---|---|---|---|",

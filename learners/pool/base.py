@@ -33,7 +33,7 @@ class Task(Protocol[J_contra, R_co]):
     """
 
     def open(self) -> Runner[J_contra, R_co]:
-        """Reads what the work needs; called once in every worker."""
+        """Reads what the work needs; called in every worker, once for all runs of this very object in a row."""
         ...
 
 

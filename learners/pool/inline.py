@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from learners.pool.base import J, Note, Outcome, R, Task, run_jobs
+from learners.pool.base import J, Note, Outcome, R, Runner, Task, run_jobs
 
 
 class InlinePool:
     """Runs jobs one after the other, here. A job that never ends is waited for: only a process can be stopped."""
 
     workers = 1
+
+    def __init__(self) -> None:
+        self._task: object = None
+        self._runner: Runner[Any, Any] | None = None  # of the last task, opened
 
     def run(
         self,
@@ -22,11 +26,15 @@ class InlinePool:
         apart: bool = False,  # noqa: ARG002  (nobody waits here)
     ) -> Generator[Outcome[R], None, None]:
         """See `Pool.run`."""
-        if jobs:
-            yield from run_jobs(task.open(), jobs, 0)
+        if not jobs:
+            return
+        if self._runner is None or self._task is not task:
+            self._task, self._runner = task, task.open()
+        yield from run_jobs(self._runner, jobs, 0)
 
     def close(self) -> None:
-        """There is nothing to stop."""
+        """Forgets the last task."""
+        self._task = self._runner = None
 
     def __enter__(self) -> Self:
         return self

@@ -43,7 +43,7 @@ class _Worker:
 
     def __init__(self, actor: Any) -> None:
         self.actor = actor
-        self.is_open = False  # the task of this run
+        self.opened: object = None  # the task that it is ready for
         self.chunk: _Chunk | None = None
         self.pending: Any = None  # the reference to what is awaited
         self.deadline = 0.0
@@ -58,6 +58,7 @@ class RayPool:
         self.least_seconds = least_seconds
         self._cluster: LocalCluster | None = None
         self._idle: list[_Worker] = []
+        self._task: tuple[object, Any] | None = None  # the last one, and where Ray keeps it
 
     def run(
         self, task: Task[J, R], jobs: Sequence[J], note: Note, apart: bool = False
@@ -69,9 +70,13 @@ class RayPool:
             cluster = LocalCluster(self.workers)
             cluster.start()
             self._cluster = cluster
+        import ray
+
+        if self._task is None or self._task[0] is not task:
+            self._task = task, ray.put(task)
         count = min(self.workers, len(jobs))
         workers = [self._idle.pop() if self._idle else new_worker() for _ in range(count)]
-        run = _Run(workers, task, jobs, note, apart, self.least_seconds)
+        run: _Run[J, R] = _Run(workers, self._task, jobs, note, apart, self.least_seconds)
         try:
             yield from run.outcomes()
         finally:
@@ -79,7 +84,7 @@ class RayPool:
 
     def close(self) -> None:
         """See `Pool.close`."""
-        self._idle = []
+        self._idle, self._task = [], None
         if self._cluster is not None:
             self._cluster.stop()
             self._cluster = None
@@ -107,7 +112,7 @@ class _Run(Generic[J, R]):
     def __init__(
         self,
         workers: list[_Worker],
-        task: Task[J, R],
+        task: tuple[object, Any],
         jobs: Sequence[J],
         note: Note,
         apart: bool,
@@ -117,9 +122,7 @@ class _Run(Generic[J, R]):
 
         self._ray = ray
         self._workers = workers
-        for worker in workers:
-            worker.is_open = False
-        self._task = ray.put(task)
+        self._task, self._reference = task
         self._jobs = jobs
         self._note = note
         self._apart = apart
@@ -149,8 +152,8 @@ class _Run(Generic[J, R]):
 
     def _give(self, worker: _Worker) -> None:
         """Lets an idle worker open the task, or take jobs if there are any left."""
-        if not worker.is_open:
-            worker.pending = worker.actor.open.remote(self._task)
+        if worker.opened is not self._task:
+            worker.pending = worker.actor.open.remote(self._reference)
             worker.deadline = time.monotonic() + OPEN_SECONDS
             return
         worker.chunk = self._again.pop(0) if self._again else self._share()
@@ -191,8 +194,8 @@ class _Run(Generic[J, R]):
             raise found.error
         worker.pending = None
         self._losses = 0
-        if not worker.is_open:
-            worker.is_open = True
+        if worker.opened is not self._task:
+            worker.opened = self._task
             return
         chunk, worker.chunk = worker.chunk, None
         assert chunk is not None

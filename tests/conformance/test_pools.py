@@ -20,7 +20,7 @@ from objectives.metric import Top1
 from storage.errors import GiveUpError
 from storage.records.candidate import Candidate
 from tests.built import Built
-from tests.learners.pool.tasks import Job, Squares, Trouble
+from tests.learners.pool.tasks import OPENED, Job, Squares, Trouble
 from tests.learners.test_score import candidates, subset
 
 POOLS: dict[str, Callable[[], Pool]] = {
@@ -48,6 +48,16 @@ def test_every_job_has_one_outcome(pool: Pool, tmp_path: Path) -> None:
         assert sorted(item.index for item in outcomes) == list(range(25))
         assert all(item.result == item.index**2 and item.error is None and item.seconds >= 0 for item in outcomes)
     assert list(pool.run(Squares(tmp_path), [], silent)) == []
+
+
+def test_a_task_is_opened_once_in_every_worker(pool: Pool, tmp_path: Path) -> None:
+    task = Squares(tmp_path)
+    for _ in range(3):
+        assert len(list(pool.run(task, [Job(number) for number in range(8)], silent))) == 8
+    assert len((tmp_path / OPENED).read_text()) <= pool.workers
+    list(pool.run(Squares(tmp_path), [Job(1)], silent))
+    list(pool.run(task, [Job(1)], silent))
+    assert len((tmp_path / OPENED).read_text()) >= 3
 
 
 def test_a_job_that_raises_fails_alone(pool: Pool, tmp_path: Path) -> None:

@@ -17,6 +17,12 @@ settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
 
+@pytest.fixture(autouse=True)
+def _in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands start no Ray unless a test asks for it."""
+    monkeypatch.setenv("SLIMFRONT_INLINE", "1")
+
+
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """One folder for the whole run, whichever processes it is spread over."""

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
-from storage.errors import SlimfrontError
+from storage.errors import GiveUpError, RetryError, SlimfrontError
 
 J = TypeVar("J")  # a job
 R = TypeVar("R")  # its result
 J_contra = TypeVar("J_contra", contravariant=True)
 R_co = TypeVar("R_co", covariant=True)
+
+FATAL = (GiveUpError, RetryError)  # of the study: no other job would fare better
 
 Note = Callable[[str], None]  # one line for the user, such as that a worker has died
 
@@ -59,8 +61,8 @@ class Pool(Protocol):
         may share work; not those that are `apart`, which are handed out one by one in their order.
 
         A job that raises, kills its worker again and again, or takes too long fails alone, with its error; a worker
-        that dies is replaced and its jobs are run again. A SlimfrontError that a job raises is the study's, not the
-        job's, and is raised here, as is GiveUpError where no worker can be started.
+        that dies is replaced and its jobs are run again. A GiveUpError that a job raises is the study's, not the job's,
+        and is raised here, as is GiveUpError where no worker can be started.
         """
         ...
 
@@ -84,7 +86,7 @@ def run_jobs(runner: Runner[J, R], jobs: Sequence[J], first: int) -> Iterator[Ou
             started = time.process_time()
             try:
                 result = next(results)
-            except SlimfrontError:
+            except FATAL:
                 raise
             except Exception:  # noqa: BLE001  (whatever a user's metric or an operator raises)
                 yield _again(runner, jobs[done], first + done)
@@ -98,7 +100,7 @@ def _again(runner: Runner[J, R], job: J, index: int) -> Outcome[R]:
     started = time.process_time()
     try:
         result = next(iter(runner.run([job])))
-    except SlimfrontError:
+    except FATAL:
         raise
     except Exception as error:  # noqa: BLE001  (as above)
         return Outcome(index, None, time.process_time() - started, one_line(error))
@@ -106,6 +108,8 @@ def _again(runner: Runner[J, R], job: J, index: int) -> Outcome[R]:
 
 
 def one_line(error: BaseException) -> str:
-    """An error as a line: its kind, and what it says."""
+    """An error as a line: its kind, and what it says; ours say all themselves."""
     text = " ".join(str(error).split())
+    if isinstance(error, SlimfrontError) and text:
+        return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

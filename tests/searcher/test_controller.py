@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,6 +11,9 @@ import pytest
 
 from learners import gram
 from learners.channel.criteria.table import CRITERIA
+from learners.pool.base import J, Note, Outcome, R, Task
+from learners.pool.inline import InlinePool
+from learners.scoring import ScoreJob
 from learners.table import LEARNERS
 from objectives.metric import METRICS
 from objectives.runtimes.table import RUNTIMES
@@ -20,9 +23,10 @@ from searcher.samplers.table import SAMPLERS
 from searcher.stages.latency_table import FOLDER
 from searcher.stages.latency_table import STAGE as TABLE_STAGE
 from searcher.stages.prepare import Prepared, prepare
-from storage.errors import FixInputError, StoreLockedError
+from storage.errors import FixInputError, GiveUpError, StoreLockedError
 from storage.home import Home
 from storage.memory import MemoryStore
+from storage.records.candidate import Candidate
 from storage.records.config import KnownNames, StudyConfig, read_study
 from storage.records.measurement import Result, Rung
 from storage.records.study import FrontRow, StudyState
@@ -88,7 +92,7 @@ def prepared(workplace: Path) -> Prepared:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Ending:
     """All of a study that must not depend on interruptions."""
 
     trials: tuple[object, ...]
@@ -97,8 +101,8 @@ class Outcome:
     files: dict[str, bytes]
 
 
-def outcome(store: StudyStore, home: Home) -> Outcome:
-    return Outcome(
+def outcome(store: StudyStore, home: Home) -> Ending:
+    return Ending(
         trials=store.trials(NAME),
         results=tuple(_repeatable(item) for item in store.results(NAME) if item.rung is not Rung.TIMED),
         front=store.front(NAME),
@@ -121,7 +125,7 @@ def started(prepared: Prepared, home: Path) -> tuple[MemoryStore, Home]:
 @pytest.fixture(scope="module")
 def undisturbed(
     prepared: Prepared, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Outcome, Recorder, MemoryStore, Home]:
+) -> tuple[Ending, Recorder, MemoryStore, Home]:
     store, home = started(prepared, tmp_path_factory.mktemp("undisturbed"))
     recorder = Recorder()
     study = Controller(store, home, recorder).run(NAME, prepared)
@@ -130,7 +134,7 @@ def undisturbed(
 
 
 def test_a_study_ends_with_a_front_of_files(
-    undisturbed: tuple[Outcome, Recorder, MemoryStore, Home], prepared: Prepared
+    undisturbed: tuple[Ending, Recorder, MemoryStore, Home], prepared: Prepared
 ) -> None:
     found, _, store, home = undisturbed
     trials = store.trials(NAME)
@@ -161,13 +165,13 @@ def test_a_study_ends_with_a_front_of_files(
     assert confirmed[best.number].value("accuracy") >= dense.value("accuracy")
 
 
-def test_progress_passes_every_stage_in_order(undisturbed: tuple[Outcome, Recorder, MemoryStore, Home]) -> None:
+def test_progress_passes_every_stage_in_order(undisturbed: tuple[Ending, Recorder, MemoryStore, Home]) -> None:
     stages = [text.partition(" ")[0] for text in undisturbed[1].seen if "/" in text]
     assert list(dict.fromkeys(stages)) == ["library", "latency", "quick", "confirmed"]
     assert f"quick {CANDIDATES}/{CANDIDATES}" in undisturbed[1].seen
 
 
-def test_a_finished_study_is_returned_at_once(undisturbed: tuple[Outcome, Recorder, MemoryStore, Home]) -> None:
+def test_a_finished_study_is_returned_at_once(undisturbed: tuple[Ending, Recorder, MemoryStore, Home]) -> None:
     found, _, store, home = undisturbed
     recorder = Recorder()
     study = Controller(store, home, recorder).run(NAME)
@@ -179,7 +183,7 @@ def test_a_finished_study_is_returned_at_once(undisturbed: tuple[Outcome, Record
 @pytest.mark.parametrize("kill", [Killed, KeyboardInterrupt])
 def test_a_study_that_dies_at_every_step_ends_as_if_it_had_not(
     kill: type[BaseException],
-    undisturbed: tuple[Outcome, Recorder, MemoryStore, Home],
+    undisturbed: tuple[Ending, Recorder, MemoryStore, Home],
     prepared: Prepared,
     tmp_path: Path,
 ) -> None:
@@ -211,7 +215,7 @@ def test_a_study_that_dies_at_every_step_ends_as_if_it_had_not(
 
 
 def test_a_fault_is_kept_with_the_study_and_can_be_resumed(
-    prepared: Prepared, undisturbed: tuple[Outcome, Recorder, MemoryStore, Home], tmp_path: Path
+    prepared: Prepared, undisturbed: tuple[Ending, Recorder, MemoryStore, Home], tmp_path: Path
 ) -> None:
     store, home = started(prepared, tmp_path)
     shutil.copytree(undisturbed[3].cache, home.cache)
@@ -229,7 +233,7 @@ def test_a_fault_is_kept_with_the_study_and_can_be_resumed(
 
 
 def test_a_second_runner_is_refused(
-    prepared: Prepared, undisturbed: tuple[Outcome, Recorder, MemoryStore, Home], tmp_path: Path
+    prepared: Prepared, undisturbed: tuple[Ending, Recorder, MemoryStore, Home], tmp_path: Path
 ) -> None:
     store, home = started(prepared, tmp_path)
     shutil.copytree(undisturbed[3].cache, home.cache)
@@ -316,3 +320,55 @@ def test_the_best_uniform_plan_within_the_target_is_a_baseline(workplace: Path, 
     dense = found[1]
     for cost in costs:
         assert found[trial.number].value(cost.objective) <= cost.limit(dense.value(cost.objective))
+
+
+class FailingPool(InlinePool):
+    """Runs everything, but loses the scores of the candidates that `fails` picks."""
+
+    def __init__(self, fails: Callable[[Candidate], bool]) -> None:
+        super().__init__()
+        self._fails = fails
+
+    def run(
+        self, task: Task[J, R], jobs: Sequence[J], note: Note, apart: bool = False
+    ) -> Generator[Outcome[R], None, None]:
+        for outcome in super().run(task, jobs, note, apart):
+            job = jobs[outcome.index]
+            lost = isinstance(job, ScoreJob) and self._fails(job.candidate)
+            yield replace(outcome, result=None, error="ValueError: no score") if lost else outcome
+
+
+def every_third(candidate: Candidate) -> bool:
+    return sum(candidate.levels) % 3 == 1
+
+
+def test_candidates_that_fail_are_recorded_and_the_search_goes_on(prepared: Prepared, tmp_path: Path) -> None:
+    store, home = started(prepared, tmp_path)
+    recorder = Recorder()
+    study = Controller(store, home, recorder, FailingPool(every_third)).run(NAME, prepared)
+    assert study.state is StudyState.SUCCEEDED
+    scored = {item.number for item in store.results(NAME, Rung.QUICK)}
+    searched = [trial for trial in store.trials(NAME) if trial.baseline is None]
+    assert len(searched) == CANDIDATES
+    failed = [trial for trial in searched if every_third(trial.candidate)]
+    assert 0 < len(failed) < CANDIDATES
+    for trial in searched:
+        assert (trial.number in scored) == (trial not in failed)
+        assert trial.error == ("ValueError: no score" if trial in failed else None)
+    assert not {row.number for row in store.front(NAME)} & {trial.number for trial in failed}
+    assert f"candidate {failed[0].number} failed: ValueError: no score" in recorder.seen
+
+
+def test_a_batch_of_which_nothing_comes_back_ends_the_study(prepared: Prepared, tmp_path: Path) -> None:
+    store, home = started(prepared, tmp_path)
+    pool = FailingPool(lambda candidate: any(candidate.levels))
+    with pytest.raises(GiveUpError, match=r"all \d+ candidates of a batch failed, such as \d+: ValueError: no score"):
+        Controller(store, home, Recorder(), pool).run(NAME, prepared)
+    assert store.study(NAME).state is StudyState.FAILED
+
+
+def test_a_dense_model_without_a_score_ends_the_study(prepared: Prepared, tmp_path: Path) -> None:
+    store, home = started(prepared, tmp_path)
+    pool = FailingPool(lambda candidate: not any(candidate.levels))
+    with pytest.raises(GiveUpError, match=r"the dense model cannot be scored: ValueError: no score"):
+        Controller(store, home, Recorder(), pool).run(NAME, prepared)

@@ -100,7 +100,9 @@ def compress(
         "data": {"metric": _metric(metric), "calibration": calibration, "quick": quick},
         "runtime": {"name": runtime, "threads": threads, "batch": batch},
     }
-    checked = _config(options, name or _class_name(model), UNKNOWN)  # a slip is found before the loaders are run
+    checked = _config(
+        options, _class_name(model) if name is None else name, UNKNOWN
+    )  # a slip is found before the loaders are run
     limits = Limits(max(_count("train_images", train_images), checked.data.calibration), val_images)
     if val_images is not None:
         _count("val_images", val_images)

@@ -226,6 +226,7 @@ def test_options_are_checked_before_a_loader_is_run(home: Path) -> None:
         ({"metric": "f1"}, 'compress(): [data] metric = "f1" is not known'),
         ({"metric": len}, 'which cannot go to workers: write it into a file and give "file.py:callable"'),
         ({"name": "my study"}, 'name = "my study" is not a study name'),
+        ({"name": ""}, 'name = "" is not a study name'),
         ({"seed": -1}, "compress(): seed = -1"),
         ({"train_images": 0}, "train_images = 0 is no number"),
         ({"val_images": -5}, "val_images = -5 is no number"),

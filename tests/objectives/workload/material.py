@@ -17,7 +17,7 @@ from storage.records.config import KnownNames, StudyConfig, read_study
 
 KNOWN = KnownNames(
     learners=("channel", "quant"),
-    samplers=("allocation",),
+    samplers=("allocation", "auto"),
     runtimes=("onnxruntime",),
     metrics=("top1", "agreement"),
     criteria=("obs", "l1"),

@@ -14,7 +14,7 @@ from storage.records.config import DEFAULT_CANDIDATES, KnownNames, StudyConfig, 
 
 KNOWN = KnownNames(
     learners=("channel", "quant"),
-    samplers=("allocation",),
+    samplers=("allocation", "auto"),
     runtimes=("onnxruntime",),
     metrics=("top1", "agreement"),
     criteria=("obs", "l1"),

@@ -93,7 +93,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert config.seed == 0
     assert (config.data.mean, config.data.std) == ((0.0,), (1.0,))
     assert (config.data.calibration, config.data.quick, config.data.metric) == (256, 256, None)
-    assert (config.search.learners, config.search.sampler) == (("channel", "quant"), "allocation")
+    assert (config.search.learners, config.search.sampler) == (("channel", "quant"), "auto")
     assert (config.search.round_to, config.search.min_channels, config.search.criterion) == (None, None, "obs")
     assert (config.search.candidates, config.search.minutes) == (DEFAULT_CANDIDATES, None)
     assert (config.runtime.name, config.runtime.threads, config.runtime.batch) == ("onnxruntime", 1, 1)

@@ -77,7 +77,7 @@ class LocalCluster:
             raise KeyboardInterrupt from error
         except ImportError as error:
             self.stop()
-            raise GiveUpError(f"Ray is not usable here ({error}): pip install 'ray>=2.52', or {REMEDY}") from error
+            raise GiveUpError(f"Ray is not usable here ({error}): pip install 'ray>=2.55', or {REMEDY}") from error
         except Exception as error:
             text = " ".join(str(error).split()) or type(error).__name__
             self.stop()

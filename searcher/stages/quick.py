@@ -152,9 +152,10 @@ class Search:
                     if trials[0].baseline is None and self._out_of_time():
                         return
         self._commit(pending)
-        if waiting and all(trial.number in self._failed for trial in waiting):
-            error = self._context.store.trials(self._context.name)[waiting[0].number - 1].error
-            raise GiveUpError(f"all {len(waiting)} candidates of a batch failed, such as {waiting[0].number}: {error}")
+        # One alone may be at fault itself: the last batch of a study, or what a resumed one has left.
+        if len(trials) > 1 and all(trial.number in self._failed for trial in trials):
+            error = self._context.store.trials(self._context.name)[trials[0].number - 1].error
+            raise GiveUpError(f"all {len(trials)} candidates of a batch failed, such as {trials[0].number}: {error}")
 
     def _take(self, trial: Trial, outcome: Outcome[QuickScore], pending: list[Result]) -> None:
         """Adds a score to those that wait for a commit, or notes why there is none."""

@@ -23,6 +23,7 @@ from searcher.samplers.table import SAMPLERS
 from searcher.stages.latency_table import FOLDER
 from searcher.stages.latency_table import STAGE as TABLE_STAGE
 from searcher.stages.prepare import Prepared, prepare
+from searcher.stages.quick import FIRST_BATCH
 from storage.errors import FixInputError, GiveUpError, StoreLockedError
 from storage.home import Home
 from storage.memory import MemoryStore
@@ -372,3 +373,28 @@ def test_a_dense_model_without_a_score_ends_the_study(prepared: Prepared, tmp_pa
     pool = FailingPool(lambda candidate: not any(candidate.levels))
     with pytest.raises(GiveUpError, match=r"the dense model cannot be scored: ValueError: no score"):
         Controller(store, home, Recorder(), pool).run(NAME, prepared)
+
+
+def test_a_search_ends_when_the_hypervolume_no_longer_grows(prepared: Prepared, tmp_path: Path) -> None:
+    search = prepared.config.search.model_copy(update={"patience": 1})
+    impatient = replace(prepared, config=prepared.config.model_copy(update={"search": search}))
+    store, home = started(impatient, tmp_path)
+    recorder = Recorder()
+    assert Controller(store, home, recorder).run(NAME, impatient).state is StudyState.SUCCEEDED
+    searched = [trial for trial in store.trials(NAME) if trial.baseline is None]
+    assert 1 < len(searched) < CANDIDATES
+    assert any(text.startswith(f"the last 1 of {len(searched)} candidates") for text in recorder.seen)
+
+
+def test_one_candidate_that_fails_alone_in_its_batch_does_not_end_the_search(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    search = prepared.config.search.model_copy(update={"candidates": FIRST_BATCH + 1})
+    short = replace(prepared, config=prepared.config.model_copy(update={"search": search}))
+    store, home = started(short, tmp_path / "whole")
+    Controller(store, home, Recorder()).run(NAME, short)
+    last = store.trials(NAME)[-1].candidate
+    store, home = started(short, tmp_path / "failing")
+    pool = FailingPool(lambda candidate: candidate == last)
+    assert Controller(store, home, Recorder(), pool).run(NAME, short).state is StudyState.SUCCEEDED
+    assert store.trials(NAME)[-1].error == "ValueError: no score"

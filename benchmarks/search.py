@@ -11,7 +11,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -71,19 +71,20 @@ class HeldOut:
         return [self._known[item] for item in candidates]
 
 
-def measure(model: str, folder: Path, names: Sequence[str]) -> list[SearchFigures]:
-    """All samplers of `names` with every seed; `folder` is a home, where the library may lie already."""
+def measure(model: str, folder: Path, names: Sequence[str]) -> Iterator[list[SearchFigures]]:
+    """Yields all figures so far after each run of one of `names`, every seed in turn; `folder` is a home."""
     torch.set_num_threads(1)
     prepared = prepare(config(model, model, "size=10x drop<=1"), Silent())
     library = open_library(prepared, Home(folder), lambda *_: None)
     scorer = QuickScorer(library, (prepared.workload.quick,), prepared.workload.metric)
     held_out = HeldOut(library, prepared)
-    found = []
-    for name in names:
-        for seed in SEEDS[:1] if name in WITHOUT_SEED else SEEDS:
-            found += _run(name, seed, library, scorer, held_out)
-            print(f"{model} {name} {seed}: {found[-1].hypervolume:.4f}", file=sys.stderr)
-    return found
+    found: list[SearchFigures] = []
+    for seed in SEEDS:
+        for name in names:
+            if seed == SEEDS[0] or name not in WITHOUT_SEED:
+                found += _run(name, seed, library, scorer, held_out)
+                print(f"{model} {name} {seed}: {found[-1].hypervolume:.4f}", file=sys.stderr)
+                yield found
 
 
 def _run(name: str, seed: int, library: Library, scorer: QuickScorer, held_out: HeldOut) -> list[SearchFigures]:
@@ -188,16 +189,20 @@ def main(models: Sequence[str]) -> None:
     """Runs all samplers on each model."""
     for model in models or MODELS:
         with tempfile.TemporaryDirectory() as folder:
-            figures = measure(model, Path(folder), sorted(SAMPLERS))
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        document = {
-            "command": f"python -m benchmarks.search {model}",
-            "date": time.strftime("%Y-%m-%d"),
-            "figures": [asdict(item) for item in figures],
-        }
-        (RESULTS / f"search-{model}.json").write_text(json.dumps(document, indent=1) + "\n")
-    write_tables(RESULTS)
+            for figures in measure(model, Path(folder), sorted(SAMPLERS)):
+                _save(model, figures)  # a run of an hour that is cut short keeps what it has
     print((RESULTS / "search.md").read_text())
+
+
+def _save(model: str, figures: Sequence[SearchFigures]) -> None:
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    document = {
+        "command": f"python -m benchmarks.search {model}",
+        "date": time.strftime("%Y-%m-%d"),
+        "figures": [asdict(item) for item in figures],
+    }
+    (RESULTS / f"search-{model}.json").write_text(json.dumps(document, indent=1) + "\n")
+    write_tables(RESULTS)
 
 
 if __name__ == "__main__":

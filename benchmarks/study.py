@@ -86,7 +86,6 @@ def write_study(config: StudyConfig, folder: Path, candidates: int, learners: Se
         "[target]",
         *(f"{key} = {json.dumps(value)}" for key, value in target.items()),
         "[search]",
-        'sampler = "allocation"',  # until the published figures are taken again with `auto`
         f"candidates = {candidates}",
         *([f"learners = {json.dumps(list(learners))}"] if learners else []),
     ]

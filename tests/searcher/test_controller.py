@@ -3,93 +3,29 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from learners import gram
-from learners.channel.criteria.table import CRITERIA
-from learners.pool.base import J, Note, Outcome, R, Task
-from learners.pool.inline import InlinePool
-from learners.scoring import ScoreJob
-from learners.table import LEARNERS
-from objectives.metric import METRICS
-from objectives.runtimes.table import RUNTIMES
 from searcher.baselines import AT_TARGET
 from searcher.controller import Controller
-from searcher.samplers.table import SAMPLERS
 from searcher.stages.latency_table import FOLDER
 from searcher.stages.latency_table import STAGE as TABLE_STAGE
-from searcher.stages.prepare import Prepared, prepare
-from searcher.stages.quick import FIRST_BATCH
-from storage.errors import FixInputError, GiveUpError, StoreLockedError
+from searcher.stages.prepare import Prepared
+from storage.errors import FixInputError, StoreLockedError
 from storage.home import Home
 from storage.memory import MemoryStore
-from storage.records.candidate import Candidate
-from storage.records.config import KnownNames, StudyConfig, read_study
 from storage.records.measurement import Result, Rung
 from storage.records.study import FrontRow, StudyState
 from storage.records.target import CostTarget
 from storage.store import StudyStore
-from tests.slimfront.finished import trained_in
+from tests.searcher.controlled import CANDIDATES, NAME, Killed, Recorder, config, started
 
-NAME = "study"
-KNOWN = KnownNames(tuple(LEARNERS), tuple(SAMPLERS), tuple(RUNTIMES), tuple(METRICS), tuple(CRITERIA))
-CANDIDATES = 53  # more than one batch
 # What the graph of a file with layers in int8 and in float may differ from its share: each border between the two costs
 # some tens of bytes. These files have 3 KB; of a real model it is far below 2 %.
 MIXED_BYTES = 192
-
-
-class Killed(BaseException):
-    """Stands for a process that is gone: no handler of ours knows it."""
-
-
-@dataclass
-class Recorder:
-    """Records what it is told, and interrupts where it is told to."""
-
-    interrupt: Callable[[str], None] = lambda _: None
-    seen: list[str] = field(default_factory=list)
-
-    def update(self, stage: str, done: int, total: int, note: str = "") -> None:
-        del note
-        assert 0 <= done <= max(total, done)
-        self._note(f"{stage} {done}/{total}")
-
-    def event(self, text: str) -> None:
-        self._note(text)
-
-    def _note(self, text: str) -> None:
-        assert "\n" not in text
-        self.seen.append(text)
-        self.interrupt(text)
-
-
-def config(folder: Path, **search: object) -> StudyConfig:
-    raw = {
-        "name": NAME,
-        "model": {"factory": "nets.py:tiny", "weights": "tiny.safetensors", "input": [1, 8, 8]},
-        "data": {"kind": "digits", "calibration": 64},
-        "target": {"size": "3x", "max_drop": 10.0},
-        "search": {"candidates": CANDIDATES, **search},
-    }
-    return read_study(raw, folder, "test", KNOWN)
-
-
-@pytest.fixture(scope="module")
-def workplace(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of our own with a trained network."""
-    folder = tmp_path_factory.mktemp("controller") / "trained"
-    shutil.copytree(trained_in(shared_folder / "front-door"), folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def prepared(workplace: Path) -> Prepared:
-    return prepare(config(workplace), Recorder())
 
 
 @dataclass(frozen=True)
@@ -115,12 +51,6 @@ def outcome(store: StudyStore, home: Home) -> Ending:
 
 def _repeatable(result: Result) -> object:
     return result.number, result.rung, result.measurements, result.per_image, result.artifact
-
-
-def started(prepared: Prepared, home: Path) -> tuple[MemoryStore, Home]:
-    store = MemoryStore()
-    store.create_study(NAME, prepared.config.to_json())
-    return store, Home(home)
 
 
 @pytest.fixture(scope="module")
@@ -323,58 +253,6 @@ def test_the_best_uniform_plan_within_the_target_is_a_baseline(workplace: Path, 
         assert found[trial.number].value(cost.objective) <= cost.limit(dense.value(cost.objective))
 
 
-class FailingPool(InlinePool):
-    """Runs everything, but loses the scores of the candidates that `fails` picks."""
-
-    def __init__(self, fails: Callable[[Candidate], bool]) -> None:
-        super().__init__()
-        self._fails = fails
-
-    def run(
-        self, task: Task[J, R], jobs: Sequence[J], note: Note, apart: bool = False
-    ) -> Generator[Outcome[R], None, None]:
-        for outcome in super().run(task, jobs, note, apart):
-            job = jobs[outcome.index]
-            lost = isinstance(job, ScoreJob) and self._fails(job.candidate)
-            yield replace(outcome, result=None, error="ValueError: no score") if lost else outcome
-
-
-def every_third(candidate: Candidate) -> bool:
-    return sum(candidate.levels) % 3 == 1
-
-
-def test_candidates_that_fail_are_recorded_and_the_search_goes_on(prepared: Prepared, tmp_path: Path) -> None:
-    store, home = started(prepared, tmp_path)
-    recorder = Recorder()
-    study = Controller(store, home, recorder, FailingPool(every_third)).run(NAME, prepared)
-    assert study.state is StudyState.SUCCEEDED
-    scored = {item.number for item in store.results(NAME, Rung.QUICK)}
-    searched = [trial for trial in store.trials(NAME) if trial.baseline is None]
-    assert len(searched) == CANDIDATES
-    failed = [trial for trial in searched if every_third(trial.candidate)]
-    assert 0 < len(failed) < CANDIDATES
-    for trial in searched:
-        assert (trial.number in scored) == (trial not in failed)
-        assert trial.error == ("ValueError: no score" if trial in failed else None)
-    assert not {row.number for row in store.front(NAME)} & {trial.number for trial in failed}
-    assert f"candidate {failed[0].number} failed: ValueError: no score" in recorder.seen
-
-
-def test_a_batch_of_which_nothing_comes_back_ends_the_study(prepared: Prepared, tmp_path: Path) -> None:
-    store, home = started(prepared, tmp_path)
-    pool = FailingPool(lambda candidate: any(candidate.levels))
-    with pytest.raises(GiveUpError, match=r"all \d+ candidates of a batch failed, such as \d+: ValueError: no score"):
-        Controller(store, home, Recorder(), pool).run(NAME, prepared)
-    assert store.study(NAME).state is StudyState.FAILED
-
-
-def test_a_dense_model_without_a_score_ends_the_study(prepared: Prepared, tmp_path: Path) -> None:
-    store, home = started(prepared, tmp_path)
-    pool = FailingPool(lambda candidate: not any(candidate.levels))
-    with pytest.raises(GiveUpError, match=r"the dense model cannot be scored: ValueError: no score"):
-        Controller(store, home, Recorder(), pool).run(NAME, prepared)
-
-
 def test_a_search_ends_when_the_hypervolume_no_longer_grows(prepared: Prepared, tmp_path: Path) -> None:
     search = prepared.config.search.model_copy(update={"patience": 1})
     impatient = replace(prepared, config=prepared.config.model_copy(update={"search": search}))
@@ -384,17 +262,3 @@ def test_a_search_ends_when_the_hypervolume_no_longer_grows(prepared: Prepared, 
     searched = [trial for trial in store.trials(NAME) if trial.baseline is None]
     assert 1 < len(searched) < CANDIDATES
     assert any(text.startswith(f"the last 1 of {len(searched)} candidates") for text in recorder.seen)
-
-
-def test_one_candidate_that_fails_alone_in_its_batch_does_not_end_the_search(
-    prepared: Prepared, tmp_path: Path
-) -> None:
-    search = prepared.config.search.model_copy(update={"candidates": FIRST_BATCH + 1})
-    short = replace(prepared, config=prepared.config.model_copy(update={"search": search}))
-    store, home = started(short, tmp_path / "whole")
-    Controller(store, home, Recorder()).run(NAME, short)
-    last = store.trials(NAME)[-1].candidate
-    store, home = started(short, tmp_path / "failing")
-    pool = FailingPool(lambda candidate: candidate == last)
-    assert Controller(store, home, Recorder(), pool).run(NAME, short).state is StudyState.SUCCEEDED
-    assert store.trials(NAME)[-1].error == "ValueError: no score"

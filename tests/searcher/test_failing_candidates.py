@@ -1,0 +1,90 @@
+"""Candidates whose evaluation fails: each alone, and whole batches of them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from learners.pool.base import J, Note, Outcome, R, Task
+from learners.pool.inline import InlinePool
+from learners.scoring import ScoreJob
+from searcher.controller import Controller
+from searcher.stages.prepare import Prepared
+from searcher.stages.quick import FIRST_BATCH
+from storage.errors import GiveUpError
+from storage.records.candidate import Candidate
+from storage.records.measurement import Rung
+from storage.records.study import StudyState
+from tests.searcher.controlled import CANDIDATES, NAME, Recorder, started
+
+
+class FailingPool(InlinePool):
+    """Runs everything, but loses the scores of the candidates that `fails` picks."""
+
+    def __init__(self, fails: Callable[[Candidate], bool]) -> None:
+        super().__init__()
+        self._fails = fails
+
+    def run(
+        self, task: Task[J, R], jobs: Sequence[J], note: Note, apart: bool = False
+    ) -> Generator[Outcome[R], None, None]:
+        for outcome in super().run(task, jobs, note, apart):
+            job = jobs[outcome.index]
+            lost = isinstance(job, ScoreJob) and self._fails(job.candidate)
+            yield replace(outcome, result=None, error="ValueError: no score") if lost else outcome
+
+
+def every_third(candidate: Candidate) -> bool:
+    return sum(candidate.levels) % 3 == 1
+
+
+def test_candidates_that_fail_are_recorded_and_the_search_goes_on(prepared: Prepared, tmp_path: Path) -> None:
+    store, home = started(prepared, tmp_path)
+    recorder = Recorder()
+    study = Controller(store, home, recorder, FailingPool(every_third)).run(NAME, prepared)
+    assert study.state is StudyState.SUCCEEDED
+    scored = {item.number for item in store.results(NAME, Rung.QUICK)}
+    searched = [trial for trial in store.trials(NAME) if trial.baseline is None]
+    assert len(searched) == CANDIDATES
+    failed = [trial for trial in searched if every_third(trial.candidate)]
+    assert 0 < len(failed) < CANDIDATES
+    for trial in searched:
+        assert (trial.number in scored) == (trial not in failed)
+        assert trial.error == ("ValueError: no score" if trial in failed else None)
+    assert not {row.number for row in store.front(NAME)} & {trial.number for trial in failed}
+    assert f"candidate {failed[0].number} failed: ValueError: no score" in recorder.seen
+
+
+def test_a_batch_of_which_nothing_comes_back_ends_the_study(prepared: Prepared, tmp_path: Path) -> None:
+    store, home = started(prepared, tmp_path)
+    pool = FailingPool(lambda candidate: any(candidate.levels))
+    with pytest.raises(GiveUpError, match=r"all \d+ candidates of a batch failed, such as \d+: ValueError: no score"):
+        Controller(store, home, Recorder(), pool).run(NAME, prepared)
+    assert store.study(NAME).state is StudyState.FAILED
+
+
+def test_a_dense_model_without_a_score_ends_the_study(prepared: Prepared, tmp_path: Path) -> None:
+    store, home = started(prepared, tmp_path)
+    pool = FailingPool(lambda candidate: not any(candidate.levels))
+    with pytest.raises(GiveUpError, match=r"the dense model cannot be scored: ValueError: no score"):
+        Controller(store, home, Recorder(), pool).run(NAME, prepared)
+
+
+def test_one_candidate_that_fails_alone_in_its_batch_does_not_end_the_search(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    search = prepared.config.search.model_copy(update={"candidates": FIRST_BATCH + 1})
+    short = replace(prepared, config=prepared.config.model_copy(update={"search": search}))
+    store, home = started(short, tmp_path / "whole")
+    Controller(store, home, Recorder()).run(NAME, short)
+    last = store.trials(NAME)[-1].candidate
+    cache = home.cache
+    store, home = started(short, tmp_path / "failing")
+    shutil.copytree(cache, home.cache)
+    pool = FailingPool(lambda candidate: candidate == last)
+    assert Controller(store, home, Recorder(), pool).run(NAME, short).state is StudyState.SUCCEEDED
+    assert store.trials(NAME)[-1].error == "ValueError: no score"

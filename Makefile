@@ -26,6 +26,10 @@ bench: $(VENV)/installed
 
 bench-search: $(VENV)/installed
 	$(BIN)/python -m benchmarks.search
+	$(BIN)/python -m benchmarks.survival
+	$(BIN)/python -m benchmarks.rungs
+	$(BIN)/python -m benchmarks.workers
+	$(BIN)/python -m benchmarks.overhead
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,145 @@
+"""`python -m benchmarks.survival [MODEL ...]`: a study of 300 candidates on the clock, and what of its search survives.
+
+Writes benchmarks/results/survival-MODEL.json and survival.md. The study runs by the command line with its defaults,
+from nothing to files that are confirmed and timed. Quick scores chose the rows on a few images; confirmation judges
+them on others.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.material import RESULTS, config
+from benchmarks.study import run, write_study
+from objectives.hypervolume import normalised
+from searcher.front import QUICK_OBJECTIVE
+from storage.home import Home
+from storage.open import open_store
+from storage.records.measurement import Result, Rung
+
+MODELS = ("resnet20", "resnet56")
+CANDIDATES = 300
+TARGET = "size=10x drop<=1"
+DENSE = 1  # its trial number
+
+
+@dataclass(frozen=True)
+class Row:
+    """A searched row of the front: drops in points below the dense model on the same images."""
+
+    candidate: int
+    size_ratio: float
+    soft_drop: float  # of the probability of the true class, on the quick images: what ranked it
+    quick_drop: float  # of the accuracy, on the quick images
+    drop: float  # of the accuracy, on the confirmation images
+
+
+@dataclass(frozen=True)
+class Survival:
+    """One study."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    quick_images: int
+    confirmation_images: int
+    rows: tuple[Row, ...]
+    quick_hypervolume: float  # of the rows, by their drops on the quick images
+    hypervolume: float  # of the same rows, on the confirmation images
+
+
+def measure(model: str) -> Survival:
+    """Runs the study in a home of its own."""
+    name = f"{model}-{CANDIDATES}"
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        done = run(write_study(config(model, name, TARGET), folder, CANDIDATES), name, folder / "home")
+        store = open_store(Home(folder / "home").database_url)
+        quick, confirmed = (
+            {item.number: item for item in store.results(name, rung)} for rung in (Rung.QUICK, Rung.CONFIRMED)
+        )
+        searched = {trial.number for trial in store.trials(name) if trial.baseline is None}
+        numbers = [row.number for row in store.front(name) if row.number in searched]
+        store.close()
+    dense_quick, dense = quick[DENSE], confirmed[DENSE]
+    rows = [
+        Row(
+            candidate=number,
+            size_ratio=dense.value("size") / confirmed[number].value("size"),
+            soft_drop=dense_quick.value(QUICK_OBJECTIVE) - quick[number].value(QUICK_OBJECTIVE),
+            quick_drop=dense_quick.value("accuracy") - quick[number].value("accuracy"),
+            drop=confirmed[number].value("drop"),
+        )
+        for number in numbers
+    ]
+    ratios = [row.size_ratio for row in rows]
+    by_quick, by_confirmed = ([-row.quick_drop for row in rows], [-row.drop for row in rows])
+    return Survival(
+        wall_seconds=done.wall_seconds,
+        cpu_seconds=done.cpu_seconds,
+        quick_images=_images(dense_quick),
+        confirmation_images=_images(dense),
+        rows=tuple(sorted(rows, key=lambda row: row.size_ratio)),
+        quick_hypervolume=normalised(by_quick, 0.0, ratios),
+        hypervolume=normalised(by_confirmed, 0.0, ratios),
+    )
+
+
+def _images(result: Result) -> int:
+    return next(item.samples for item in result.measurements if item.objective == "accuracy")
+
+
+def write_table(folder: Path) -> None:
+    """Writes survival.md from every survival-MODEL.json that exists."""
+    lines = [
+        "# Studies of 300 candidates, and what of the search survives confirmation",
+        "",
+        "Written by `python -m benchmarks.survival`: `slimfront run` with its defaults, files exported, confirmed and",
+        "timed. Drops in points below the dense model on the same images; quick scores are of a few images, those that",
+        "chose the rows.",
+    ]
+    for model in MODELS:
+        path = folder / f"survival-{model}.json"
+        if path.exists():
+            document = json.loads(path.read_text())
+            found = document["figures"]
+            rows = [Row(**item) for item in found["rows"]]
+            lost = np.array([row.drop - row.quick_drop for row in rows])
+            lines += ["", f"## {model}", "", f"`{document['command']}`, {document['date']}.", ""]
+            lines += [
+                f"{found['wall_seconds']:.0f} s on the clock, {found['cpu_seconds']:.0f} CPU-s. "
+                f"Hypervolume of the {len(rows)} searched rows by quick score ({found['quick_images']} images) "
+                f"{found['quick_hypervolume']:.3f}, confirmed ({found['confirmation_images']} images) "
+                f"{found['hypervolume']:.3f}; a row loses {lost.mean():.2f} ± {lost.std(ddof=1):.2f} points.",
+                "",
+                "| candidate | times smaller | drop of soft accuracy | drop by quick score | confirmed drop |",
+                "|---|---|---|---|---|",
+            ]
+            for row in rows:
+                figures = f"{row.size_ratio:.1f} | {row.soft_drop:.2f} | {row.quick_drop:.2f} | {row.drop:.2f}"
+                lines.append(f"| {row.candidate} | {figures} |")
+    (folder / "survival.md").write_text("\n".join(lines) + "\n")
+
+
+def main(models: Sequence[str]) -> None:
+    """Measures and writes."""
+    for model in models or MODELS:
+        document = {
+            "command": f"python -m benchmarks.survival {model}",
+            "date": time.strftime("%Y-%m-%d"),
+            "figures": asdict(measure(model)),
+        }
+        (RESULTS / f"survival-{model}.json").write_text(json.dumps(document, indent=1) + "\n")
+    write_table(RESULTS)
+    print((RESULTS / "survival.md").read_text())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -13,6 +13,7 @@ from dashboards.study import DENSE_NUMBER, StudyData
 from objectives.hypervolume import normalised
 from objectives.targets import rank_key
 from storage.home import Home
+from storage.records.config import PACKED_RUNTIME
 from storage.records.measurement import Rung
 
 ORT_INT8 = "ort int8"  # a baseline of another tool, as `searcher.baselines` names it
@@ -66,6 +67,7 @@ class FrontView:
     prediction: Prediction | None  # None until both predicted and measured speed-ups are known
     hardware: str | None
     seconds: float
+    notes: tuple[str, ...] = ()  # what a reader should know of these figures, a line each
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document; a baseline's name comes first."""
@@ -94,6 +96,17 @@ def front_view(data: StudyData, home: Home) -> FrontView:
         prediction=_prediction(data, rows, baselines),
         hardware=None if data.analysis is None else data.analysis.hardware,
         seconds=data.study.seconds,
+        notes=_notes(data),
+    )
+
+
+def _notes(data: StudyData) -> tuple[str, ...]:
+    if not data.is_mistimed:
+        return ()
+    name = data.config.runtime.name
+    return (
+        f"an earlier version of Slimfront ran the files of this study on {PACKED_RUNTIME}, not on {name}: the speeds "
+        f"that it measured are left out; run a new study, or `slimfront measure {data.study.name}`",
     )
 
 

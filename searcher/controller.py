@@ -16,10 +16,11 @@ from searcher.stages.timing import time_front
 from storage.errors import FixInputError, SlimfrontError
 from storage.files import file_lock
 from storage.home import Home
-from storage.records.config import StudyConfig
+from storage.records.config import PACKED_RUNTIME, StudyConfig
 from storage.records.dense import DenseFacts
 from storage.records.latency import LatencyTable
-from storage.records.study import Study, StudyState
+from storage.records.measurement import Rung
+from storage.records.study import FILES_RUNTIME, Study, StudyState
 from storage.store import StudyStore
 
 LIBRARY_STAGE = "library"
@@ -95,6 +96,7 @@ class Controller:
             )
         else:
             analysis = stored
+        self._note_runtime(name, prepared.config.runtime.name)
         context = StudyContext(
             name=name,
             config=prepared.config,
@@ -111,3 +113,17 @@ class Controller:
         search(context)
         confirm(context, outputs)
         time_front(context)
+
+    def _note_runtime(self, name: str, runtime_name: str) -> None:
+        """Notes what the files run on, unless that is ONNX Runtime, on which earlier versions ran all of them.
+
+        FixInputError for a study of such a version that has confirmed files already: two runtimes do not mix.
+        """
+        if runtime_name == PACKED_RUNTIME or any(item.kind == FILES_RUNTIME for item in self._store.events(name)):
+            return
+        if self._store.results(name, Rung.CONFIRMED):
+            raise FixInputError(
+                f"study {name} was begun by a version of Slimfront that ran its files on {PACKED_RUNTIME} in place of "
+                f"{runtime_name}: start a new study"
+            )
+        self._store.add_event(name, FILES_RUNTIME, runtime_name)

@@ -93,6 +93,7 @@ def verdict(view: FrontView, data: StudyData) -> list[Text]:
     lines.append(Text(f"{figures}{view.hypervolume:.3f}, {duration(view.seconds)}", style="dim"))
     if view.prediction is not None:
         lines += [Text(line, style="dim") for line in _prediction(view.prediction)]
+    lines += [Text(f"note: {note}", style="dim") for note in view.notes]
     if view.hardware is not None:
         lines.append(Text(view.hardware, style="dim"))
     return lines

@@ -44,6 +44,7 @@ def test_before_the_analysis_everything_unknown_is_null(store: StudyStore, tmp_p
         "prediction": None,
         "hardware": None,
         "seconds": 0.0,
+        "notes": (),
     }
 
 

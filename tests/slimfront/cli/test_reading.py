@@ -42,7 +42,7 @@ def test_front_has_exactly_the_documented_fields(at_home: Finished) -> None:
     front = read("front", "tiny")
     assert set(front) == {
         *("study", "state", "target", "target_met", "dense", "baselines", "front", "candidates", "hypervolume"),
-        *("prediction", "hardware", "seconds"),
+        *("prediction", "hardware", "seconds", "notes"),
     }
     assert (front["study"], front["state"], front["target_met"]) == ("tiny", "succeeded", True)
     assert front["target"] == {"size": "3x", "max_drop": 10.0}

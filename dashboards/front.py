@@ -94,20 +94,26 @@ def front_view(data: StudyData, home: Home) -> FrontView:
         candidates=data.searched,
         hypervolume=_hypervolume(data, rows),
         prediction=_prediction(data, rows, baselines),
-        hardware=None if data.analysis is None else data.analysis.hardware,
+        hardware=data.hardware,
         seconds=data.study.seconds,
         notes=_notes(data),
     )
 
 
 def _notes(data: StudyData) -> tuple[str, ...]:
-    if not data.is_mistimed:
-        return ()
-    name = data.config.runtime.name
-    return (
-        f"an earlier version of Slimfront ran the files of this study on {PACKED_RUNTIME}, not on {name}: the speeds "
-        f"that it measured are left out; run a new study, or `slimfront measure {data.study.name}`",
-    )
+    found = []
+    if data.is_mistimed:
+        name = data.config.runtime.name
+        found.append(
+            f"an earlier version of Slimfront ran the files of this study on {PACKED_RUNTIME}, not on {name}: the "
+            f"speeds that it measured are left out; run a new study, or `slimfront measure {data.study.name}`"
+        )
+    if data.latency is not None and data.is_predicted_elsewhere:
+        found.append(
+            f"the latency table, by which the search went, is of another machine: {data.latency.hardware}; its "
+            "predictions are not compared with what was measured here"
+        )
+    return tuple(found)
 
 
 def nearest(data: StudyData, rows: Sequence[Row], count: int) -> list[Row]:
@@ -124,6 +130,8 @@ def nearest(data: StudyData, rows: Sequence[Row], count: int) -> list[Row]:
 
 
 def _prediction(data: StudyData, front: Sequence[Row], baselines: Sequence[BaselineRow]) -> Prediction | None:
+    if data.is_predicted_elsewhere:
+        return None
     # The dense model is what others are compared with, and another tool's file is not in the table.
     others = {DENSE_NUMBER, *(row.candidate for row in baselines if row.name == ORT_INT8)}
     known = {

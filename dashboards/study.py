@@ -12,7 +12,7 @@ from storage.records.dense import DenseFacts
 from storage.records.latency import LatencyTable
 from storage.records.measurement import Result, Rung
 from storage.records.space import SearchSpace
-from storage.records.study import FILES_RUNTIME, WORKER_LOST, Analysis, Event, FrontRow, Study
+from storage.records.study import FILES_RUNTIME, TIMED_ON, WORKER_LOST, Analysis, Event, FrontRow, Study
 from storage.records.target import Target
 from storage.store import StudyStore
 
@@ -34,6 +34,19 @@ class StudyData:
     def config(self) -> StudyConfig:
         """What was asked for."""
         return StudyConfig.from_json(self.study.config_json)
+
+    @property
+    def hardware(self) -> str | None:
+        """Where the files were timed, or else where the model was analysed; None before that."""
+        timed = [event.text for event in self.events if event.kind == TIMED_ON]
+        if timed:
+            return timed[-1]
+        return None if self.analysis is None else self.analysis.hardware
+
+    @property
+    def is_predicted_elsewhere(self) -> bool:
+        """Whether the latency table is of another machine or runtime than the measured speeds."""
+        return self.latency is not None and self.latency.hardware != self.hardware
 
     @property
     def lost_workers(self) -> int:

@@ -83,8 +83,7 @@ def _line(*cells: str) -> str:
 
 
 def _conditions(data: StudyData) -> str:
-    assert data.analysis is not None
-    return f"batch {data.config.runtime.batch}, {data.analysis.hardware}"
+    return f"batch {data.config.runtime.batch}, {data.hardware}"
 
 
 def _verified(made: ModelFiles) -> str:

@@ -15,7 +15,7 @@ from objectives.hypervolume import hypervolume
 from objectives.paired import POINTS, tango_upper
 from storage.home import Home
 from storage.records.measurement import Rung
-from storage.records.study import FrontRow
+from storage.records.study import TIMED_ON, FrontRow
 from storage.records.target import Target
 from storage.store import StudyStore
 from tests.dashboards import samples
@@ -101,6 +101,22 @@ def test_predicted_speed_ups_stand_beside_the_measured_ones(store: StudyStore, t
     assert replace(found.prediction, median_error=0.0) == Prediction(5, 2.4, 2.5, 0.0, 3)
     assert found.prediction.median_error == pytest.approx(10.0)
     assert found.to_dict()["front"][2]["predicted_speedup"] == 2.4
+
+
+def test_what_was_timed_on_another_machine_is_not_compared_with_predictions(store: StudyStore, tmp_path: Path) -> None:
+    samples.analyse(store, latency=samples.LATENCY)
+    samples.search(store)
+    front = [FrontRow(place, number, Rung.CONFIRMED) for place, number in enumerate((1, 4))]
+    results = [samples.confirmed(1, 90.0, 8000, speedup=1.0), samples.confirmed(4, 89.0, 1310, speedup=1.5)]
+    store.record_batch(samples.NAME, [*results, samples.timed(1, 2.0, 1.0), samples.timed(4, 1.0, 2.0)], front)
+    assert view(store, tmp_path).prediction is not None
+    store.add_event(samples.NAME, TIMED_ON, "another processor")
+    found = view(store, tmp_path)
+    assert (found.prediction, found.hardware) == (None, "another processor")
+    (note,) = found.notes
+    assert "is of another machine: a processor" in note
+    store.add_event(samples.NAME, TIMED_ON, "a processor")  # interrupted before the figures were kept, and resumed
+    assert view(store, tmp_path).prediction is not None
 
 
 def test_names_come_first_and_the_document_is_json(store: StudyStore, tmp_path: Path) -> None:

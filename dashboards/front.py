@@ -17,6 +17,9 @@ from storage.records.config import PACKED_RUNTIME
 from storage.records.measurement import Rung
 
 ORT_INT8 = "ort int8"  # a baseline of another tool, as `searcher.baselines` names it
+UNKNOWN_CHECK = (
+    "an earlier version of Slimfront made it, which did not keep why; `slimfront doctor --latency` checks it"
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Prediction:
     speedup: float
     median_error: float  # percent of the measured speed-up
     rows: int  # of the front and our own baselines but the dense model, that this is the median of
-    check: TableError | None = None  # None in studies that did not check their table
+    check: TableError | None = None  # of the latency table; None where it was not checked
+    unchecked: str | None = None  # why it was not
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,14 @@ def _prediction(data: StudyData, front: Sequence[Row], baselines: Sequence[Basel
     if shown is None:
         return None
     errors = [100 * abs(predicted / measured - 1) for predicted, measured in known.values()]
-    return Prediction(shown, *known[shown], median(errors), len(errors), _table_error(data))
+    return Prediction(shown, *known[shown], median(errors), len(errors), _table_error(data), _unchecked(data))
+
+
+def _unchecked(data: StudyData) -> str | None:
+    """Why nobody knows how well the table predicts other plans than those shown; None where it was checked."""
+    if data.latency is not None and data.latency.checked is not None:
+        return None
+    return UNKNOWN_CHECK if data.latency is None else data.latency.unchecked or UNKNOWN_CHECK
 
 
 def _table_error(data: StudyData) -> TableError | None:

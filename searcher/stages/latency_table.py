@@ -31,7 +31,7 @@ from storage.slim import InputContract
 
 STAGE = "latency table"
 CHECK_STAGE = "latency table check"
-FORMAT = "latency-table-3"  # changes whenever the same machine would give another table
+FORMAT = "latency-table-4"  # changes whenever the same machine would give another table
 FOLDER = "latencies"  # in the cache, shared by all studies
 WHOLE_SECONDS = 3.0  # for the whole models that the table is anchored to, before and after the layers are timed
 WANTED_ERROR = 0.06  # median over the checked plans, above which all layers are timed again, once
@@ -133,22 +133,30 @@ def _off(table: LatencyTable) -> str:
 
 
 def _checked(table: LatencyTable, library: Library, config: RuntimeConfig, progress: Progress) -> LatencyTable:
-    """The table with how well it predicts models it was not made from; as it is, with an event that says why, where
-    that cannot be measured or would take minutes."""
+    """The table with how well it predicts models it was not made from, or with why that is not known: where it cannot
+    be measured, or would take minutes."""
     calls = 2 * FEWEST_REPETITIONS * CHECKED_PLANS * len(KINDS)  # of a round: every plan's and the dense model's
     round_seconds = calls * table.dense_ms / MILLISECONDS
     if round_seconds > MOST_CHECK_SECONDS:
-        progress.event("the latency table is not checked, as the model is slow: `slimfront doctor --latency` does it")
-        return table
+        return _without_check(
+            table,
+            f"one call of the model takes about {table.dense_ms:.0f} ms, too long to time "
+            f"{CHECKED_PLANS * len(KINDS)} plans; `slimfront doctor --latency` does it",
+            progress,
+        )
     rounds = int(min(ROUNDS, max(1, CHECK_SECONDS / round_seconds)))
     progress.update(CHECK_STAGE, 0, 1)
     try:
         found = check_table(library, table, config, CHECK_SEED, CHECKED_PLANS, CHECK_SECONDS, rounds).errors[ALL]
     except GiveUpError as error:
-        progress.event(f"the latency table is not checked: {error}")
-        return table
+        return _without_check(table, str(error), progress)
     progress.update(CHECK_STAGE, 1, 1)
     return replace(table, checked=TableCheck(found.plans, found.spearman, found.median_error, found.largest_error))
+
+
+def _without_check(table: LatencyTable, reason: str, progress: Progress) -> LatencyTable:
+    progress.event(f"the latency table is not checked: {reason}")
+    return replace(table, unchecked=reason)
 
 
 class _WholeModels:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.front import FrontView, Prediction, front_view, nearest
+from dashboards.front import UNKNOWN_CHECK, FrontView, Prediction, front_view, nearest
 from dashboards.study import read_study
 from objectives.hypervolume import hypervolume
 from objectives.paired import POINTS, tango_upper
 from storage.home import Home
+from storage.records.latency import LatencyTable, TableCheck
 from storage.records.measurement import Rung
 from storage.records.study import TIMED_ON, FrontRow
 from storage.records.target import Target
@@ -98,7 +99,7 @@ def test_predicted_speed_ups_stand_beside_the_measured_ones(store: StudyStore, t
     found = view(store, tmp_path)
     # 5 meets the target; of 3, 4 and 5, the dense model not counted, the errors are 10, 25 and 4 percent
     assert found.prediction is not None
-    assert replace(found.prediction, median_error=0.0) == Prediction(5, 2.4, 2.5, 0.0, 3)
+    assert replace(found.prediction, median_error=0.0) == Prediction(5, 2.4, 2.5, 0.0, 3, None, UNKNOWN_CHECK)
     assert found.prediction.median_error == pytest.approx(10.0)
     assert found.to_dict()["front"][2]["predicted_speedup"] == 2.4
 
@@ -117,6 +118,28 @@ def test_what_was_timed_on_another_machine_is_not_compared_with_predictions(stor
     assert "is of another machine: a processor" in note
     store.add_event(samples.NAME, TIMED_ON, "a processor")  # interrupted before the figures were kept, and resumed
     assert view(store, tmp_path).prediction is not None
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (replace(samples.LATENCY, unchecked="one call takes a second"), "one call takes a second"),
+        (samples.LATENCY, UNKNOWN_CHECK),
+        (replace(samples.LATENCY, checked=TableCheck(20, 0.9, 0.05, 0.1)), None),
+    ],
+)
+def test_a_table_that_was_not_checked_is_not_shown_as_if_it_had_been(
+    table: LatencyTable, said: str | None, store: StudyStore, tmp_path: Path
+) -> None:
+    samples.analyse(store, latency=table)
+    samples.search(store)
+    front = [FrontRow(place, number, Rung.CONFIRMED) for place, number in enumerate((1, 4))]
+    results = [samples.confirmed(1, 90.0, 8000, speedup=1.0), samples.confirmed(4, 89.0, 1310, speedup=1.5)]
+    store.record_batch(samples.NAME, [*results, samples.timed(1, 2.0, 1.0), samples.timed(4, 1.0, 2.0)], front)
+    data = read_study(store, samples.NAME)
+    found = front_view(data, Home(tmp_path))
+    assert found.prediction is not None
+    assert (found.prediction.unchecked, found.prediction.check is None) == (said, said is not None)
 
 
 def test_names_come_first_and_the_document_is_json(store: StudyStore, tmp_path: Path) -> None:

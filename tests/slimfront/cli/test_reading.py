@@ -188,13 +188,22 @@ def test_the_text_of_sensitivity_names_the_site_that_limits_the_target(at_home: 
 def test_the_front_compares_predicted_and_measured_speed(at_home: Finished) -> None:
     prediction = at_home.front["prediction"]
     assert prediction is not None
-    assert set(prediction) == {"candidate", "predicted_speedup", "speedup", "median_error", "rows", "check"}
+    assert set(prediction) == {
+        "candidate",
+        "predicted_speedup",
+        "speedup",
+        "median_error",
+        "rows",
+        "check",
+        "unchecked",
+    }
     row = next(row for row in at_home.front["front"] if row["candidate"] == prediction["candidate"])
     assert row["predicted_speedup"] == prediction["predicted_speedup"]
     assert row["speedup"] == prediction["speedup"]
     line = next(line for line in invoke("front", "tiny").out.splitlines() if line.startswith("latency: "))
     assert f"for candidate {prediction['candidate']}; median error" in line
     check = prediction["check"]
+    assert prediction["unchecked"] is None
     assert set(check) == {"plans", "spearman", "median_error", "largest_error"}
     assert check["plans"] >= 20
     assert -1 <= check["spearman"] <= 1

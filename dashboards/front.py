@@ -15,6 +15,7 @@ from objectives.targets import rank_key
 from storage.home import Home
 from storage.records.config import PACKED_RUNTIME
 from storage.records.measurement import Rung
+from storage.records.study import SEARCH_NOTE
 
 ORT_INT8 = "ort int8"  # a baseline of another tool, as `searcher.baselines` names it
 UNKNOWN_CHECK = (
@@ -71,7 +72,7 @@ class FrontView:
     prediction: Prediction | None  # None until both predicted and measured speed-ups are known
     hardware: str | None
     seconds: float
-    notes: tuple[str, ...] = ()  # what a reader should know of these figures, a line each
+    notes: tuple[str, ...] = ()  # what a reader should know of these figures and of the search, a line each
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document; a baseline's name comes first."""
@@ -117,6 +118,7 @@ def _notes(data: StudyData) -> tuple[str, ...]:
             f"the latency table, by which the search went, is of another machine: {data.latency.hardware}; its "
             "predictions are not compared with what was measured here"
         )
+    found += [event.text for event in data.events if event.kind == SEARCH_NOTE]
     return tuple(found)
 
 

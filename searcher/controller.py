@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from learners.library.library import Library
 from learners.pool.base import Pool
 from learners.pool.inline import InlinePool
+from searcher.notes import keep_note
 from searcher.progress import Progress
 from searcher.stages.confirm import confirm
 from searcher.stages.context import Clock, StudyContext
@@ -13,7 +15,7 @@ from searcher.stages.latency_table import open_or_measure
 from searcher.stages.prepare import Prepared, analyse_dense, notes, open_library, prepare
 from searcher.stages.quick import search
 from searcher.stages.timing import time_front
-from storage.errors import FixInputError, SlimfrontError
+from storage.errors import DiskFullError, FixInputError, GiveUpError, SlimfrontError
 from storage.files import file_lock
 from storage.home import Home
 from storage.records.config import PACKED_RUNTIME, StudyConfig
@@ -82,7 +84,7 @@ class Controller:
         analysis, outputs = analyse_dense(prepared, library)
         stored = self._store.analysis(name)
         if stored is None:
-            table = open_or_measure(library, prepared.config.runtime, self._home, self._progress)
+            table = self._latency_table(name, library, prepared.config)
             analysis = replace(analysis, latency_json=None if table is None else table.to_json())
             self._store.save_analysis(name, analysis)
         elif stored.workload != analysis.workload:
@@ -113,6 +115,16 @@ class Controller:
         search(context)
         confirm(context, outputs)
         time_front(context)
+
+    def _latency_table(self, name: str, library: Library, config: StudyConfig) -> LatencyTable | None:
+        """None, with a note that says why, where latency cannot be predicted."""
+        try:
+            return open_or_measure(library, config.runtime, self._home, self._progress)
+        except DiskFullError:
+            raise
+        except GiveUpError as error:
+            keep_note(self._store, name, f"latency is not predicted: {error}", self._progress)
+            return None
 
     def _note_runtime(self, name: str, runtime_name: str) -> None:
         """Notes what the files run on, unless that is ONNX Runtime, on which earlier versions ran all of them.

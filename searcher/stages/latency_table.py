@@ -44,10 +44,10 @@ MILLISECONDS = 1e3  # of a second
 CHECK_SEED = 0  # the table belongs to a model and a machine, not to a study's seed
 
 
-def open_or_measure(library: Library, config: RuntimeConfig, home: Home, progress: Progress) -> LatencyTable | None:
+def open_or_measure(library: Library, config: RuntimeConfig, home: Home, progress: Progress) -> LatencyTable:
     """The latency table of a library's model on this machine, from the cache where it is there.
 
-    None, with an event that says why, where layers cannot be timed alone.
+    GiveUpError where layers cannot be timed alone.
     """
     hardware = describe(runtime(config.name), config.threads)
     key = content_hash(FORMAT, library.id, config.name, hardware, str(config.threads), str(config.batch))
@@ -57,32 +57,24 @@ def open_or_measure(library: Library, config: RuntimeConfig, home: Home, progres
             table = LatencyTable.from_json(path.read_text())
             table.check(library.space)
         except (OSError, ValueError, KeyError, TypeError):  # absent or damaged
-            measured = _measure(library, config, home, path, progress)
-            if measured is not None:
-                atomic_write(path, measured.to_json().encode())
-            return measured
+            table = _measure(library, config, home, path, progress)
+            atomic_write(path, table.to_json().encode())
         return table
 
 
-def _measure(
-    library: Library, config: RuntimeConfig, home: Home, path: Path, progress: Progress
-) -> LatencyTable | None:
-    try:
-        making = _Making(library, config, home, progress)
-        table = making.table(again=False)
-        if _is_off(table) and table.dense_ms >= TIMEABLE_MS:
-            progress.event(f"{STAGE}: {_off(table)}, so that all layers are timed again")
-            second = making.table(again=True)
-            table = min(table, second, key=lambda item: _error(item) if item.checked is not None else math.inf)
-            if _is_off(table):
-                progress.event(
-                    f"{STAGE}: {_off(table)}, still; speeds are measured in the end, but candidates are chosen by "
-                    f"these predictions. If other programs disturbed it: remove {path} and {making.times.path}, and "
-                    "run a new study"
-                )
-    except GiveUpError as error:
-        progress.event(f"latency is not predicted: {error}")
-        return None
+def _measure(library: Library, config: RuntimeConfig, home: Home, path: Path, progress: Progress) -> LatencyTable:
+    making = _Making(library, config, home, progress)
+    table = making.table(again=False)
+    if _is_off(table) and table.dense_ms >= TIMEABLE_MS:
+        progress.event(f"{STAGE}: {_off(table)}, so that all layers are timed again")
+        second = making.table(again=True)
+        table = min(table, second, key=lambda item: _error(item) if item.checked is not None else math.inf)
+        if _is_off(table):
+            progress.event(
+                f"{STAGE}: {_off(table)}, still; speeds are measured in the end, but candidates are chosen by "
+                f"these predictions. If other programs disturbed it: remove {path} and {making.times.path}, and "
+                "run a new study"
+            )
     return table
 
 

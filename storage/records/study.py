@@ -8,6 +8,7 @@ from enum import StrEnum
 # Kinds of events that are read again.
 WORKER_LOST = "worker lost"  # a worker has died or was stopped
 FILES_RUNTIME = "files runtime"  # what a study's files are scored and timed on, if it does not open model.slim itself
+SEARCH_NOTE = "search note"  # what readers of the front should know of the search; each text once a study
 TIMED_ON = "timed on"  # the machine and runtime on which they were timed; the last one counts
 
 

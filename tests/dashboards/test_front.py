@@ -75,11 +75,13 @@ def test_confirmed_rows_state_what_was_measured(store: StudyStore, tmp_path: Pat
     assert (row.accuracy, row.drop, row.drop_upper, row.images) == (88.5, 1.5, 2.5, 400)
     assert (row.size_bytes, row.size_ratio, row.onnx_bytes) == (1000, 8.0, 1050)
     assert (row.latency_ms, row.speedup, row.macs, row.macs_ratio) == (0.8, 2.5, 1000, 1.0)
+    assert (row.speedup_low, row.speedup_high) == (2.4, 2.6)
     assert [row.meets_target for row in found.front] == [False, False, False, True, False]
     assert found.target_met
     assert found.dense.latency_ms == 2.0
     assert (found.candidates, found.hardware, found.seconds, found.state) == (4, "a processor", 5.0, "succeeded")
-    assert found.front[2].latency_ms is None  # never timed
+    untimed = found.front[2]
+    assert (untimed.latency_ms, untimed.speedup_low, untimed.speedup_high) == (None, None, None)
 
 
 def test_predicted_speed_ups_stand_beside_the_measured_ones(store: StudyStore, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_a_finished_study_tells_its_result(tmp_path: Path) -> None:
     text = visible(text_of(finished(), tmp_path))
     assert "✓ Target met by candidate 5: size 8.0x (wanted 8x), drop 1.5 (allowed 2.0)" in text
     assert "slimfront export s/5 -o out" in text
-    assert "5 ★ recommended 88.50 % 1.50 0.50 to 2.50 1.0 KB 8.0x 0.800 ms 2.50x" in text
+    assert "5 ★ recommended 88.50 % 1.50 0.50 to 2.50 1.0 KB 8.0x 0.800 ms 2.50x 2.40 to 2.60" in text
     assert "400 confirmation images" in text
     assert "100 quick images" in text
     assert "optimistic" in text

@@ -13,9 +13,14 @@ from dashboards.study import DENSE_NUMBER, StudyData
 from objectives.hypervolume import normalised
 from objectives.targets import rank_key
 from storage.home import Home
+from storage.records.config import PACKED_RUNTIME
 from storage.records.measurement import Rung
+from storage.records.study import SEARCH_NOTE
 
 ORT_INT8 = "ort int8"  # a baseline of another tool, as `searcher.baselines` names it
+UNKNOWN_CHECK = (
+    "an earlier version of Slimfront made it, which did not keep why; `slimfront doctor --latency` checks it"
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,8 @@ class Prediction:
     speedup: float
     median_error: float  # percent of the measured speed-up
     rows: int  # of the front and our own baselines but the dense model, that this is the median of
-    check: TableError | None = None  # None in studies that did not check their table
+    check: TableError | None = None  # of the latency table; None where it was not checked
+    unchecked: str | None = None  # why it was not
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ class FrontView:
     prediction: Prediction | None  # None until both predicted and measured speed-ups are known
     hardware: str | None
     seconds: float
+    notes: tuple[str, ...] = ()  # what a reader should know of these figures and of the search, a line each
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document; a baseline's name comes first."""
@@ -92,9 +99,27 @@ def front_view(data: StudyData, home: Home) -> FrontView:
         candidates=data.searched,
         hypervolume=_hypervolume(data, rows),
         prediction=_prediction(data, rows, baselines),
-        hardware=None if data.analysis is None else data.analysis.hardware,
+        hardware=data.hardware,
         seconds=data.study.seconds,
+        notes=_notes(data),
     )
+
+
+def _notes(data: StudyData) -> tuple[str, ...]:
+    found = []
+    if data.is_mistimed:
+        name = data.config.runtime.name
+        found.append(
+            f"an earlier version of Slimfront ran the files of this study on {PACKED_RUNTIME}, not on {name}: the "
+            f"speeds that it measured are left out; run a new study, or `slimfront measure {data.study.name}`"
+        )
+    if data.latency is not None and data.is_predicted_elsewhere:
+        found.append(
+            f"the latency table, by which the search went, is of another machine: {data.latency.hardware}; its "
+            "predictions are not compared with what was measured here"
+        )
+    found += [event.text for event in data.events if event.kind == SEARCH_NOTE]
+    return tuple(found)
 
 
 def nearest(data: StudyData, rows: Sequence[Row], count: int) -> list[Row]:
@@ -111,6 +136,8 @@ def nearest(data: StudyData, rows: Sequence[Row], count: int) -> list[Row]:
 
 
 def _prediction(data: StudyData, front: Sequence[Row], baselines: Sequence[BaselineRow]) -> Prediction | None:
+    if data.is_predicted_elsewhere:
+        return None
     # The dense model is what others are compared with, and another tool's file is not in the table.
     others = {DENSE_NUMBER, *(row.candidate for row in baselines if row.name == ORT_INT8)}
     known = {
@@ -122,7 +149,14 @@ def _prediction(data: StudyData, front: Sequence[Row], baselines: Sequence[Basel
     if shown is None:
         return None
     errors = [100 * abs(predicted / measured - 1) for predicted, measured in known.values()]
-    return Prediction(shown, *known[shown], median(errors), len(errors), _table_error(data))
+    return Prediction(shown, *known[shown], median(errors), len(errors), _table_error(data), _unchecked(data))
+
+
+def _unchecked(data: StudyData) -> str | None:
+    """Why nobody knows how well the table predicts other plans than those shown; None where it was checked."""
+    if data.latency is not None and data.latency.checked is not None:
+        return None
+    return UNKNOWN_CHECK if data.latency is None else data.latency.unchecked or UNKNOWN_CHECK
 
 
 def _table_error(data: StudyData) -> TableError | None:

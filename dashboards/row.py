@@ -26,6 +26,8 @@ class Row:
     onnx_bytes: int | None
     latency_ms: float | None
     speedup: float | None
+    speedup_low: float | None  # lowest and highest ratio of one round of timing
+    speedup_high: float | None
     predicted_speedup: float | None  # by the latency table, from which the search and the front's membership go
     macs: int
     macs_ratio: float
@@ -55,6 +57,7 @@ def make_row(data: StudyData, number: int) -> Row | None:
     drop, upper = _confirmed_drop(result) if confirmed else _quick_drop(data, result)
     timed = data.result(number, Rung.TIMED)
     latency = _value(timed, "latency")
+    speedup = None if timed is None else timed.get("speedup")
     accuracy = result.get("accuracy")
     assert accuracy is not None
     size, macs = int(result.value("size")), int(result.value("macs"))
@@ -69,7 +72,9 @@ def make_row(data: StudyData, number: int) -> Row | None:
         size_ratio=dense.size_bytes / size,
         onnx_bytes=_whole(result.get("onnx_size")),
         latency_ms=latency,
-        speedup=_value(timed, "speedup"),
+        speedup=None if speedup is None else speedup.value,
+        speedup_low=None if speedup is None else speedup.low,
+        speedup_high=None if speedup is None else speedup.high,
         predicted_speedup=_value(result, "predicted_speedup"),
         macs=macs,
         macs_ratio=dense.macs / macs if macs else 1.0,

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from storage.records.candidate import Trial
-from storage.records.config import StudyConfig
+from storage.records.config import PACKED_RUNTIME, StudyConfig
 from storage.records.dense import DenseFacts
 from storage.records.latency import LatencyTable
 from storage.records.measurement import Result, Rung
 from storage.records.space import SearchSpace
-from storage.records.study import WORKER_LOST, Analysis, FrontRow, Study
+from storage.records.study import FILES_RUNTIME, TIMED_ON, WORKER_LOST, Analysis, Event, FrontRow, Study
 from storage.records.target import Target
 from storage.store import StudyStore
 
@@ -28,12 +28,39 @@ class StudyData:
     results: Mapping[Rung, Mapping[int, Result]]  # by rung and trial number
     trials: Mapping[int, Trial]
     analysis: Analysis | None  # None until the model has been analysed
-    lost_workers: int = 0  # that died or were stopped; what they had was run again
+    events: tuple[Event, ...] = ()  # oldest first
 
     @cached_property
     def config(self) -> StudyConfig:
         """What was asked for."""
         return StudyConfig.from_json(self.study.config_json)
+
+    @property
+    def hardware(self) -> str | None:
+        """Where the files were timed, or else where the model was analysed; None before that."""
+        timed = [event.text for event in self.events if event.kind == TIMED_ON]
+        if timed:
+            return timed[-1]
+        return None if self.analysis is None else self.analysis.hardware
+
+    @property
+    def is_predicted_elsewhere(self) -> bool:
+        """Whether the latency table is of another machine or runtime than the measured speeds."""
+        return self.latency is not None and self.latency.hardware != self.hardware
+
+    @property
+    def lost_workers(self) -> int:
+        """How many have died or were stopped; what they had was run again."""
+        return sum(1 for event in self.events if event.kind == WORKER_LOST)
+
+    @cached_property
+    def is_mistimed(self) -> bool:
+        """Whether an earlier version ran the files on ONNX Runtime although the study names another runtime."""
+        return (
+            self.config.runtime.name != PACKED_RUNTIME
+            and bool(self.results.get(Rung.CONFIRMED))
+            and all(event.kind != FILES_RUNTIME for event in self.events)
+        )
 
     @property
     def target(self) -> Target:
@@ -72,7 +99,9 @@ class StudyData:
         return sum(1 for trial in self.trials.values() if trial.error is not None)
 
     def result(self, number: int, rung: Rung) -> Result | None:
-        """What `rung` gave for a trial; None if it has not been there."""
+        """What `rung` gave for a trial; None if it has not been there, or was timed on another runtime than it says."""
+        if rung is Rung.TIMED and self.is_mistimed:
+            return None
         return self.results.get(rung, {}).get(number)
 
 
@@ -88,5 +117,4 @@ def read_study(store: StudyStore, name: str) -> StudyData:
     for item in store.results(name):
         results.setdefault(item.rung, {})[item.number] = item
     trials = {trial.number: trial for trial in store.trials(name)}
-    lost = sum(1 for event in store.events(name) if event.kind == WORKER_LOST)
-    return StudyData(study, front, results, trials, store.analysis(name), lost)
+    return StudyData(study, front, results, trials, store.analysis(name), store.events(name))

@@ -22,7 +22,7 @@ class TimingRow:
     speedup: float  # dense over candidate, both measured in this session
     speedup_low: float  # lowest and highest ratio of one round
     speedup_high: float
-    predicted_speedup: float | None  # by the study's latency table, which is of its own machine and runtime
+    predicted_speedup: float | None  # by the latency table that `TimingView.table` names
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class TimingView:
     hardware: str
     threads: int
     batch: int
+    table: str | None  # machine and runtime of the table that predictions are from; None: there are none
+    unpredicted: str | None  # why there are no predictions
     rows: tuple[TimingRow, ...]  # the front, the most accurate first, then baselines that are not in it
 
     def to_dict(self) -> dict[str, Any]:
@@ -42,7 +44,11 @@ class TimingView:
 
 
 def timing_view(data: StudyData, timing: Timing) -> TimingView:
-    """The view of a timing of this study."""
+    """The view of a timing of this study.
+
+    Predictions are shown only if the study's latency table is of the machine, runtime, threads and batch of the timing.
+    """
+    unpredicted = _unpredicted(data, timing)
     places = {item.number: place for place, item in enumerate(data.front)}
     by_number = {item.number: item for item in timing.rows}
     order = sorted(by_number, key=lambda number: (places.get(number, len(places)), number))
@@ -59,7 +65,26 @@ def timing_view(data: StudyData, timing: Timing) -> TimingView:
                 speedup=item.speedup,
                 speedup_low=item.speedup_low,
                 speedup_high=item.speedup_high,
-                predicted_speedup=None if row is None else row.predicted_speedup,
+                predicted_speedup=None if row is None or unpredicted is not None else row.predicted_speedup,
             )
         )
-    return TimingView(data.study.name, timing.runtime, timing.hardware, timing.threads, timing.batch, tuple(rows))
+    return TimingView(
+        study=data.study.name,
+        runtime=timing.runtime,
+        hardware=timing.hardware,
+        threads=timing.threads,
+        batch=timing.batch,
+        table=None if data.latency is None or unpredicted is not None else data.latency.hardware,
+        unpredicted=unpredicted,
+        rows=tuple(rows),
+    )
+
+
+def _unpredicted(data: StudyData, timing: Timing) -> str | None:
+    """Why the study's table predicts nothing of this timing; None if it does."""
+    if data.latency is None:
+        return "the study has no latency table"
+    batch = data.config.runtime.batch  # which the table was measured with
+    if (data.latency.hardware, batch) == (timing.hardware, timing.batch):
+        return None
+    return f"the study's latency table is of {data.latency.hardware}, batch {batch}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from learners.library.library import Library
 from learners.pool.base import Pool
 from learners.pool.inline import InlinePool
+from searcher.notes import keep_note
 from searcher.progress import Progress
 from searcher.stages.confirm import confirm
 from searcher.stages.context import Clock, StudyContext
@@ -13,13 +15,14 @@ from searcher.stages.latency_table import open_or_measure
 from searcher.stages.prepare import Prepared, analyse_dense, notes, open_library, prepare
 from searcher.stages.quick import search
 from searcher.stages.timing import time_front
-from storage.errors import FixInputError, SlimfrontError
+from storage.errors import DiskFullError, FixInputError, GiveUpError, SlimfrontError
 from storage.files import file_lock
 from storage.home import Home
-from storage.records.config import StudyConfig
+from storage.records.config import PACKED_RUNTIME, StudyConfig
 from storage.records.dense import DenseFacts
 from storage.records.latency import LatencyTable
-from storage.records.study import Study, StudyState
+from storage.records.measurement import Rung
+from storage.records.study import FILES_RUNTIME, Study, StudyState
 from storage.store import StudyStore
 
 LIBRARY_STAGE = "library"
@@ -81,7 +84,7 @@ class Controller:
         analysis, outputs = analyse_dense(prepared, library)
         stored = self._store.analysis(name)
         if stored is None:
-            table = open_or_measure(library, prepared.config.runtime, self._home, self._progress)
+            table = self._latency_table(name, library, prepared.config)
             analysis = replace(analysis, latency_json=None if table is None else table.to_json())
             self._store.save_analysis(name, analysis)
         elif stored.workload != analysis.workload:
@@ -95,6 +98,7 @@ class Controller:
             )
         else:
             analysis = stored
+        self._note_runtime(name, prepared.config.runtime.name)
         context = StudyContext(
             name=name,
             config=prepared.config,
@@ -111,3 +115,27 @@ class Controller:
         search(context)
         confirm(context, outputs)
         time_front(context)
+
+    def _latency_table(self, name: str, library: Library, config: StudyConfig) -> LatencyTable | None:
+        """None, with a note that says why, where latency cannot be predicted."""
+        try:
+            return open_or_measure(library, config.runtime, self._home, self._progress)
+        except DiskFullError:
+            raise
+        except GiveUpError as error:
+            keep_note(self._store, name, f"latency is not predicted: {error}", self._progress)
+            return None
+
+    def _note_runtime(self, name: str, runtime_name: str) -> None:
+        """Notes what the files run on, unless that is ONNX Runtime, on which earlier versions ran all of them.
+
+        FixInputError for a study of such a version that has confirmed files already: two runtimes do not mix.
+        """
+        if runtime_name == PACKED_RUNTIME or any(item.kind == FILES_RUNTIME for item in self._store.events(name)):
+            return
+        if self._store.results(name, Rung.CONFIRMED):
+            raise FixInputError(
+                f"study {name} was begun by a version of Slimfront that ran its files on {PACKED_RUNTIME} in place of "
+                f"{runtime_name}: start a new study"
+            )
+        self._store.add_event(name, FILES_RUNTIME, runtime_name)

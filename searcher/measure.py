@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-import numpy.typing as npt
 
-from learners.export.packing import assemble_onnx
 from objectives.hardware import describe
 from objectives.latency import Latency, measure
-from objectives.runtimes.packed import PackedSession
 from objectives.runtimes.table import runtime
 from searcher.baselines import DENSE
 from searcher.progress import Progress
-from searcher.stages.files import ONNX_FILE, SLIM_FILE
+from searcher.stages.files import ONNX_FILE, SLIM_FILE, Session, packed_session
 from storage.artifacts import ArtifactStore
 from storage.errors import FixInputError
 from storage.home import Home
@@ -22,11 +17,9 @@ from storage.records.candidate import Trial
 from storage.records.config import StudyConfig
 from storage.records.measurement import Rung
 from storage.records.timing import TimedRow, Timing
-from storage.slim import unpack
 from storage.store import StudyStore
 
 STAGE = "measuring"
-PACKED_RUNTIME = "onnxruntime"  # opens model.slim itself; others get the ONNX file that it stands for
 SEED = 0  # of the batch that is fed; latency does not depend on values
 
 
@@ -76,9 +69,7 @@ def measure_front(
     return timing
 
 
-def _session(
-    home: Home, name: str, trial: Trial, runtime_name: str, threads: int
-) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+def _session(home: Home, name: str, trial: Trial, runtime_name: str, threads: int) -> Session:
     folder = ArtifactStore(home.artifacts).folder(name, str(trial.number))
     packed, plain = folder / SLIM_FILE, folder / ONNX_FILE
     if not packed.exists() and not plain.exists():
@@ -88,10 +79,7 @@ def _session(
         )
     if not packed.exists():
         return runtime(runtime_name).session(plain.read_bytes(), threads)
-    model = unpack(packed.read_bytes())
-    if runtime_name == PACKED_RUNTIME:
-        return PackedSession(model, threads)
-    return runtime(runtime_name).session(assemble_onnx(model), threads)
+    return packed_session(packed.read_bytes(), runtime_name, threads)
 
 
 def _row(number: int, figure: Latency) -> TimedRow:

@@ -1,11 +1,21 @@
-"""What a user should know of the channels before a search."""
+"""What a user should know of the channels before a search, and of the search after it."""
 
 from __future__ import annotations
 
+from searcher.progress import Progress
 from storage.records.config import StudyConfig
 from storage.records.space import CHANNEL, SearchSpace
+from storage.records.study import SEARCH_NOTE
+from storage.store import StudyStore
 
 CHANNEL_SETTINGS = ("round_to", "min_channels", "criterion", "reconstruct")
+
+
+def keep_note(store: StudyStore, name: str, text: str, progress: Progress) -> None:
+    """Tells whoever watches, and whoever reads the front of study `name` later: `text`, one line, is stored once."""
+    if all((event.kind, event.text) != (SEARCH_NOTE, text) for event in store.events(name)):
+        store.add_event(name, SEARCH_NOTE, text)
+    progress.event(text)
 
 
 def channel_notes(config: StudyConfig, space: SearchSpace) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from learners.pool.base import Pool
 from learners.pool.inline import InlinePool
 from objectives.workload.workload import Workload
 from searcher.allocation.budget import Budget
+from searcher.notes import keep_note
 from searcher.progress import Progress
 from storage.artifacts import ArtifactStore
 from storage.home import Home
@@ -96,6 +97,10 @@ class StudyContext:
         """Tells the user and the store of a worker that has died or was stopped."""
         self.store.add_event(self.name, WORKER_LOST, text)
         self.progress.event(text)
+
+    def note(self, text: str) -> None:
+        """Tells the user, now and with the front, what to know of the search."""
+        keep_note(self.store, self.name, text, self.progress)
 
     def checkpoint(self, stage: str) -> None:
         """Notes in the store what the study is doing and how long it has taken."""

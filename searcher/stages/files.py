@@ -16,17 +16,20 @@ from searcher.baselines import DENSE, ORT_INT8
 from searcher.stages.context import StudyContext
 from searcher.stages.prepare import dense_file
 from storage.records.candidate import Trial
+from storage.records.config import PACKED_RUNTIME
 from storage.slim import pack, unpack
 
 SLIM_FILE = "model.slim"
 ONNX_FILE = "model.onnx"
+
+Session = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class Exported:
     """The files of one trial, and a session on the one that a user would load."""
 
-    session: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+    session: Session
     size_bytes: int
     onnx_bytes: int
 
@@ -45,13 +48,24 @@ def export(context: StudyContext, trial: Trial) -> Exported:
     data = pack(model)
     _write(context, trial, SLIM_FILE, data)
     # From the bytes, not from `model`: what is measured is what the file gives.
-    session = PackedSession(unpack(data), context.config.runtime.threads)
+    settings = context.config.runtime
+    session = packed_session(data, settings.name, settings.threads)
     return Exported(session, len(data), len(assemble_onnx(model)))
 
 
-def _runtime_session(
-    context: StudyContext, data: bytes
-) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+def packed_session(data: bytes, runtime_name: str, threads: int) -> Session:
+    """A session on the bytes of a `model.slim`: as `slimfront.load` opens it, or on the ONNX file that it stands for
+    where the runtime is another one.
+
+    Raises PackedFileError for bytes that are damaged; GiveUpError if the runtime refuses the model.
+    """
+    model = unpack(data)
+    if runtime_name == PACKED_RUNTIME:
+        return PackedSession(model, threads)
+    return runtime(runtime_name).session(assemble_onnx(model), threads)
+
+
+def _runtime_session(context: StudyContext, data: bytes) -> Session:
     return runtime(context.config.runtime.name).session(data, context.config.runtime.threads)
 
 

@@ -31,7 +31,7 @@ from storage.slim import InputContract
 
 STAGE = "latency table"
 CHECK_STAGE = "latency table check"
-FORMAT = "latency-table-3"  # changes whenever the same machine would give another table
+FORMAT = "latency-table-4"  # changes whenever the same machine would give another table
 FOLDER = "latencies"  # in the cache, shared by all studies
 WHOLE_SECONDS = 3.0  # for the whole models that the table is anchored to, before and after the layers are timed
 WANTED_ERROR = 0.06  # median over the checked plans, above which all layers are timed again, once
@@ -44,10 +44,10 @@ MILLISECONDS = 1e3  # of a second
 CHECK_SEED = 0  # the table belongs to a model and a machine, not to a study's seed
 
 
-def open_or_measure(library: Library, config: RuntimeConfig, home: Home, progress: Progress) -> LatencyTable | None:
+def open_or_measure(library: Library, config: RuntimeConfig, home: Home, progress: Progress) -> LatencyTable:
     """The latency table of a library's model on this machine, from the cache where it is there.
 
-    None, with an event that says why, where layers cannot be timed alone.
+    GiveUpError where layers cannot be timed alone.
     """
     hardware = describe(runtime(config.name), config.threads)
     key = content_hash(FORMAT, library.id, config.name, hardware, str(config.threads), str(config.batch))
@@ -57,32 +57,24 @@ def open_or_measure(library: Library, config: RuntimeConfig, home: Home, progres
             table = LatencyTable.from_json(path.read_text())
             table.check(library.space)
         except (OSError, ValueError, KeyError, TypeError):  # absent or damaged
-            measured = _measure(library, config, home, path, progress)
-            if measured is not None:
-                atomic_write(path, measured.to_json().encode())
-            return measured
+            table = _measure(library, config, home, path, progress)
+            atomic_write(path, table.to_json().encode())
         return table
 
 
-def _measure(
-    library: Library, config: RuntimeConfig, home: Home, path: Path, progress: Progress
-) -> LatencyTable | None:
-    try:
-        making = _Making(library, config, home, progress)
-        table = making.table(again=False)
-        if _is_off(table) and table.dense_ms >= TIMEABLE_MS:
-            progress.event(f"{STAGE}: {_off(table)}, so that all layers are timed again")
-            second = making.table(again=True)
-            table = min(table, second, key=lambda item: _error(item) if item.checked is not None else math.inf)
-            if _is_off(table):
-                progress.event(
-                    f"{STAGE}: {_off(table)}, still; speeds are measured in the end, but candidates are chosen by "
-                    f"these predictions. If other programs disturbed it: remove {path} and {making.times.path}, and "
-                    "run a new study"
-                )
-    except GiveUpError as error:
-        progress.event(f"latency is not predicted: {error}")
-        return None
+def _measure(library: Library, config: RuntimeConfig, home: Home, path: Path, progress: Progress) -> LatencyTable:
+    making = _Making(library, config, home, progress)
+    table = making.table(again=False)
+    if _is_off(table) and table.dense_ms >= TIMEABLE_MS:
+        progress.event(f"{STAGE}: {_off(table)}, so that all layers are timed again")
+        second = making.table(again=True)
+        table = min(table, second, key=lambda item: _error(item) if item.checked is not None else math.inf)
+        if _is_off(table):
+            progress.event(
+                f"{STAGE}: {_off(table)}, still; speeds are measured in the end, but candidates are chosen by "
+                f"these predictions. If other programs disturbed it: remove {path} and {making.times.path}, and "
+                "run a new study"
+            )
     return table
 
 
@@ -133,22 +125,30 @@ def _off(table: LatencyTable) -> str:
 
 
 def _checked(table: LatencyTable, library: Library, config: RuntimeConfig, progress: Progress) -> LatencyTable:
-    """The table with how well it predicts models it was not made from; as it is, with an event that says why, where
-    that cannot be measured or would take minutes."""
+    """The table with how well it predicts models it was not made from, or with why that is not known: where it cannot
+    be measured, or would take minutes."""
     calls = 2 * FEWEST_REPETITIONS * CHECKED_PLANS * len(KINDS)  # of a round: every plan's and the dense model's
     round_seconds = calls * table.dense_ms / MILLISECONDS
     if round_seconds > MOST_CHECK_SECONDS:
-        progress.event("the latency table is not checked, as the model is slow: `slimfront doctor --latency` does it")
-        return table
+        return _without_check(
+            table,
+            f"one call of the model takes about {table.dense_ms:.0f} ms, too long to time "
+            f"{CHECKED_PLANS * len(KINDS)} plans; `slimfront doctor --latency` does it",
+            progress,
+        )
     rounds = int(min(ROUNDS, max(1, CHECK_SECONDS / round_seconds)))
     progress.update(CHECK_STAGE, 0, 1)
     try:
         found = check_table(library, table, config, CHECK_SEED, CHECKED_PLANS, CHECK_SECONDS, rounds).errors[ALL]
     except GiveUpError as error:
-        progress.event(f"the latency table is not checked: {error}")
-        return table
+        return _without_check(table, str(error), progress)
     progress.update(CHECK_STAGE, 1, 1)
     return replace(table, checked=TableCheck(found.plans, found.spearman, found.median_error, found.largest_error))
+
+
+def _without_check(table: LatencyTable, reason: str, progress: Progress) -> LatencyTable:
+    progress.event(f"the latency table is not checked: {reason}")
+    return replace(table, unchecked=reason)
 
 
 class _WholeModels:

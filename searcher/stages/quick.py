@@ -58,12 +58,12 @@ class Search:
         self._score([trial for trial in self._baselines if trial.baseline != ORT_INT8])
         proposer = sampler(context.config.search.sampler, self._sampler_context())
         for note in proposer.notes:
-            context.progress.event(note)
+            context.note(note)
         done = self._replay(proposer)
         while not done or not self._finished(done):
             asked = proposer.ask(self._batch_size(done, proposer.batch))
             if not asked:
-                context.progress.event(f"the sampler has nothing left to propose after {done} candidates")
+                context.note(f"the sampler has nothing left to propose after {done} candidates")
                 break
             name = context.config.search.sampler
             proposals = [Proposal(candidate, proposer.origins.get(candidate, name)) for candidate in asked]
@@ -116,7 +116,7 @@ class Search:
         growth = float(volumes[-1] - volumes[before[-1]])
         if growth >= LEAST_GROWTH:
             return False
-        context.progress.event(f"the last {patience} of {done} candidates let the hypervolume grow by {growth:.4f}")
+        context.note(f"the last {patience} of {done} candidates let the hypervolume grow by {growth:.4f}")
         return True
 
     def _out_of_time(self) -> bool:

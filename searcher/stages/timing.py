@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from objectives.hardware import describe
 from objectives.latency import Latency, measure
+from objectives.runtimes.table import runtime
 from searcher.baselines import DENSE
 from searcher.stages.context import StudyContext
 from searcher.stages.files import export
 from storage.records.candidate import Trial
 from storage.records.measurement import Direction, Measurement, Result, Rung
+from storage.records.study import TIMED_ON
 
 STAGE = "latency"
 
@@ -38,6 +41,9 @@ def time_front(context: StudyContext) -> None:
     )
     context.progress.update(STAGE, 0, len(trials), "timing")
     figures = measure(sessions[dense], sessions, sample)
+    settings = context.config.runtime
+    # A study may have been resumed on another machine than the one that its latency table is of.
+    store.add_event(name, TIMED_ON, describe(runtime(settings.name), settings.threads))
     store.record_batch(name, [_result(trial, figures[str(trial.number)]) for trial in trials], store.front(name))
     context.progress.update(STAGE, len(trials), len(trials))
 

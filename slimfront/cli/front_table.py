@@ -93,6 +93,7 @@ def verdict(view: FrontView, data: StudyData) -> list[Text]:
     lines.append(Text(f"{figures}{view.hypervolume:.3f}, {duration(view.seconds)}", style="dim"))
     if view.prediction is not None:
         lines += [Text(line, style="dim") for line in _prediction(view.prediction)]
+    lines += [Text(f"note: {note}", style="dim") for note in view.notes]
     if view.hardware is not None:
         lines.append(Text(view.hardware, style="dim"))
     return lines
@@ -102,7 +103,7 @@ def _prediction(found: Prediction) -> list[str]:
     both = f"predicted {found.predicted_speedup:.1f}x, measured {found.speedup:.1f}x for candidate {found.candidate}"
     text = f"latency: {both}; median error {found.median_error:.1f} % over {plural(found.rows, 'row')}"
     if found.check is None:
-        return [text]
+        return [text, f"latency table: not checked, so how well it predicts is not known: {found.unchecked}"]
     check = found.check
     plans = plural(check.plans, "random plan")
     return [text, f"latency table: median error {check.median_error:.1f} %, Spearman {check.spearman:.2f} over {plans}"]

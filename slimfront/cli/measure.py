@@ -59,16 +59,22 @@ def _print(console: Console, view: TimingView) -> None:
 
     console.print(Text(view.study, style="bold").append(f" on {view.hardware}, batch {view.batch}", style="none"))
     table = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False)
-    for title in ("candidate", "accuracy", "smaller", "latency", "faster", "rounds", "predicted"):
+    titles = ["candidate", "accuracy", "smaller", "latency", "faster", "rounds"]
+    titles += ["predicted"] if view.unpredicted is None else []
+    for title in titles:
         table.add_column(title, justify="left" if title == "candidate" else "right", no_wrap=True)
     for row in view.rows:
-        table.add_row(
+        cells = [
             f"{row.candidate} {row.name or ''}".rstrip(),
             UNKNOWN if row.accuracy is None else f"{row.accuracy:.2f} %",
             UNKNOWN if row.size_ratio is None else f"{row.size_ratio:.1f}x",
             milliseconds(row.latency_ms),
             f"{row.speedup:.2f}x",
             f"{row.speedup_low:.2f}x to {row.speedup_high:.2f}x",
-            UNKNOWN if row.predicted_speedup is None else f"{row.predicted_speedup:.2f}x",
-        )
+        ]
+        if view.unpredicted is None:
+            cells.append(UNKNOWN if row.predicted_speedup is None else f"{row.predicted_speedup:.2f}x")
+        table.add_row(*cells)
     console.print(table)
+    if view.unpredicted is not None:
+        console.print(f"no predictions: {view.unpredicted}", soft_wrap=True, markup=False)

@@ -28,7 +28,7 @@ def plan_json(
         **asdict(view),
         "target": data.target.to_dict(),
         "dense": None if data.dense is None else asdict(data.dense),
-        "hardware": data.analysis.hardware,
+        "hardware": data.hardware,
         "runtime": data.config.runtime.model_dump(),
         "input": {
             "dtype": "float32",

@@ -10,6 +10,7 @@ from dashboards.row import Row
 from dashboards.study import StudyData
 from objectives.workload.workload import Workload
 from slimfront.export.files import SAFETENSORS_FILE, ModelFiles
+from storage.records.config import PACKED_RUNTIME
 
 MOST_CLASSES = 20  # named in the text; the rest are in plan.json
 
@@ -18,7 +19,7 @@ def readme(data: StudyData, view: CandidateView, made: ModelFiles) -> bytes:
     """The text as UTF-8, the same for the same study and versions."""
     title = f"# {view.study}/{view.candidate}" + (f": {view.name}" if view.name else "")
     parts = [title, _summary(view), _figures(data, view), _verified(made), _input(data, made.workload)]
-    parts += [_run(made), _contents(made), f"Written by Slimfront {slimfront.__version__}."]
+    parts += [_run(data, made), _contents(made), f"Written by Slimfront {slimfront.__version__}."]
     return ("\n\n".join(part for part in parts if part) + "\n").encode()
 
 
@@ -82,8 +83,7 @@ def _line(*cells: str) -> str:
 
 
 def _conditions(data: StudyData) -> str:
-    assert data.analysis is not None
-    return f"batch {data.config.runtime.batch}, {data.analysis.hardware}"
+    return f"batch {data.config.runtime.batch}, {data.hardware}"
 
 
 def _verified(made: ModelFiles) -> str:
@@ -109,10 +109,16 @@ def _input(data: StudyData, workload: Workload) -> str:
     return "\n".join(lines)
 
 
-def _run(made: ModelFiles) -> str:
+def _run(data: StudyData, made: ModelFiles) -> str:
     shape = ", ".join(map(str, made.workload.input_shape))
     images = f"images = np.zeros((1, {shape}), np.float32)  # yours, normalised as above"
     text = ["## Run it", ""]
+    if (name := data.config.runtime.name) != PACKED_RUNTIME:
+        text += [
+            f"Accuracy and latency above are those of `model.onnx` on {name}. The sessions below are ONNX Runtime's, "
+            "whose speed and rounding differ.",
+            "",
+        ]
     if "model.slim" in made.files:
         text += [
             "With Slimfront (numpy and onnxruntime are enough; `pip install --no-deps .` in a checkout of Slimfront):",

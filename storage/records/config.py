@@ -34,6 +34,7 @@ MAX_INPUT_VALUES = 2**26  # 256 MB as float32 for one sample: more is a slip, no
 MAX_SEED = 2**63 - 1  # SQL integers and torch's seeds are 64 bits wide, signed
 MAX_THREADS = 1024
 MAX_BATCH = 65_536
+PACKED_RUNTIME = "onnxruntime"  # opens model.slim itself; others get the ONNX file that it stands for
 
 StudyName = Annotated[str, StringConstraints(max_length=64)]
 Text = Annotated[str, StringConstraints(min_length=1)]
@@ -139,7 +140,7 @@ class SearchConfig(_Table):
 class RuntimeConfig(_Table):
     """What the exported models run on, and how they are timed."""
 
-    name: Text = "onnxruntime"
+    name: Text = PACKED_RUNTIME
     threads: Annotated[Count, Field(le=MAX_THREADS)] = 1
     batch: Annotated[Count, Field(le=MAX_BATCH)] = 1
 

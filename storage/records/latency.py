@@ -40,7 +40,8 @@ class LatencyTable:
     fixed_ms: float  # what no site decides: a call, protected layers
     dense_ms: float  # predicted for the dense model, to which predicted speed-ups refer
     factors: tuple[LatencyFactor, ...]
-    checked: TableCheck | None = None  # None in tables of versions that did not check them
+    checked: TableCheck | None = None  # None in tables that nobody has checked
+    unchecked: str | None = None  # why; None also in tables of versions that did not say
 
     def check(self, space: SearchSpace) -> None:
         """Raises ValueError if the table is not one of this space."""

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-WORKER_LOST = "worker lost"  # kind of the event that a worker has died or was stopped
+# Kinds of events that are read again.
+WORKER_LOST = "worker lost"  # a worker has died or was stopped
+FILES_RUNTIME = "files runtime"  # what a study's files are scored and timed on, if it does not open model.slim itself
+SEARCH_NOTE = "search note"  # what readers of the front should know of the search; each text once a study
+TIMED_ON = "timed on"  # the machine and runtime on which they were timed; the last one counts
 
 
 class StudyState(StrEnum):

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.front import FrontView, Prediction, front_view, nearest
+from dashboards.front import UNKNOWN_CHECK, FrontView, Prediction, front_view, nearest
 from dashboards.study import read_study
 from objectives.hypervolume import hypervolume
 from objectives.paired import POINTS, tango_upper
 from storage.home import Home
+from storage.records.latency import LatencyTable, TableCheck
 from storage.records.measurement import Rung
-from storage.records.study import FrontRow
+from storage.records.study import TIMED_ON, FrontRow
 from storage.records.target import Target
 from storage.store import StudyStore
 from tests.dashboards import samples
@@ -44,6 +45,7 @@ def test_before_the_analysis_everything_unknown_is_null(store: StudyStore, tmp_p
         "prediction": None,
         "hardware": None,
         "seconds": 0.0,
+        "notes": (),
     }
 
 
@@ -73,11 +75,13 @@ def test_confirmed_rows_state_what_was_measured(store: StudyStore, tmp_path: Pat
     assert (row.accuracy, row.drop, row.drop_upper, row.images) == (88.5, 1.5, 2.5, 400)
     assert (row.size_bytes, row.size_ratio, row.onnx_bytes) == (1000, 8.0, 1050)
     assert (row.latency_ms, row.speedup, row.macs, row.macs_ratio) == (0.8, 2.5, 1000, 1.0)
+    assert (row.speedup_low, row.speedup_high) == (2.4, 2.6)
     assert [row.meets_target for row in found.front] == [False, False, False, True, False]
     assert found.target_met
     assert found.dense.latency_ms == 2.0
     assert (found.candidates, found.hardware, found.seconds, found.state) == (4, "a processor", 5.0, "succeeded")
-    assert found.front[2].latency_ms is None  # never timed
+    untimed = found.front[2]
+    assert (untimed.latency_ms, untimed.speedup_low, untimed.speedup_high) == (None, None, None)
 
 
 def test_predicted_speed_ups_stand_beside_the_measured_ones(store: StudyStore, tmp_path: Path) -> None:
@@ -97,9 +101,47 @@ def test_predicted_speed_ups_stand_beside_the_measured_ones(store: StudyStore, t
     found = view(store, tmp_path)
     # 5 meets the target; of 3, 4 and 5, the dense model not counted, the errors are 10, 25 and 4 percent
     assert found.prediction is not None
-    assert replace(found.prediction, median_error=0.0) == Prediction(5, 2.4, 2.5, 0.0, 3)
+    assert replace(found.prediction, median_error=0.0) == Prediction(5, 2.4, 2.5, 0.0, 3, None, UNKNOWN_CHECK)
     assert found.prediction.median_error == pytest.approx(10.0)
     assert found.to_dict()["front"][2]["predicted_speedup"] == 2.4
+
+
+def test_what_was_timed_on_another_machine_is_not_compared_with_predictions(store: StudyStore, tmp_path: Path) -> None:
+    samples.analyse(store, latency=samples.LATENCY)
+    samples.search(store)
+    front = [FrontRow(place, number, Rung.CONFIRMED) for place, number in enumerate((1, 4))]
+    results = [samples.confirmed(1, 90.0, 8000, speedup=1.0), samples.confirmed(4, 89.0, 1310, speedup=1.5)]
+    store.record_batch(samples.NAME, [*results, samples.timed(1, 2.0, 1.0), samples.timed(4, 1.0, 2.0)], front)
+    assert view(store, tmp_path).prediction is not None
+    store.add_event(samples.NAME, TIMED_ON, "another processor")
+    found = view(store, tmp_path)
+    assert (found.prediction, found.hardware) == (None, "another processor")
+    (note,) = found.notes
+    assert "is of another machine: a processor" in note
+    store.add_event(samples.NAME, TIMED_ON, "a processor")  # interrupted before the figures were kept, and resumed
+    assert view(store, tmp_path).prediction is not None
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (replace(samples.LATENCY, unchecked="one call takes a second"), "one call takes a second"),
+        (samples.LATENCY, UNKNOWN_CHECK),
+        (replace(samples.LATENCY, checked=TableCheck(20, 0.9, 0.05, 0.1)), None),
+    ],
+)
+def test_a_table_that_was_not_checked_is_not_shown_as_if_it_had_been(
+    table: LatencyTable, said: str | None, store: StudyStore, tmp_path: Path
+) -> None:
+    samples.analyse(store, latency=table)
+    samples.search(store)
+    front = [FrontRow(place, number, Rung.CONFIRMED) for place, number in enumerate((1, 4))]
+    results = [samples.confirmed(1, 90.0, 8000, speedup=1.0), samples.confirmed(4, 89.0, 1310, speedup=1.5)]
+    store.record_batch(samples.NAME, [*results, samples.timed(1, 2.0, 1.0), samples.timed(4, 1.0, 2.0)], front)
+    data = read_study(store, samples.NAME)
+    found = front_view(data, Home(tmp_path))
+    assert found.prediction is not None
+    assert (found.prediction.unchecked, found.prediction.check is None) == (said, said is not None)
 
 
 def test_names_come_first_and_the_document_is_json(store: StudyStore, tmp_path: Path) -> None:

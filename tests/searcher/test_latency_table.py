@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from searcher.latency_check import LatencyCheck
 from searcher.stages import latency_table
 from searcher.stages.latency_table import open_or_measure
+from storage.errors import GiveUpError
 from storage.home import Home
 from storage.records.config import RuntimeConfig
 from storage.records.latency import LatencyTable, TableCheck
@@ -20,6 +22,9 @@ TABLE = LatencyTable("onnxruntime", "machine", 1.0, 2.0, ())
 
 def checked(error: float) -> LatencyTable:
     return replace(TABLE, checked=TableCheck(20, 0.9, error, 2 * error))
+
+
+SLOW_MS = 200.0  # of a call: a round of the check would take longer than a minute
 
 
 class Events:
@@ -74,3 +79,22 @@ def test_the_better_of_two_tables_is_kept(
     # From the cache now.
     assert open_or_measure(library, RuntimeConfig(), home, progress) == kept
     assert len(asked) == (1 if second is None else 2)
+
+
+def test_a_table_of_a_slow_model_says_why_it_was_not_checked(built: Callable[[str], Built]) -> None:
+    progress = Events()
+    slow = replace(TABLE, dense_ms=SLOW_MS)
+    found = latency_table._checked(slow, built("vgg").library, RuntimeConfig(), progress)
+    assert found.unchecked is not None
+    assert found.unchecked.startswith("one call of the model takes about 200 ms")
+    assert replace(found, unchecked=None) == slow
+    assert progress.seen == [f"the latency table is not checked: {found.unchecked}"]
+
+
+def test_a_table_whose_check_fails_says_why(built: Callable[[str], Built], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> LatencyCheck:
+        raise GiveUpError("the runtime refuses a plan")
+
+    monkeypatch.setattr(latency_table, "check_table", refuse)
+    found = latency_table._checked(TABLE, built("vgg").library, RuntimeConfig(), Events())
+    assert (found.checked, found.unchecked) == (None, "the runtime refuses a plan")

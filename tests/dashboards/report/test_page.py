@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.records.latency import LatencyTable, TableCheck
 from storage.records.measurement import Rung
 from storage.records.study import FrontRow, StudyState
 from tests.dashboards import large, samples
@@ -27,10 +28,30 @@ def test_a_finished_study_tells_its_result(tmp_path: Path) -> None:
     text = visible(text_of(finished(), tmp_path))
     assert "✓ Target met by candidate 5: size 8.0x (wanted 8x), drop 1.5 (allowed 2.0)" in text
     assert "slimfront export s/5 -o out" in text
-    assert "5 ★ recommended 88.50 % 1.50 0.50 to 2.50 1.0 KB 8.0x 0.800 ms 2.50x" in text
+    assert "5 ★ recommended 88.50 % 1.50 0.50 to 2.50 1.0 KB 8.0x 0.800 ms 2.50x 2.40 to 2.60" in text
     assert "400 confirmation images" in text
     assert "100 quick images" in text
     assert "optimistic" in text
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (
+            replace(samples.LATENCY, checked=TableCheck(20, 0.9, 0.05, 0.1)),
+            "20 random plans was off by 5.0 %",
+        ),
+        (replace(samples.LATENCY, unchecked="the model is slow"), "which was not checked: the model is slow."),
+    ],
+)
+def test_the_page_says_how_well_the_latency_table_predicts(table: LatencyTable, said: str, tmp_path: Path) -> None:
+    store = samples.new_store()
+    samples.analyse(store, latency=table)
+    samples.search(store)
+    results = [samples.confirmed(1, 90.0, 8000, speedup=1.0), samples.confirmed(4, 89.0, 1310, speedup=1.5)]
+    front = [FrontRow(place, number, Rung.CONFIRMED) for place, number in enumerate((1, 4))]
+    store.record_batch(samples.NAME, [*results, samples.timed(1, 2.0, 1.0), samples.timed(4, 1.0, 2.0)], front)
+    assert said in visible(text_of(store, tmp_path))
 
 
 def test_every_row_of_front_and_baselines_is_in_the_table(tmp_path: Path) -> None:

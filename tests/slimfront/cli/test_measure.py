@@ -35,7 +35,7 @@ def test_a_front_is_timed_again_and_what_was_found_is_kept(own: Path, finished: 
     ran = invoke("measure", "tiny", "--runtime", runtime, "--json")
     assert ran.code == 0, ran.err
     view = json.loads(ran.out)
-    assert set(view) == {"study", "runtime", "hardware", "threads", "batch", "rows"}
+    assert set(view) == {"study", "runtime", "hardware", "threads", "batch", "table", "unpredicted", "rows"}
     assert (view["study"], view["runtime"], view["threads"], view["batch"]) == ("tiny", runtime, 1, 1)
     assert runtime in view["hardware"]
     assert all(set(row) == ROW for row in view["rows"])
@@ -49,6 +49,26 @@ def test_a_front_is_timed_again_and_what_was_found_is_kept(own: Path, finished: 
     (timing,) = store.timings("tiny")
     store.close()
     assert {row.number for row in timing.rows} == {row["candidate"] for row in view["rows"]}
+
+
+@pytest.mark.parametrize("options", [[], ["--runtime", "openvino"], ["--batch", "2"], ["--threads", "2"]])
+def test_predictions_are_shown_only_beside_what_their_table_is_of(
+    own: Path, finished: Finished, options: list[str]
+) -> None:
+    view = json.loads(invoke("measure", "tiny", *options, "--json").out)
+    predicted = {row["candidate"]: row["predicted_speedup"] for row in view["rows"]}
+    text = invoke("measure", "tiny", *options).out
+    if options:
+        assert view["table"] is None
+        assert view["unpredicted"] == f"the study's latency table is of {finished.front['hardware']}, batch 1"
+        assert set(predicted.values()) == {None}
+        assert text.splitlines()[-1] == f"no predictions: {view['unpredicted']}"
+        assert "predicted" not in text.splitlines()[1]
+    else:
+        assert (view["table"], view["unpredicted"]) == (finished.front["hardware"], None)
+        for row in finished.front["front"]:
+            assert predicted[row["candidate"]] == row["predicted_speedup"]
+        assert text.splitlines()[1].split()[-1] == "predicted"
 
 
 def test_a_table_for_people_names_the_machine(own: Path) -> None:

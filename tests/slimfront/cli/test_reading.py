@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from tests.slimfront.material import ROOT, environment, invoke
 
 ROW = {
     *("candidate", "rung", "accuracy", "drop", "drop_upper", "images", "size_bytes", "size_ratio", "onnx_bytes"),
-    *("latency_ms", "speedup", "predicted_speedup", "macs", "macs_ratio", "meets_target"),
+    *("latency_ms", "speedup", "speedup_low", "speedup_high", "predicted_speedup"),
+    *("macs", "macs_ratio", "meets_target"),
 }
 BASELINES = [
     *("dense", "ort int8"),
@@ -42,7 +44,7 @@ def test_front_has_exactly_the_documented_fields(at_home: Finished) -> None:
     front = read("front", "tiny")
     assert set(front) == {
         *("study", "state", "target", "target_met", "dense", "baselines", "front", "candidates", "hypervolume"),
-        *("prediction", "hardware", "seconds"),
+        *("prediction", "hardware", "seconds", "notes"),
     }
     assert (front["study"], front["state"], front["target_met"]) == ("tiny", "succeeded", True)
     assert front["target"] == {"size": "3x", "max_drop": 10.0}
@@ -65,6 +67,7 @@ def test_every_figure_of_the_front_is_there_and_consistent(at_home: Finished) ->
         assert None not in {key: value for key, value in row.items() if key != "predicted_speedup"}.values()
         assert row["rung"] == "confirmed"
         assert row["images"] == 180
+        assert row["speedup_low"] <= row["speedup"] <= row["speedup_high"]
         assert row["size_ratio"] == dense.size_bytes / row["size_bytes"]
         assert row["drop"] == pytest.approx(dense.accuracy - row["accuracy"], abs=1e-9)
         assert row["drop_upper"] > row["drop"]
@@ -188,19 +191,35 @@ def test_the_text_of_sensitivity_names_the_site_that_limits_the_target(at_home: 
 def test_the_front_compares_predicted_and_measured_speed(at_home: Finished) -> None:
     prediction = at_home.front["prediction"]
     assert prediction is not None
-    assert set(prediction) == {"candidate", "predicted_speedup", "speedup", "median_error", "rows", "check"}
+    assert set(prediction) == {
+        "candidate",
+        "predicted_speedup",
+        "speedup",
+        "median_error",
+        "rows",
+        "check",
+        "unchecked",
+    }
     row = next(row for row in at_home.front["front"] if row["candidate"] == prediction["candidate"])
     assert row["predicted_speedup"] == prediction["predicted_speedup"]
     assert row["speedup"] == prediction["speedup"]
     line = next(line for line in invoke("front", "tiny").out.splitlines() if line.startswith("latency: "))
     assert f"for candidate {prediction['candidate']}; median error" in line
     check = prediction["check"]
+    assert prediction["unchecked"] is None
     assert set(check) == {"plans", "spearman", "median_error", "largest_error"}
     assert check["plans"] >= 20
     assert -1 <= check["spearman"] <= 1
     assert 0 < check["median_error"] <= check["largest_error"]
     line = next(line for line in invoke("front", "tiny").out.splitlines() if line.startswith("latency table: "))
     assert line.endswith(f"Spearman {check['spearman']:.2f} over {check['plans']} random plans")
+
+
+def test_the_front_says_how_near_to_the_optimum_the_plans_for_the_target_are(at_home: Finished) -> None:
+    (note,) = (note for note in at_home.front["notes"] if note.startswith("HiGHS: "))
+    assert re.fullmatch(r"HiGHS: plans for size [\d.]+ KB within \d+\.\d\d % of the optimum", note)
+    assert note in at_home.ran.out + at_home.ran.err  # as the running study said it
+    assert f"note: {note}" in invoke("front", "tiny").out.splitlines()
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -22,15 +22,17 @@ def test_predictions_are_sums() -> None:
     assert TABLE.speedup(SPACE, (1,)) == 2.0
 
 
-@pytest.mark.parametrize("checked", [None, TableCheck(20, 0.98, 0.03, 0.09)])
-def test_round_trip(checked: TableCheck | None) -> None:
-    table = replace(TABLE, checked=checked)
+@pytest.mark.parametrize(
+    "table",
+    [TABLE, replace(TABLE, checked=TableCheck(20, 0.98, 0.03, 0.09)), replace(TABLE, unchecked="it is slow")],
+)
+def test_round_trip(table: LatencyTable) -> None:
     assert LatencyTable.from_json(table.to_json()) == table
 
 
 def test_a_table_of_a_version_that_did_not_check_loads() -> None:
     document = json.loads(TABLE.to_json())
-    del document["checked"]
+    del document["checked"], document["unchecked"]
     assert LatencyTable.from_json(json.dumps(document)) == TABLE
 
 

@@ -24,7 +24,6 @@ from benchmarks.material import RESULTS, config
 from benchmarks.quick import Silent
 from learners.pool.base import J, Note, Outcome, R, Task
 from learners.score import QuickScore
-from learners.scoring import ScoreJob
 from searcher.front import quick_front, rows
 from searcher.samplers.base import SamplerContext, Scored
 from searcher.samplers.table import sampler
@@ -35,6 +34,7 @@ from searcher.stages.quick import COMMIT_SECONDS
 from searcher.stages.quick import search as run_search
 from storage.home import Home
 from storage.open import open_store
+from storage.records.candidate import Candidate
 from storage.records.dense import DenseFacts
 from storage.records.measurement import Rung
 from storage.records.space import SearchSpace
@@ -64,8 +64,8 @@ class MadeUpPool:
     ) -> Generator[Outcome[R], None, None]:
         """See `Pool.run`."""
         for index, job in enumerate(jobs):
-            assert isinstance(job, ScoreJob)
-            mean = max(0.1, 0.9 - self._space.error(job.candidate.levels) / 2)
+            assert isinstance(job, Candidate)
+            mean = max(0.1, 0.9 - self._space.error(job.levels) / 2)
             soft = np.clip(self._generator.normal(mean, SPREAD, IMAGES), 0, 1).astype(np.float32)
             score = QuickScore(soft=soft, metric=(soft > mean - SPREAD).astype(np.float32))
             yield Outcome(index, cast("R", score), 0.0)

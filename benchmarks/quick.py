@@ -74,7 +74,7 @@ def measure(model: str, folder: Path) -> QuickFigures:
     asked = AllocationSampler(SamplerContext(library.space, library.id, 0, ())).ask(BITS_ALONE * PLANS)
     groups = len(library.groups)
     plans = [plan for plan in asked if not any(plan.levels[:groups])][:PLANS]
-    scorer = QuickScorer(library, (prepared.workload.quick,), prepared.workload.metric)
+    scorer = QuickScorer(library, prepared.workload.quick, prepared.workload.metric)
     scorer.score(plans[:1])
     quick = len(plans) / _cpu(lambda: scorer.score(plans))
     joint = PLANS / _cpu(lambda: scorer.score(asked[:PLANS]))

@@ -66,14 +66,14 @@ class Setting:
     """A library and the images of one seed."""
 
     library: Library
-    scorer: QuickScorer  # of the quick blocks
+    scorers: Sequence[QuickScorer]  # of each block of quick images
     judge: QuickScorer  # of the held-out images
     seed: int
 
     def score(self, history: History, candidates: Sequence[Candidate], block: int) -> None:
         """Scores what was not yet scored on a block."""
         new = [item for item in candidates if block not in history.scores.get(item, {})]
-        for item, score in zip(new, self.scorer.score(new, block), strict=True):
+        for item, score in zip(new, self.scorers[block].score(new), strict=True):
             history.scores.setdefault(item, {})[block] = score.soft
         history.passes += len(new)
 
@@ -152,16 +152,15 @@ def _setting(library: Library, prepared: Prepared, seed: int) -> Setting:
     order = choose(len(images), labels, BLOCKS * QUICK + HELD_OUT, seed)
     subsets = [Subset(images[chosen], labels[chosen]) for chosen in np.split(order, [QUICK * n for n in range(1, 5)])]
     metric = prepared.workload.metric
-    return Setting(
-        library, QuickScorer(library, subsets[:BLOCKS], metric), QuickScorer(library, subsets[BLOCKS:], metric), seed
-    )
+    *scorers, judge = (QuickScorer(library, subset, metric) for subset in subsets)
+    return Setting(library, scorers, judge, seed)
 
 
 def _run(way: str, setting: Setting) -> RungFigures:
     look, at_the_end = WAYS[way]
     space = setting.library.space
     dense = Candidate((0,) * len(space.sites), setting.library.id)
-    history = History([setting.scorer.score([dense], block)[0].soft for block in range(BLOCKS)])
+    history = History([scorer.score([dense])[0].soft for scorer in setting.scorers])
     proposer = sampler(SAMPLER, SamplerContext(space, setting.library.id, setting.seed, (), frozenset({dense})))
     level = 100 * float(history.dense[0].mean(dtype=np.float64))
     stopped = done = 0

@@ -60,7 +60,7 @@ class HeldOut:
     def __init__(self, library: Library, prepared: Prepared) -> None:
         confirmation = prepared.workload.confirmation
         labels = None if confirmation.labels is None else confirmation.labels[:HELD_OUT]
-        self._scorer = QuickScorer(library, (Subset(confirmation.images[:HELD_OUT], labels),), prepared.workload.metric)
+        self._scorer = QuickScorer(library, Subset(confirmation.images[:HELD_OUT], labels), prepared.workload.metric)
         self._known: dict[Candidate, float] = {}
 
     def accuracies(self, candidates: Sequence[Candidate]) -> list[float]:
@@ -76,7 +76,7 @@ def measure(model: str, folder: Path, names: Sequence[str]) -> Iterator[list[Sea
     torch.set_num_threads(1)
     prepared = prepare(config(model, model, "size=10x drop<=1"), Silent())
     library = open_library(prepared, Home(folder), lambda *_: None)
-    scorer = QuickScorer(library, (prepared.workload.quick,), prepared.workload.metric)
+    scorer = QuickScorer(library, prepared.workload.quick, prepared.workload.metric)
     held_out = HeldOut(library, prepared)
     found: list[SearchFigures] = []
     for seed in SEEDS:

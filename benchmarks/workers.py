@@ -18,7 +18,6 @@ from learners.pool.base import Pool
 from learners.pool.inline import InlinePool
 from learners.pool.ray_pool import RayPool
 from learners.score import visiting_order
-from learners.scoring import ScoreJob
 from learners.steps import find_steps
 from searcher.samplers.base import SamplerContext
 from searcher.samplers.table import sampler
@@ -43,8 +42,8 @@ def measure(model: str, folder: Path) -> dict[str, object]:
     batches = []
     for _ in range(BATCHES):
         asked = list(proposer.ask(BATCH))
-        batches.append([ScoreJob(asked[index]) for index in visiting_order(steps, asked)])
-    task = score_task(prepared.config, library, (prepared.workload.quick,))
+        batches.append([asked[index] for index in visiting_order(steps, asked)])
+    task = score_task(prepared.config, library, prepared.workload.quick)
     rates, starts = {}, {}
     for name, make in POOLS.items():
         with make() as pool:

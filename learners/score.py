@@ -44,12 +44,11 @@ class QuickScore:
 
 
 class QuickScorer:
-    """Scores candidates of one library on blocks of quick images. Deterministic for one type of processor."""
+    """Scores candidates of one library on the quick images. Deterministic for one type of processor."""
 
-    def __init__(self, library: Library, blocks: Sequence[Subset], metric: Metric) -> None:
-        """`blocks` are sets of images; each score is of one of them."""
+    def __init__(self, library: Library, images: Subset, metric: Metric) -> None:
         self._library = library
-        self._blocks = tuple(blocks)
+        self._images = images
         self._metric = metric
         self._device = pick_device()
         self._program = Program(library.analysis.graph)
@@ -60,10 +59,10 @@ class QuickScorer:
         with single_thread(), torch.no_grad():
             each = self._bytes_per_image()
             self._chunk = max(1, min(MOST_CHUNK, CHUNK_BYTES // each))
-            self._keeps = each * max(map(len, self._blocks)) <= KEPT_BYTES
+            self._keeps = each * len(images) <= KEPT_BYTES
             self._prepare()
-            self._dense = [self._outputs(dense, block) for block in range(len(self._blocks))]
-            if self._dense[0].ndim == 2 and _bf16_is_fast(self._device):
+            self._dense = self._outputs(dense)
+            if self._dense.ndim == 2 and _bf16_is_fast(self._device):
                 self._try_bf16(dense)
 
     @property
@@ -71,18 +70,17 @@ class QuickScorer:
         """What the scores are computed in: "bfloat16" or "float32"."""
         return str(self._dtype).removeprefix("torch.")
 
-    def score(self, candidates: Sequence[Candidate], block: int = 0) -> list[QuickScore]:
+    def score(self, candidates: Sequence[Candidate]) -> list[QuickScore]:
         """Scores in the order of `candidates`; one that is scored alone gets the same bits."""
         order = visiting_order(self._steps, candidates)
-        found = dict(zip(order, self.visit([candidates[index] for index in order], block), strict=True))
+        found = dict(zip(order, self.visit([candidates[index] for index in order]), strict=True))
         return [found[index] for index in range(len(candidates))]
 
-    def visit(self, candidates: Sequence[Candidate], block: int = 0) -> Iterator[QuickScore]:
+    def visit(self, candidates: Sequence[Candidate]) -> Iterator[QuickScore]:
         """The score of each candidate as soon as it is known. In their `visiting_order` they share most work."""
         keys = [_sort_key(self._steps, candidate) for candidate in candidates]
         shared = [_common(first, second) if self._keeps else 0 for first, second in itertools.pairwise(keys)]
-        kept: list[list[tuple[int, Values]]] = [[(0, self._program.begin(chunk))] for chunk in self._chunks[block]]
-        labels, dense = self._blocks[block].labels, self._dense[block]
+        kept: list[list[tuple[int, Values]]] = [[(0, self._program.begin(chunk))] for chunk in self._chunks]
         for place, candidate in enumerate(candidates):
             with single_thread(), torch.no_grad():
                 parts = [self._pass(candidate, stack, shared[place:]) for stack in kept]
@@ -90,12 +88,12 @@ class QuickScorer:
                 while place < len(shared) and stack[-1][0] > shared[place]:
                     stack.pop()
             output = np.concatenate([part.float().cpu().numpy() for part in parts])
-            yield judge(output, labels, dense, self._metric)
+            yield judge(output, self._images.labels, self._dense, self._metric)
 
     def _bytes_per_image(self) -> int:
         """Bytes of the inputs of all layers for one image in float32."""
         sources = {layer.source for layer in self._library.analysis.layers}
-        images = self._blocks[0].images
+        images = self._images.images
         sizes = {self._program.graph.input: images[0].nbytes}
         image = torch.from_numpy(images[:1])
         tensors = self._library.analysis.tensors
@@ -106,10 +104,7 @@ class QuickScorer:
         """Moves the dense tensors and the images to the device, in the working precision."""
         self._stitcher.clear()
         self._tensors = {name: self._place(item) for name, item in self._library.analysis.tensors.items()}
-        self._chunks = [
-            [self._place(chunk) for chunk in torch.split(torch.from_numpy(block.images), self._chunk)]
-            for block in self._blocks
-        ]
+        self._chunks = [self._place(chunk) for chunk in torch.split(torch.from_numpy(self._images.images), self._chunk)]
 
     def _place(self, tensor: torch.Tensor) -> torch.Tensor:
         if not tensor.is_floating_point():
@@ -119,8 +114,7 @@ class QuickScorer:
 
     def _try_bf16(self, dense: Candidate) -> None:
         """Changes to bfloat16 if the dense model runs in it and its scores hardly move."""
-        exact = self._dense[0]
-        labels = self._blocks[0].labels
+        exact, labels = self._dense, self._images.labels
         self._dtype = torch.bfloat16
         self._prepare()
         try:
@@ -136,10 +130,10 @@ class QuickScorer:
             self._dtype = torch.float32
             self._prepare()
 
-    def _outputs(self, candidate: Candidate, block: int = 0) -> npt.NDArray[np.float32]:
+    def _outputs(self, candidate: Candidate) -> npt.NDArray[np.float32]:
         """Outputs [n, ...] of one candidate; the caller holds one thread and no gradients."""
         program, parameters = self._stitched(candidate)
-        parts = [program(parameters, chunk) for chunk in self._chunks[block]]
+        parts = [program(parameters, chunk) for chunk in self._chunks]
         return np.concatenate([part.float().cpu().numpy() for part in parts])
 
     def _pass(self, candidate: Candidate, kept: list[tuple[int, Values]], shared: Sequence[int]) -> torch.Tensor:

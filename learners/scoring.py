@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,30 +15,22 @@ from objectives.workload.subsets import Subset
 from storage.records.candidate import Candidate
 
 
-@dataclass(frozen=True)
-class ScoreJob:
-    """One candidate on one block of images."""
-
-    candidate: Candidate
-    block: int = 0
-
-
 @dataclass(frozen=True, eq=False)
 class ScoreTask:
-    """Scores candidates of a library on blocks of images. Jobs should come in the scorer's visiting order."""
+    """Scores candidates of a library, which are its jobs; they should come in the scorer's visiting order."""
 
     path: Path  # of the library, which every worker maps into its memory
     library: str  # its id
     learners: tuple[str, ...]
     options: LearnerOptions
-    blocks: tuple[Subset, ...]
+    images: Subset
     metric: str | None  # as the study file names it
 
     def open(self) -> ScoreRunner:
         """See `Task.open`."""
         library = Library(self.path, self.library, in_order(self.learners, self.options))
-        metric = resolve_metric(self.metric, labelled=self.blocks[0].labels is not None)
-        return ScoreRunner(QuickScorer(library, self.blocks, metric))
+        metric = resolve_metric(self.metric, labelled=self.images.labels is not None)
+        return ScoreRunner(QuickScorer(library, self.images, metric))
 
 
 class ScoreRunner:
@@ -48,7 +39,6 @@ class ScoreRunner:
     def __init__(self, scorer: QuickScorer) -> None:
         self._scorer = scorer
 
-    def run(self, jobs: Sequence[ScoreJob]) -> Iterator[QuickScore]:
-        """The score of each job, in order."""
-        for block, group in itertools.groupby(jobs, lambda job: job.block):
-            yield from self._scorer.visit([job.candidate for job in group], block)
+    def run(self, jobs: Sequence[Candidate]) -> Iterator[QuickScore]:
+        """The score of each candidate, in order."""
+        return self._scorer.visit(jobs)

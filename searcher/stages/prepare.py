@@ -88,10 +88,10 @@ def learner_options(config: StudyConfig) -> LearnerOptions:
     return LearnerOptions(search.round_to, search.min_channels, search.criterion, search.reconstruct)
 
 
-def score_task(config: StudyConfig, library: Library, blocks: tuple[Subset, ...]) -> ScoreTask:
-    """The quick scores of a study's candidates on blocks of images, for a pool."""
+def score_task(config: StudyConfig, library: Library, images: Subset) -> ScoreTask:
+    """The quick scores of a study's candidates on `images`, for a pool."""
     search = config.search
-    return ScoreTask(library.path, library.id, search.learners, learner_options(config), blocks, config.data.metric)
+    return ScoreTask(library.path, library.id, search.learners, learner_options(config), images, config.data.metric)
 
 
 def check_reachable(prepared: Prepared) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 
 from learners.pool.base import Outcome
 from learners.score import QuickScore, visiting_order
-from learners.scoring import ScoreJob
 from learners.steps import find_steps
 from objectives.hypervolume import normalised_so_far
 from objectives.paired import pack_scores
@@ -43,7 +42,7 @@ class Search:
 
     def __init__(self, context: StudyContext) -> None:
         self._context = context
-        self._task = score_task(context.config, context.library, (context.workload.quick,))
+        self._task = score_task(context.config, context.library, context.workload.quick)
         self._steps = find_steps(context.library)
         self._failed = {trial.number for trial in context.store.trials(context.name) if trial.error is not None}
         self._results = {item.number: item for item in context.store.results(context.name, Rung.QUICK)}
@@ -139,7 +138,7 @@ class Search:
         waiting = [item for item in trials if item.number not in self._results and item.number not in self._failed]
         order = visiting_order(self._steps, [trial.candidate for trial in waiting])
         waiting = [waiting[index] for index in order]
-        jobs = [ScoreJob(trial.candidate) for trial in waiting]
+        jobs = [trial.candidate for trial in waiting]
         pending: list[Result] = []
         committed = time.monotonic()
         # Closed at once when we leave: what workers are still at is of no use then.

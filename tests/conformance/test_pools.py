@@ -13,7 +13,7 @@ from learners.pool.base import Pool
 from learners.pool.inline import InlinePool
 from learners.pool.ray_pool import RayPool
 from learners.score import QuickScorer, visiting_order
-from learners.scoring import ScoreJob, ScoreTask
+from learners.scoring import ScoreTask
 from learners.steps import find_steps
 from learners.table import LEARNERS
 from objectives.metric import Top1
@@ -91,12 +91,11 @@ def test_quick_scores_are_the_same_bits(pool: Pool, built: Callable[[str], Built
     library, part = network.library, subset(network)
     asked = candidates(network, 6)
     asked = [asked[index] for index in visiting_order(find_steps(library), asked)]
-    task = ScoreTask(library.path, library.id, tuple(LEARNERS), LearnerOptions(), (part, part), "top1")
-    jobs = [ScoreJob(candidate, block) for block in (0, 1) for candidate in asked]
-    found = {item.index: item.result for item in pool.run(task, jobs, silent)}
-    wanted = QuickScorer(library, (part,), Top1()).score(asked)
-    for index, job in enumerate(jobs):
-        score, own = found[index], wanted[asked.index(job.candidate)]
+    task = ScoreTask(library.path, library.id, tuple(LEARNERS), LearnerOptions(), part, "top1")
+    found = {item.index: item.result for item in pool.run(task, asked, silent)}
+    wanted = QuickScorer(library, part, Top1()).score(asked)
+    for index, own in enumerate(wanted):
+        score = found[index]
         assert score is not None
         np.testing.assert_array_equal(score.soft, own.soft)
         np.testing.assert_array_equal(score.metric, own.metric)
@@ -105,8 +104,8 @@ def test_quick_scores_are_the_same_bits(pool: Pool, built: Callable[[str], Built
 def test_candidates_of_another_library_fail(pool: Pool, built: Callable[[str], Built]) -> None:
     network = built("resnet-pad")
     library, part = network.library, subset(network)
-    task = ScoreTask(library.path, library.id, tuple(LEARNERS), LearnerOptions(), (part,), None)
+    task = ScoreTask(library.path, library.id, tuple(LEARNERS), LearnerOptions(), part, None)
     strange = Candidate((0,) * len(library.space.sites), "another")
-    (outcome,) = pool.run(task, [ScoreJob(strange)], silent)
+    (outcome,) = pool.run(task, [strange], silent)
     assert outcome.error is not None
     assert "not of library" in outcome.error

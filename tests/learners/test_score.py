@@ -57,13 +57,13 @@ def test_a_score_is_the_same_alone_in_any_batch_and_in_any_order(
 ) -> None:
     monkeypatch.setattr(learners.score, "_bf16_is_fast", lambda device: fast)
     network = built(name)
-    scorer = QuickScorer(network.library, (subset(network),), Top1())
+    scorer = QuickScorer(network.library, subset(network), Top1())
     asked = candidates(network, 8)
     together = dict(zip(asked, map(bits, scorer.score(asked)), strict=True))
     order = np.random.default_rng(1).permutation(len(asked))
     shuffled = scorer.score([asked[index] for index in order])
     assert [together[asked[index]] for index in order] == [bits(score) for score in shuffled]
-    fresh = QuickScorer(network.library, (subset(network),), Top1())
+    fresh = QuickScorer(network.library, subset(network), Top1())
     for candidate in asked[::3]:
         assert bits(fresh.score([candidate])[0]) == together[candidate]
     pairs = scorer.score([asked[0], asked[-1], asked[0]])
@@ -78,7 +78,7 @@ def test_scores_are_those_of_the_stitched_network(
     monkeypatch.setattr(learners.score, "_bf16_is_fast", lambda device: False)
     network = built(name)
     library, part = network.library, subset(network)
-    scorer = QuickScorer(library, (part,), Top1())
+    scorer = QuickScorer(library, part, Top1())
     assert scorer.precision == "float32"
     for candidate in candidates(network, 4)[::2]:
         chosen = library.choose(candidate.levels, candidate.weights)
@@ -96,7 +96,7 @@ def test_scores_are_those_of_the_stitched_network(
 def test_scores_fall_with_the_bits(built: Callable[[str], Built]) -> None:
     network = built("mobilenet")
     library = network.library
-    scorer = QuickScorer(library, (subset(network),), Top1())
+    scorer = QuickScorer(library, subset(network), Top1())
     levels = ("fp32", "w8", "w4", "w3", "w2")
     scores = scorer.score([Candidate(library.space.uniform(level), library.id) for level in levels])
     means = [float(score.metric.mean()) for score in scores]
@@ -107,7 +107,7 @@ def test_scores_fall_with_the_bits(built: Callable[[str], Built]) -> None:
 
 def test_candidates_of_another_library_are_refused(built: Callable[[str], Built]) -> None:
     network = built("plain")
-    scorer = QuickScorer(network.library, (subset(network),), Top1())
+    scorer = QuickScorer(network.library, subset(network), Top1())
     with pytest.raises(ValueError, match="are not of library"):
         scorer.score([Candidate((0, 0, 0, 0, 1), "another")])
 
@@ -117,11 +117,11 @@ def test_bfloat16_is_given_up_where_it_moves_the_scores(
 ) -> None:
     monkeypatch.setattr(learners.score, "_bf16_is_fast", lambda device: True)
     network = built("plain")
-    assert QuickScorer(network.library, (subset(network),), Top1()).precision == "bfloat16"
+    assert QuickScorer(network.library, subset(network), Top1()).precision == "bfloat16"
     monkeypatch.setattr(learners.score, "BF16_SCORE_TOLERANCE", -1.0)
-    scorer = QuickScorer(network.library, (subset(network),), Top1())
+    scorer = QuickScorer(network.library, subset(network), Top1())
     assert scorer.precision == "float32"
     monkeypatch.setattr(learners.score, "_bf16_is_fast", lambda device: False)
-    plain = QuickScorer(network.library, (subset(network),), Top1())
+    plain = QuickScorer(network.library, subset(network), Top1())
     candidate = [Candidate(network.library.space.uniform("w3"), network.library.id)]
     assert bits(scorer.score(candidate)[0]) == bits(plain.score(candidate)[0])

@@ -11,7 +11,6 @@ import pytest
 
 from learners.pool.base import J, Note, Outcome, R, Task
 from learners.pool.inline import InlinePool
-from learners.scoring import ScoreJob
 from searcher.controller import Controller
 from searcher.stages.prepare import Prepared
 from searcher.stages.quick import FIRST_BATCH
@@ -34,7 +33,7 @@ class FailingPool(InlinePool):
     ) -> Generator[Outcome[R], None, None]:
         for outcome in super().run(task, jobs, note, apart):
             job = jobs[outcome.index]
-            lost = isinstance(job, ScoreJob) and self._fails(job.candidate)
+            lost = isinstance(job, Candidate) and self._fails(job)
             yield replace(outcome, result=None, error="ValueError: no score") if lost else outcome
 
 

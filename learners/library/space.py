@@ -55,7 +55,7 @@ def _planned(group: ChannelGroup, channels: GroupLearner) -> GroupLevels:
             order.append(unit)
             for index in touched:
                 left[index] -= 1
-    return GroupLevels.of(group, order, channels.counts(group))
+    return channels.group_levels(group, order)
 
 
 def search_space(

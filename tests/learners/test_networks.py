@@ -49,7 +49,9 @@ def test_every_weight_is_a_layers_or_protected_with_a_reason(network: Built) -> 
     assert {item.name for item in analysis.protected} == NETWORKS[network.name].protected
     assert all(item.reason for item in analysis.protected)
     own = {layer.weight for layer in analysis.maps}
-    weights = {name for name in analysis.graph.parameters() if analysis.tensors[name].dim() >= 2} - own
+    tensors = {name: analysis.tensors[name] for name in analysis.graph.parameters()}
+    matrices = {name for name, tensor in tensors.items() if tensor.squeeze().dim() >= 2}
+    weights = matrices - own
     layers = {layer.weight for layer in analysis.layers}
     assert {name.removesuffix(".weight") for name in weights - layers} == NETWORKS[network.name].protected
 

@@ -21,6 +21,7 @@ from learners.library.wiring import Wiring, wire
 from storage.records.space import CHANNEL, Factor, LayerShape, Protected, SearchSpace, Site
 from storage.slim import InputContract, pack
 
+ALL_AT_ONCE = "those that may go can only go all at once"
 MIDDLE = 0.5  # among a layer's widths, from float to the smallest: one that runs in int8
 
 
@@ -120,7 +121,7 @@ def _kept_channels(analysis: Analysis) -> tuple[Protected, ...]:
     for layer in analysis.layers:
         if layer.name not in decided:
             units = analysis.coupling.outputs[layer.name].tolist()
-            in_onnx = next((blocked[unit] for unit in units if unit in blocked), "it has no two channels that may go")
+            in_onnx = next((blocked[unit] for unit in units if unit in blocked), ALL_AT_ONCE)
             found.append(Protected(layer.name, reasons.get(layer.name, in_onnx)))
     return tuple(found)
 

@@ -65,7 +65,7 @@ class Analysis:
     @cached_property
     def coupling(self) -> Coupling:
         """Which channels go together."""
-        return find_coupling(self.graph, self.tensors, self.shapes, self.layers, self.maps)
+        return find_coupling(self.graph, self.tensors, self.shapes, self.layers, self.maps, self.protected)
 
     @cached_property
     def lanes(self) -> OnnxLanes:

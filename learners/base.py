@@ -11,6 +11,7 @@ import torch
 from learners.channel.consumers import Consumer
 from learners.channel.criteria.base import CriterionInput
 from learners.channel.groups import ChannelGroup
+from learners.channel.plan import GroupLevels
 from learners.channel.reconstruct import Reconstructed
 from learners.channel.surgery import Kept
 from learners.gram import AnyGram
@@ -103,18 +104,25 @@ class Learner(Protocol):
 class GroupLearner(Protocol):
     """Takes channels away.
 
-    The library calls `counts` for every group when it is planned; when it is built, `order` for every group, and then
-    `adapt` for every layer that reads one, at each level of that group.
+    For every group the library calls `fewest`, `order` and `group_levels`, in this order, when it is built, and then
+    `adapt` for every layer that reads a group, at each of its levels. When it is planned, it calls `group_levels`
+    alone, with any order.
     """
 
     method: str  # what is done to a group at its smaller levels, for people
 
-    def counts(self, group: ChannelGroup) -> Sequence[int]:
-        """How many of the group's units each level keeps: all of them first, then ever fewer."""
+    def fewest(self, group: ChannelGroup) -> int:
+        """How many units the smallest level may leave, at least 1."""
         ...
 
     def order(self, group: ChannelGroup, given: CriterionInput, fewest: int) -> Sequence[int]:
         """Units in the order of their removal, until `fewest` are left or no more may go."""
+        ...
+
+    def group_levels(self, group: ChannelGroup, order: Sequence[int]) -> GroupLevels:
+        """The levels if units are removed in `order`: all units first, then ever fewer. Units may be put earlier or
+        later where a level must leave certain numbers of channels.
+        """
         ...
 
     def adapt(self, consumer: Consumer, columns: torch.Tensor) -> Reconstructed:

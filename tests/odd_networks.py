@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils import parametrizations
 
 from tests.network_parts import CLASSES, conv_bn
 
@@ -148,6 +149,27 @@ class ComputedWeight(nn.Module):
         weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
         x = F.relu(F.conv2d(F.relu(self.stem(x)), 0.1 * weight))
         return self.head(F.relu(F.conv2d(x, self.body, self.shift * 2)).mean((2, 3)))
+
+
+class Parametrised(nn.Module):
+    """Weights that torch's parametrisations compute, and scales whose axes the forward adds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = parametrizations.weight_norm(nn.Conv2d(3, 16, 3, padding=1))
+        self.gain, self.shift = nn.Parameter(torch.rand(16) + 0.5), nn.Parameter(torch.randn(16))
+        self.body = parametrizations.spectral_norm(nn.Conv2d(16, 24, 3, padding=1))
+        self.twice = parametrizations.weight_norm(nn.Conv2d(24, 24, 3, padding=1))
+        self.head = parametrizations.weight_norm(nn.Linear(24, CLASSES))
+        blur = torch.outer(torch.tensor([1.0, 2.0, 1.0]), torch.tensor([1.0, 2.0, 1.0]))
+        self.register_buffer("blur", blur)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.stem(x) * self.gain[:, None, None] + self.shift[:, None, None])
+        blur = self.get_buffer("blur")
+        x = F.conv2d(x, (blur / blur.sum()).expand(16, 1, 3, 3), padding=1, groups=16)
+        x = 4 * F.relu(self.body(x))
+        return self.head(F.relu(self.twice(F.relu(self.twice(x)))).mean((2, 3)))
 
 
 class SharedBias(nn.Module):

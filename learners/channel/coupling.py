@@ -15,12 +15,12 @@ import numpy as np
 import torch
 
 from learners.channel import operations as ops
-from learners.channel.lanes import FIXED, Atoms, Lanes, Partition
+from learners.channel.lanes import FIXED, ONLY_CHANNEL, Atoms, Lanes, Partition
+from learners.channel.reasons import COMBINED, MODEL_OUTPUT, SEVERAL_WAYS, Reasons, module_names, unfollowed
 from learners.graph.graph import Argument, Graph, Node, Ref
 from learners.graph.layers import DEPTHWISE, Layer
 from learners.graph.operations import resolve
-
-OPAQUE = "read by {}, through which channels cannot be followed"
+from storage.records.space import Protected
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,16 @@ def find_coupling(
     shapes: Mapping[str, tuple[int, ...]],
     layers: Sequence[Layer],
     maps: Sequence[Layer],
+    protected: Sequence[Protected] = (),
 ) -> Coupling:
     """The coupling of a folded graph. `shapes` are those of all its values for one sample.
 
     `layers` may lose channels, `maps` are index maps (`learners.graph.index_maps`), which have channels of their own
-    but no weights to fit; everything else that has a weight keeps its channels and those that it reads.
+    but no weights to fit; everything else that has a weight keeps its channels and those that it reads. `protected`
+    is asked for the reasons of layers that are left alone.
     """
-    return _Follower(graph, tensors, shapes, [*layers, *maps]).run()
+    reasons = Reasons(graph, module_names(tensors, maps), {item.name: item.reason for item in protected})
+    return _Follower(graph, tensors, shapes, [*layers, *maps], reasons).run()
 
 
 class _Follower:
@@ -75,7 +78,9 @@ class _Follower:
         tensors: Mapping[str, torch.Tensor],
         shapes: Mapping[str, tuple[int, ...]],
         layers: Sequence[Layer],
+        reasons: Reasons,
     ) -> None:
+        self._reasons = reasons
         self._graph = graph
         self._tensors = tensors
         self._shapes = shapes
@@ -95,7 +100,7 @@ class _Follower:
             self._visit(node)
         lanes = self._lanes.get(self._graph.output)
         if lanes is not None:
-            self._partition.fix(lanes.atoms, "the model's output")
+            self._partition.fix(lanes.atoms, MODEL_OUTPUT)
         return self._coupling()
 
     def _visit(self, node: Node) -> None:
@@ -143,7 +148,7 @@ class _Follower:
         return argument
 
     def _opaque(self, node: Node, name: str) -> None:
-        reason = OPAQUE.format(name)
+        reason = unfollowed(self._reasons.operation(node, name))
         for item in node.references():
             for lanes in (self._lanes.get(item), *self._lists.get(item, ())):
                 if lanes is not None:
@@ -161,7 +166,7 @@ class _Follower:
         lanes = self._lanes.get(layer.source)
         axis = len(self._shapes[layer.source]) - 1 if layer.kind == "linear" else 1
         if lanes is not None and lanes.axis != axis:
-            self._fix(lanes, OPAQUE.format(f"{layer.name} across its channels"))
+            self._fix(lanes, unfollowed(f"`{layer.name}` across its channels"))
             lanes = None
         output = len(self._shapes[node.name]) - 1 if layer.kind == "linear" else 1
         if layer.kind == DEPTHWISE:
@@ -174,7 +179,7 @@ class _Follower:
                 self._join_groups(read, layer.groups)
                 self._join_groups(made, layer.groups)
         if len(np.unique(self._partition.roots(made))) == 1:
-            self._partition.fix(made, "it is the only channel of a tensor")
+            self._partition.fix(made, ONLY_CHANNEL)
         self._inputs[layer.name] = Lanes(axis, read)
         self._outputs[layer.name] = made
         result = Lanes(output, made)
@@ -201,7 +206,7 @@ class _Follower:
         if lanes is None:
             return None
         if lanes.axis != 1:
-            self._fix(lanes, OPAQUE.format("a batch norm across its channels"))
+            self._fix(lanes, unfollowed(self._reasons.operation(node, "batch norm across its channels")))
             return None
         for position in range(1, 5):
             name = node.reads(position)
@@ -248,10 +253,17 @@ class _Follower:
             if place < 0 or own[place] == 1:
                 continue
             if item not in self._tensors:
-                self._fix(Lanes(axis, atoms), "it is combined with a value whose channels stay")
+                self._fix(
+                    Lanes(axis, atoms),
+                    COMBINED.format(self._reasons.origin(item, self._partition, self._outputs, self._lanes)),
+                )
                 return None
             self._follow(item, Lanes(place, atoms))
         return Lanes(axis, atoms)
+
+    def _combined(self, value: str) -> str:
+        """The reason of channels that are combined with `value`, whose channels stay."""
+        return COMBINED.format(self._reasons.origin(value, self._partition, self._outputs, self._lanes))
 
     def _reduced(self, node: Node) -> Lanes | None:
         source = node.reads(0) or ""
@@ -280,7 +292,11 @@ class _Follower:
             return
         values = result if isinstance(result, list | tuple) else [result]
         lanes = [self._partition.compress(cast(torch.Tensor, value).numpy()) for value in values]
-        source = next((self._lanes[item] for item in node.references() if self._lanes.get(item) is not None), None)
+        read = {item: self._lanes.get(item) for item in node.references() if item not in self._sizes}
+        source = next((item for item in read.values() if item is not None), None)
+        staying = next((name for name, item in read.items() if item is None), None)
+        if staying is not None and source is not None:
+            self._partition.explain(source.atoms, self._combined(staying))
         position = {ops.SLICE: 1, ops.SPLIT: 2, ops.SPLIT_SIZES: 2, ops.CHUNK: 2}.get(name)
         axis = node.argument(position, 0) if position is not None else None
         self._axes[node.name] = axis % len(self._shapes[node.reads(0) or ""]) if isinstance(axis, int) else None
@@ -348,7 +364,12 @@ class _Follower:
             outputs=outputs,
             resized=resized,
             together=tuple(sorted((item for item in sets if FIXED not in item), key=sorted)),
-            reasons={name: self._reason(name) for name, units in outputs.items() if not units.any()},
+            reasons=self._reasons.of_layers(
+                {layer.name: layer.source for layer in self._layers.values() if not outputs[layer.name].any()},
+                partition,
+                self._outputs,
+                self._lanes,
+            ),
         )
 
     def _fix_conflicts(self) -> None:
@@ -367,12 +388,7 @@ class _Follower:
             axes = {lanes.axis for lanes in found}
             if readers.get(name, 0) * len(axes) > len(found):  # somebody reads it whole
                 for lanes in found:
-                    self._partition.fix(lanes.atoms, f"{name} is read in several ways")
-
-    def _reason(self, layer: str) -> str:
-        """Why a layer's channels stay: its own reason, or one of those that it goes together with."""
-        own = self._partition.reason(self._outputs[layer])
-        return own or "they go together with channels that stay"
+                    self._partition.fix(lanes.atoms, SEVERAL_WAYS.format(name))
 
 
 class _Fixed(list["Lanes | None"]):

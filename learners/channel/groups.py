@@ -19,8 +19,9 @@ class ChannelGroup:
     layers: tuple[str, ...]  # that make them, in the order of the graph; index maps among them
     units: tuple[int, ...]  # that may go
     made: tuple[int, ...]  # unit of each output channel of the layer called `name`
-    width_of_unit: int  # how many of these a unit holds, at most
     together: tuple[frozenset[int], ...]  # of each set of units, one must stay
+    # Unit of each output channel of each of `layers`; libraries of before do not hold it, and their levels are made.
+    outputs: tuple[tuple[int, ...], ...] = ()
 
     @property
     def width(self) -> int:
@@ -61,13 +62,12 @@ def _group(coupling: Coupling, names: Sequence[str], removable: Mapping[str, Seq
     units = tuple(sorted({unit for name in names for unit in removable[name]}))
     own = set(units)
     name = max(names, key=lambda item: len(removable[item]))
-    made = coupling.outputs[name].tolist()
     together = dict.fromkeys(item & own for item in coupling.together if item & own)
     return ChannelGroup(
         name=name,
         layers=tuple(names),
         units=units,
-        made=tuple(made),
-        width_of_unit=max(1, *(made.count(unit) for unit in units)),
+        made=tuple(coupling.outputs[name].tolist()),
         together=tuple(together),
+        outputs=tuple(tuple(coupling.outputs[item].tolist()) for item in names),
     )

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 FIXED = 0  # the atom, and then the unit, of everything that must stay
+ONLY_CHANNEL = "it is the only channel of a tensor"
 Atoms = npt.NDArray[np.int64]
 
 
@@ -36,6 +37,7 @@ class Partition:
     def __init__(self) -> None:
         self._parents = [FIXED]
         self._reasons: dict[int, str] = {}
+        self._joined: list[tuple[int, int]] = []  # pairs of atoms, as they were joined
         self._roots: Atoms | None = None  # of every atom; None after a change
 
     def fresh(self, count: int) -> Atoms:
@@ -62,6 +64,8 @@ class Partition:
     def join(self, first: Atoms, second: Atoms) -> None:
         """Joins the units of `first` and `second`, index by index."""
         for one, other in zip(first.reshape(-1).tolist(), second.reshape(-1).tolist(), strict=True):
+            if FIXED not in (one, other):
+                self._joined.append((one, other))
             low, high = sorted((self.root(one), self.root(other)))
             self._parents[high] = low
             self._roots = None
@@ -78,9 +82,29 @@ class Partition:
                 self._reasons.setdefault(atom, reason)
         self.join(np.unique(atoms), np.full(len(np.unique(atoms)), FIXED))
 
+    def explain(self, atoms: Atoms, reason: str) -> None:
+        """Why those of `atoms` stay that do, unless a reason has been given for one of them."""
+        fixed = atoms[(self.roots(atoms) == FIXED) & (atoms != FIXED)]
+        if self.reason(fixed) is None:
+            self._reasons.update(dict.fromkeys(fixed.tolist(), reason))
+
     def reason(self, atoms: Atoms) -> str | None:
         """Why some of `atoms` were fixed; None if they were not, or only because they belong to others that were."""
         return next((self._reasons[atom] for atom in atoms.reshape(-1).tolist() if atom in self._reasons), None)
+
+    def causes(self) -> dict[int, int]:
+        """For each atom that is joined with one of those that a reason was given for, the nearest of them."""
+        neighbours: dict[int, list[int]] = {}
+        for one, other in self._joined:
+            neighbours.setdefault(one, []).append(other)
+            neighbours.setdefault(other, []).append(one)
+        found = {atom: atom for atom in self._reasons}
+        queue = list(found)
+        for atom in queue:
+            more = [item for item in neighbours.get(atom, ()) if item not in found]
+            found.update((item, found[atom]) for item in more)
+            queue += dict.fromkeys(more)
+        return found
 
     def compress(self, atoms: Atoms) -> Lanes | None:
         """Lanes of a value whose elements belong to `atoms` [of the value's shape]; None if nothing can go.
@@ -91,11 +115,12 @@ class Partition:
         roots = self.roots(atoms)
         varying = [axis for axis in range(atoms.ndim) if (roots != roots.take([0], axis)).any()]
         if not varying:
-            self.fix(np.unique(roots), "it is the only channel of a tensor")
+            self.fix(np.unique(roots), ONLY_CHANNEL)
             return None
         axis = max(varying, key=lambda item: (atoms.shape[item], item))
-        rows = np.moveaxis(roots, axis, 0).reshape(atoms.shape[axis], -1)
         if len(varying) > 1:
-            for row in rows:
+            for row in np.moveaxis(roots, axis, 0).reshape(atoms.shape[axis], -1):
                 self.join_all(row)
-        return Lanes(axis, self.roots(rows[:, 0]))
+        rows = np.moveaxis(atoms, axis, 0).reshape(atoms.shape[axis], -1)
+        made = (rows != FIXED).argmax(1)  # an atom by which a reason can be found, where there is one
+        return Lanes(axis, rows[np.arange(len(rows)), made])

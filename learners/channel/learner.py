@@ -11,7 +11,8 @@ from learners.channel.consumers import Consumer, can_reconstruct
 from learners.channel.criteria.base import CriterionInput
 from learners.channel.criteria.table import criterion
 from learners.channel.groups import ChannelGroup
-from learners.channel.levels import unit_counts
+from learners.channel.levels import fewest_units, group_levels
+from learners.channel.plan import GroupLevels
 from learners.channel.reconstruct import Reconstructed, reconstruct
 
 
@@ -25,15 +26,19 @@ class ChannelLearner:
         self._criterion = criterion(options.criterion)
         self.method = f"{self._criterion.name}, readers {'refitted' if options.reconstruct else 'as they are'}"
         fitted = "fitted" if options.reconstruct else "as they are"
-        self.recipe = f"channel-1 {self._criterion.recipe} {fitted} {options.round_to} {options.min_channels}"
+        self.recipe = f"channel-2 {self._criterion.recipe} {fitted} {options.round_to} {options.min_channels}"
 
-    def counts(self, group: ChannelGroup) -> Sequence[int]:
-        """See `GroupLearner.counts`."""
-        return unit_counts(group, self._options.round_to, self._options.min_channels)
+    def fewest(self, group: ChannelGroup) -> int:
+        """See `GroupLearner.fewest`."""
+        return fewest_units(group, self._options.round_to, self._options.min_channels)
 
     def order(self, group: ChannelGroup, given: CriterionInput, fewest: int) -> Sequence[int]:
         """See `GroupLearner.order`."""
         return self._criterion.order(group, given, fewest)
+
+    def group_levels(self, group: ChannelGroup, order: Sequence[int]) -> GroupLevels:
+        """See `GroupLearner.group_levels`."""
+        return group_levels(group, order, self._options.round_to, self._options.min_channels)
 
     def adapt(self, consumer: Consumer, columns: torch.Tensor) -> Reconstructed:
         """See `GroupLearner.adapt`."""

@@ -18,6 +18,7 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from learners.channel.coupling import Coupling, Slot
+from learners.channel.reasons import MODEL_OUTPUT, SEVERAL_WAYS, place, unfollowed
 from learners.export.region import LayerNode
 from objectives.runtimes.onnxruntime import LOG_ERRORS_ONLY, PROVIDER
 
@@ -124,7 +125,7 @@ class _OnnxFollower:
             elif any(name in self._slots for name in node.input):
                 self._visit(index, node)
         for item in self._model.graph.output:
-            self._block([item.name], "the model's output")
+            self._block([item.name], MODEL_OUTPUT)
         self._block_whole_readers()
         tensors = {name: tuple(found[axis] for axis in sorted(found)) for name, found in self._tensors.items()}
         shapes = {name: value.shape for name, value in self._values.items()}
@@ -150,7 +151,7 @@ class _OnnxFollower:
         kind = node.op_type
         source = self._slots.get(node.input[0])
         if node.domain not in OPSET_DOMAINS:
-            self._block(node.input, f"read by {kind}")
+            self._block_node(node)
         elif kind in ELEMENTWISE:
             self._elementwise(node)
         elif kind == NORM and source is not None and source.axis == 1:
@@ -164,7 +165,7 @@ class _OnnxFollower:
         elif kind in MOVING:
             self._move(index, node)
         else:
-            self._block(node.input, f"read by {kind}")
+            self._block_node(node)
 
     def _plain(self, node: onnx.NodeProto) -> bool:
         """Whether an operation on every channel has no tensor of as many values as channels."""
@@ -176,13 +177,31 @@ class _OnnxFollower:
         for slot in slots:
             before = known.setdefault(slot.axis, slot)
             if not np.array_equal(before.units, slot.units):
-                reason = f"{name} is read in several ways"
+                reason = SEVERAL_WAYS.format(name)
                 self._blocked.update(dict.fromkeys([*before.units.tolist(), *slot.units.tolist()], reason))
 
     def _block(self, names: Sequence[str], reason: str) -> None:
         for name in names:
             if name in self._slots:
                 self._blocked.update(dict.fromkeys(self._slots[name].units.tolist(), reason))
+
+    def _block_node(self, node: onnx.NodeProto) -> None:
+        self._block(node.input, self._unfollowed(node))
+
+    def _unfollowed(self, node: onnx.NodeProto) -> str:
+        where = place(node.op_type, self._nearest(node.input, back=True), self._nearest(node.output, back=False))
+        return f"in ONNX {unfollowed(where)}"
+
+    def _nearest(self, names: Sequence[str], back: bool) -> str | None:
+        """The layer that is the nearest before or behind the tensors `names`."""
+        queue = list(names)
+        for name in queue:
+            for index, node in enumerate(self._model.graph.node):
+                if name in (node.output if back else node.input):
+                    if index in self._by_index:
+                        return self._by_index[index].name
+                    queue += [item for item in (node.input if back else node.output) if item not in queue]
+        return None
 
     def _elementwise(self, node: onnx.NodeProto) -> None:
         ndim = self._values[node.output[0]].ndim
@@ -200,7 +219,7 @@ class _OnnxFollower:
             elif name in self._stretched:
                 self._follow(self._stretched[name], Slot(0, slot.units))
             elif other is None or not np.array_equal(other.units, slot.units):
-                self._block(node.input, f"read by {node.op_type}")
+                self._block_node(node)
         self._slots[node.output[0]] = Slot(axis, slot.units)
 
     def _reduced(self, node: onnx.NodeProto, source: Slot) -> None:
@@ -211,7 +230,7 @@ class _OnnxFollower:
             given = self._constants[node.input[1]].tolist()
         gone = {int(axis) % ndim for axis in given} if given is not None else set(range(ndim))
         if source.axis in gone:
-            self._block(node.input[:1], f"read by {node.op_type}")
+            self._block_node(node)
             return
         kept = attributes.get("keepdims", 1)
         axis = source.axis if kept else source.axis - sum(item < source.axis for item in gone)
@@ -228,9 +247,9 @@ class _OnnxFollower:
         try:
             results = ReferenceEvaluator(model).run(None, feeds)
         except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError):  # a form that it does not know
-            self._block(node.input, f"read by {node.op_type}")
+            self._block_node(node)
             return
-        outputs = tuple(self._compress(np.asarray(result, np.int64)) for result in results)
+        outputs = tuple(self._compress(node, np.asarray(result, np.int64)) for result in results)
         for name, slot in zip(node.output, outputs, strict=True):
             if slot is not None:
                 self._slots[name] = slot
@@ -253,13 +272,13 @@ class _OnnxFollower:
         value = self._constants[name] if name in self._constants else self._values[name]
         return value if value.dtype == np.int64 else np.zeros(value.shape, np.int64)
 
-    def _compress(self, units: npt.NDArray[np.int64]) -> Slot | None:
+    def _compress(self, node: onnx.NodeProto, units: npt.NDArray[np.int64]) -> Slot | None:
         varying = [axis for axis in range(units.ndim) if (units != units.take([0], axis)).any()]
         if len(varying) == 1:
             (axis,) = varying
             return Slot(axis, np.moveaxis(units, axis, 0).reshape(units.shape[axis], -1)[:, 0])
         if units.any():
-            self._blocked.update(dict.fromkeys(np.unique(units).tolist(), "moved in a way that cannot be followed"))
+            self._blocked.update(dict.fromkeys(np.unique(units).tolist(), self._unfollowed(node)))
         return None
 
     def _block_whole_readers(self) -> None:
@@ -278,4 +297,4 @@ class _OnnxFollower:
             )
             if aware < readers[name]:
                 units = [unit for slot in found.values() for unit in slot.units.tolist()]
-                self._blocked.update(dict.fromkeys(units, f"{name} is read in several ways"))
+                self._blocked.update(dict.fromkeys(units, SEVERAL_WAYS.format(name)))

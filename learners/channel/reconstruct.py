@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import torch
 
 from learners.gram import AnyGram, DiagonalGram, Gram
+from storage.errors import GiveUpError
 
 DAMPING = 1e-4  # share of the mean variance that is added to the diagonal: calibration images are few
 SMALLEST_VARIANCE = 1e-10
+NOT_FINITE = "its inputs on the calibration images are not finite: check the model's weights and the images"
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def _solve(target: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
         if not bool(failed.any()):
             return torch.cholesky_solve(target.transpose(1, 2), factor).transpose(1, 2)
         damping = damping * DAMPING_GROWTH
-    raise AssertionError("a covariance with its diagonal multiplied cannot be singular")
+    raise GiveUpError(NOT_FINITE)
 
 
 DAMPING_GROWTH = 100.0

@@ -79,7 +79,7 @@ def find_layers(
     seen: set[str] = set()
     for node in graph.nodes:
         for weight in dict.fromkeys(node.references()):
-            if weight not in tensors or tensors[weight].dim() < 2 or weight in seen:
+            if weight not in tensors or weight in seen or not _is_weight(node, tensors[weight]):
                 continue
             seen.add(weight)
             name = weight.removesuffix(".weight")
@@ -107,6 +107,11 @@ def count_macs(graph: Graph, tensors: Mapping[str, torch.Tensor], shapes: Mappin
         at = shapes[node.reads(0) or ""] if "transpose" in node.op else shapes[node.name]
         total += size * prod(at[1:-1] if node.op == LINEAR else at[2:])
     return total
+
+
+def _is_weight(node: Node, tensor: torch.Tensor) -> bool:
+    """Whether a layer could have it; a scale or a shift of every channel, of whatever axes, is none."""
+    return tensor.dim() >= 2 and (node.op in MULTIPLYING or max(tensor.shape) < tensor.numel())
 
 
 def _unhandled(

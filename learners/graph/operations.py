@@ -42,6 +42,7 @@ INTERNALS = frozenset(
         "_to_copy",
         "_adaptive_avg_pool2d",
         "_convolution",
+        "_weight_norm",
         "_weight_norm_interface",
         "_scaled_dot_product_flash_attention_for_cpu",
         "_transformer_encoder_layer_fwd",

@@ -15,6 +15,7 @@ import torch
 from torch.export import Dim, ExportedProgram
 from torch.fx import Node as FxNode
 
+from learners.graph.constants import fold_constants
 from learners.graph.graph import Argument, Graph, Node, Ref, TorchType, unused_name, without_unread
 from learners.graph.operations import PYTHON_OPERATIONS
 from storage.errors import FixInputError
@@ -37,7 +38,8 @@ class _Wrapped(torch.nn.Module):
 def trace(model: torch.nn.Module, input_shape: tuple[int, ...]) -> tuple[Graph, dict[str, torch.Tensor]]:
     """The model as a graph, and its parameters, buffers and constants by name.
 
-    `input_shape` is one sample's, such as (3, 32, 32); the batch axis stays free. Values that nothing needs are gone.
+    `input_shape` is one sample's, such as (3, 32, 32); the batch axis stays free. Values that nothing needs are gone,
+    and what depends on parameters alone is computed (`learners.graph.constants`).
     Raises FixInputError, naming the user's line, for a model that cannot be traced. A model that fixes its batch size
     is traced all the same; `learners.analysis` runs it with another one.
     """
@@ -53,7 +55,9 @@ def trace(model: torch.nn.Module, input_shape: tuple[int, ...]) -> tuple[Graph, 
     graph = _convert(program)
     found = {**program.state_dict, **_constants(program)}
     tensors: dict[str, torch.Tensor] = {_own_name(name): tensor for name, tensor in found.items()}
-    return graph, {name: tensors[name].detach().clone() for name in graph.parameters()}
+    used = {name: tensors[name].detach() for name in graph.parameters()}
+    graph, folded = fold_constants(graph, used)
+    return graph, {name: tensor.clone() for name, tensor in folded.items()}
 
 
 @contextlib.contextmanager

@@ -117,8 +117,8 @@ def build(
             found = []
             for group in analysis.groups:
                 progress(f"ordering the channels of {group.name}", next(steps), total)
-                counts = channels.counts(group)
-                found.append(GroupLevels.of(group, channels.order(group, given, min(counts)), counts))
+                order = channels.order(group, given, channels.fewest(group))
+                found.append(channels.group_levels(group, order))
             groups = tuple(found)
         wirings = wire(analysis, groups, precision_sites(analysis, groups, weights))
     task = FitTask(analysis, tensors, grams, groups, wirings, channels, weights)

@@ -21,6 +21,7 @@ from learners.library.wiring import Wiring, wire
 from storage.records.space import CHANNEL, Factor, LayerShape, Protected, SearchSpace, Site
 from storage.slim import InputContract, pack
 
+ALL_AT_ONCE = "those that may go can only go all at once"
 MIDDLE = 0.5  # among a layer's widths, from float to the smallest: one that runs in int8
 
 
@@ -55,7 +56,7 @@ def _planned(group: ChannelGroup, channels: GroupLearner) -> GroupLevels:
             order.append(unit)
             for index in touched:
                 left[index] -= 1
-    return GroupLevels.of(group, order, channels.counts(group))
+    return channels.group_levels(group, order)
 
 
 def search_space(
@@ -120,7 +121,7 @@ def _kept_channels(analysis: Analysis) -> tuple[Protected, ...]:
     for layer in analysis.layers:
         if layer.name not in decided:
             units = analysis.coupling.outputs[layer.name].tolist()
-            in_onnx = next((blocked[unit] for unit in units if unit in blocked), "it has no two channels that may go")
+            in_onnx = next((blocked[unit] for unit in units if unit in blocked), ALL_AT_ONCE)
             found.append(Protected(layer.name, reasons.get(layer.name, in_onnx)))
     return tuple(found)
 

@@ -12,11 +12,13 @@ import torch
 from learners.device import single_thread
 from learners.export.packing import assemble_onnx
 from learners.graph.run import Program
+from learners.materialise import materialise
 from objectives.runtimes.packed import PackedSession
 from storage.records.space import CHANNEL, SearchSpace
 from storage.slim import pack, unpack
 from tests.built import Built
 from tests.learners.agreement import EXACT, Levels, check_files, difference, onnx_session, random_levels, with_bits
+from tests.learners.hand_macs import HAND_MACS
 from tests.networks import NETWORKS
 
 
@@ -49,7 +51,9 @@ def test_every_weight_is_a_layers_or_protected_with_a_reason(network: Built) -> 
     assert {item.name for item in analysis.protected} == NETWORKS[network.name].protected
     assert all(item.reason for item in analysis.protected)
     own = {layer.weight for layer in analysis.maps}
-    weights = {name for name in analysis.graph.parameters() if analysis.tensors[name].dim() >= 2} - own
+    tensors = {name: analysis.tensors[name] for name in analysis.graph.parameters()}
+    matrices = {name for name, tensor in tensors.items() if tensor.squeeze().dim() >= 2}
+    weights = matrices - own
     layers = {layer.weight for layer in analysis.layers}
     assert {name.removesuffix(".weight") for name in weights - layers} == NETWORKS[network.name].protected
 
@@ -113,3 +117,42 @@ def test_integer_kernels_compute_what_the_graph_says(network: Built) -> None:
         fused = onnx_session(data)(network.images)
         error = np.sqrt(np.square(fused - plain).mean()) / plain.std(0).mean()
         assert error < 0.02  # a value on the border of two steps may fall to either side
+
+
+def pruning_levels(space: SearchSpace, generator: np.random.Generator) -> Levels:
+    """A random candidate in which every group loses channels."""
+    return tuple(int(generator.integers(1 if site.learner == CHANNEL else 0, len(site.levels))) for site in space.sites)
+
+
+def test_every_output_of_a_plan_that_prunes_is_that_of_its_weights(network: Built) -> None:
+    """The two files against the stitched graph itself; `check_files` compares each with its neighbour."""
+    library, generator = network.library, np.random.default_rng(2)
+    channels = [index for index, site in enumerate(library.space.sites) if site.learner == CHANNEL]
+    dense = sum(tensor.numel() for tensor in library.analysis.tensors.values())
+    for _ in range(2):
+        levels = with_bits(library.space, pruning_levels(library.space, generator), "fp32")
+        model = unpack(pack(network.packed(levels)))
+        wanted, module = network.stitched(levels), materialise(model)
+        with single_thread(), torch.no_grad():
+            found = module(torch.from_numpy(network.images)).numpy()
+        assert difference(found, wanted) < EXACT
+        assert difference(PackedSession(model)(network.images), wanted) < EXACT
+        assert difference(onnx_session(assemble_onnx(model))(network.images), wanted) < EXACT
+        left = sum(tensor.numel() for tensor in module.state_dict().values())
+        assert left < dense if channels else left == dense
+        for index in channels:
+            site, level = library.space.sites[index], library.space.sites[index].levels[levels[index]]
+            rows = {item.name: item for item in (*library.analysis.layers, *library.analysis.maps)}[site.name]
+            assert len(module.state_dict()[rows.weight]) == level.channels < rows.shape[0]
+
+
+@pytest.mark.parametrize("name", sorted(HAND_MACS))
+def test_macs_of_a_plan_that_prunes_are_those_counted_by_hand(name: str, built: Callable[[str], Built]) -> None:
+    space, generator = built(name).library.space, np.random.default_rng(3)
+    for levels in (space.uniform("fp32"), *(pruning_levels(space, generator) for _ in range(3))):
+        kept = {
+            site.name: level.channels or 0
+            for site, level in zip(space.sites, space.choose(levels), strict=True)
+            if site.learner == CHANNEL
+        }
+        assert space.macs(levels) == HAND_MACS[name](kept)

@@ -36,8 +36,8 @@ def test_plan_states_what_the_study_then_finds(
     assert plan["protected"] == [{"name": "conv1", "reason": "named in [search] keep"}]
     assert plan["groups"] == [{"name": "conv2", "layers": ["conv2"], "levels": [24, 20, 18, 16, 12, 8, 6]}]
     assert {item["name"]: item["reason"] for item in plan["kept_channels"]} == {
-        "depthwise": "they go together with channels that stay",
-        "linear": "the model's output",
+        "depthwise": "a depthwise convolution passes on the channels of `conv1`, which stay: named in [search] keep",
+        "linear": "they are the model's output",
     }
     assert plan["images"] == {"calibration": 256, "quick": 180, "confirmation": 180}
     sizes = {item["name"]: item["size_bytes"] for item in plan["sizes"]}
@@ -77,7 +77,7 @@ def test_the_text_names_layers_sizes_target_and_time(
         "2 groups of channels to compress",
         "12 10 9 8 6 4 3",
         "depthwise\n",
-        "channels of linear stay: the model's output",
+        "channels of linear stay: they are the model's output",
         "uniform c75",
     ):
         assert part in "\n".join(line.rstrip() for line in out.splitlines())

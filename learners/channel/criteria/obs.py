@@ -15,7 +15,9 @@ import torch
 from learners.channel.consumers import Consumer, can_reconstruct
 from learners.channel.criteria.base import CriterionInput
 from learners.channel.groups import ChannelGroup
+from learners.channel.reconstruct import NOT_FINITE
 from learners.gram import Gram
+from storage.errors import GiveUpError
 
 DAMPING = 1e-2  # share of the mean variance added to the diagonal: the order need not be exact, and must be stable
 SMALLEST_VARIANCE = 1e-10
@@ -77,7 +79,11 @@ class _FittedReader:
         variance = covariance.diagonal(dim1=1, dim2=2)
         damping = (variance.mean(1) * DAMPING).clamp(min=SMALLEST_VARIANCE)
         damped = covariance + torch.diag_embed(damping[:, None].expand_as(variance))
-        self._inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
+        factor, failed = torch.linalg.cholesky_ex(damped)
+        if bool(failed.any()) or not bool(torch.isfinite(factor).all()):
+            name = consumer.layer.name
+            raise GiveUpError(f"layer {name}: {NOT_FINITE}; keep = [{name!r}] leaves it as it is")
+        self._inverse = torch.cholesky_inverse(factor)
         self._weight = consumer.weight.clone()
         self._columns = {unit: consumer.columns[unit] for unit in units if unit in consumer.columns}
         self._power = consumer.power

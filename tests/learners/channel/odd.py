@@ -42,6 +42,8 @@ ODD: Mapping[str, Callable[[], Odd]] = {
     "tokens": shapes.transposed_tokens,
     "tokens merged with the batch": shapes.merged_tokens,
     "channels added to some others": shapes.partly_added,
+    "flattened and added": shapes.flat_addition,
+    "joined and added": shapes.joined_addition,
     "two norms of one layer": shapes.norm_twice,
     "stacked": shapes.stacked,
     "selective kernel": shapes.selective_kernel,

@@ -72,6 +72,26 @@ def partly_added() -> Odd:
     return Odd(forward, a=conv(4, 14), b=conv(10, 8), head=nn.Linear(8, 5))
 
 
+def flat_addition() -> Odd:
+    """A unit is one output of the convolution and nine of the linear layer."""
+
+    def forward(self: Odd, x: torch.Tensor) -> torch.Tensor:
+        x = F.max_pool2d(F.relu(self.a(x)), 4)
+        x = x.flatten(1) + self.inner(x.mean((2, 3)))
+        return self.head(F.relu(x))
+
+    return Odd(forward, a=conv(4, 16), inner=nn.Linear(16, 144), head=nn.Linear(144, 5))
+
+
+def joined_addition() -> Odd:
+    """Channels of one layer, of which 8 are made by one and 24 by another layer."""
+
+    def forward(self: Odd, x: torch.Tensor) -> torch.Tensor:
+        return pooled(self, F.relu(torch.cat([self.a(x), self.b(x)], 1) + self.c(x)))
+
+    return Odd(forward, a=conv(4, 8), b=conv(4, 24), c=conv(4, 32), head=nn.Linear(32, 5))
+
+
 def norm_twice() -> Odd:
     def forward(self: Odd, x: torch.Tensor) -> torch.Tensor:
         x = self.a(x)

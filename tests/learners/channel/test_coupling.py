@@ -184,7 +184,7 @@ def test_a_shufflenets_groups_shuffle_with_their_channels(traced: Traces) -> Non
     assert found["branch.0.0"] == ("branch.0.0", "branch.2.0")
     grouped = {group.name: group for group in network.groups}["grouped.0"]
     # Four groups of four channels, of which the same place goes in all groups.
-    assert grouped.width_of_unit % 4 == 0
+    assert all(grouped.made.count(unit) % 4 == 0 for unit in grouped.units)
     assert grouped.width == 16
     for layer in network.layers:
         if layer.name in ("grouped.0", "last.0"):
@@ -205,7 +205,17 @@ def test_a_shufflenets_groups_shuffle_with_their_channels(traced: Traces) -> Non
         ("softmax over channels", "a", "softmax"),
         ("mean over channels", "a", "mean over its channels"),
         ("every second channel", "a", "slice"),
-        ("gated by the input", "b", "combined with a value whose channels stay"),
+        ("gated by the input", "b", "they are combined with the model's input, whose channels stay"),
+        ("attention", "patches", "read by `norm` (layer_norm), through which channels cannot be followed"),
+        ("attention", "qkv", "read by unbind between `qkv` and `out`"),
+        ("attention", "out", "they go together with those of `patches`: read by `norm` (layer_norm)"),
+        ("recurrent", "stem.0", "read by `cell` (lstm)"),
+        ("other-kinds", "stem.0", "read by `up` (conv_transpose2d)"),
+        ("encoder-layer", "patches", "they are combined with the channels of `token`, which stay"),
+        ("encoder-layer", "layer.linear2", "they are combined with the channels of"),
+        ("mixer", "blocks.1.channels.2", "the channels of `blocks.0.tokens.2`, which stay: read by `blocks.0` (add)"),
+        ("padded with ones", "b", "the channels of `a`, which stay: read by pad between `a` and `head`"),
+        ("depthwise on the input", "deep", "a depthwise convolution passes on the model's input"),
         ("padded with ones", "a", "pad"),
         ("one channel", "gate", "the only channel"),
         ("plain", "head", "the model's output"),
@@ -225,8 +235,10 @@ def test_a_kept_layer_in_a_residual_stage_keeps_the_stage_and_no_other() -> None
     groups = network.group_layers()
     assert "blocks.1.second.0" not in groups
     assert set(groups) == {"stem.0", "blocks.0.first.0", "blocks.1.first.0"}  # its reader's input stays, too
-    assert "blocks.1.second.0" in network.coupling.reasons
-    assert "conv2d" in network.coupling.reasons["blocks.2.first.0"]
+    reasons = network.coupling.reasons
+    assert reasons["blocks.2.first.0"].startswith("read by `blocks.2.second.0` (conv2d)")
+    for name in ("blocks.1.second.0", "blocks.1.shortcut.0"):
+        assert "the channels of `blocks.2.second.0`, which stay: named in [search] keep" in reasons[name]
     for seed in range(CUTS):
         network.check_cut(network.random_kept(np.random.default_rng(seed)), images("resnet-conv", 3))
 

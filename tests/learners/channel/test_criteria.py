@@ -30,7 +30,7 @@ def group(
     width: int, layers: tuple[str, ...] = ("c",), together: tuple[frozenset[int], ...] | None = None
 ) -> ChannelGroup:
     units = tuple(range(1, width + 1))
-    return ChannelGroup("c", layers, units, units, 1, together or (frozenset(units),))
+    return ChannelGroup("c", layers, units, units, together or (frozenset(units),))
 
 
 def given(

@@ -9,6 +9,7 @@ import torch
 import learners.gram
 from learners.channel.reconstruct import DAMPING, part_of_gram, reconstruct
 from learners.gram import DiagonalGram, Gram
+from storage.errors import GiveUpError
 
 SAMPLES, COLUMNS, ROWS = 400, 12, 5
 
@@ -127,3 +128,10 @@ def test_parts_of_a_gram_are_the_grams_of_the_parts() -> None:
     assert torch.equal(diagonal.mean, gram.mean[:, columns])
     assert torch.equal(diagonal.variance, gram.variance[:, columns])
     assert learners.gram.WIDEST > COLUMNS
+
+
+def test_statistics_that_are_not_finite_are_refused_with_a_remedy() -> None:
+    _, weight, gram = problem(4, 2)
+    broken = Gram(torch.full_like(gram.matrix, torch.nan), SAMPLES)
+    with pytest.raises(GiveUpError, match="not finite: check the model's weights and the images"):
+        reconstruct(weight, broken, torch.arange(0, COLUMNS, 2))

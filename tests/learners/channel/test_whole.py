@@ -57,7 +57,7 @@ def test_odd_networks_are_cut_and_their_files_agree(name: str, tmp_path: Path) -
         ("attention", "qkv", "unbind"),
         ("recurrent", "stem.0", "lstm"),
         ("group-norm", "stem", "group_norm"),
-        ("group-norm", "body", "InstanceNormalization"),
+        ("group-norm", "body", "in ONNX read by InstanceNormalization between `body` and `head`"),
         ("upsample", "middle.0", "Shape"),
         ("plain", "head", "the model's output"),
     ],

@@ -103,5 +103,5 @@ def trace_channels(model: nn.Module, shape: tuple[int, ...], keep: tuple[str, ..
         own = {name for layer in maps for name in (layer.weight, layer.bias)}
         rest = {name: tensor for name, tensor in tensors.items() if name not in own}
         layers, protected = find_layers(graph, rest, shapes_of(graph, tensors), keep)
-        coupling = find_coupling(graph, tensors, shapes_of(graph, tensors), layers, maps)
+        coupling = find_coupling(graph, tensors, shapes_of(graph, tensors), layers, maps, protected)
     return Traced(graph, tensors, layers, maps, protected, coupling)

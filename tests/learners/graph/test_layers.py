@@ -8,7 +8,21 @@ import pytest
 import torch
 from torch import nn
 
+from learners.analysis import analyse
+from learners.device import single_thread
 from tests.built import Built
+
+
+class Shifted(nn.Module):
+    """A layer whose bias depends on the input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.weight = nn.Linear(8, 8), nn.Parameter(torch.randn(8, 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.first(x))
+        return torch.nn.functional.linear(x, self.weight, 0 * x.sum(0))
 
 
 def test_kinds_and_matrices(built: Callable[[str], Built]) -> None:
@@ -67,7 +81,6 @@ def test_multiply_accumulates_are_those_of_the_modules(name: str, built: Callabl
     [
         ("tied", "shared", "its weight is used 2 times"),
         ("shared-bias", "first", "its bias is used 2 times"),
-        ("computed-weight", "body", "its bias is computed"),
         ("uneven-same", "uneven", 'its padding="same" is uneven, as its kernel is even'),
         ("recurrent", "cell.weight_ih_l0", "read by lstm: only 2-D convolutions and linear layers are handled"),
     ],
@@ -75,3 +88,9 @@ def test_multiply_accumulates_are_those_of_the_modules(name: str, built: Callabl
 def test_reasons(name: str, layer: str, reason: str, built: Callable[[str], Built]) -> None:
     found = {item.name: item.reason for item in built(name).library.analysis.protected}
     assert found[layer] == reason
+
+
+def test_a_bias_that_depends_on_the_input_protects_its_layer() -> None:
+    with single_thread():
+        analysis = analyse(Shifted().eval(), (8,), (), 0)
+    assert {item.name: item.reason for item in analysis.protected} == {"weight": "its bias is computed"}

@@ -115,8 +115,8 @@ def _notes(data: StudyData) -> tuple[str, ...]:
         )
     if data.latency is not None and data.is_predicted_elsewhere:
         found.append(
-            f"the latency table, by which the search went, is of another machine: {data.latency.hardware}; its "
-            "predictions are not compared with what was measured here"
+            f"the latency table, by which the search went, is of another machine or version: {data.latency.hardware}; "
+            "its predictions are not compared with what was measured"
         )
     found += [event.text for event in data.events if event.kind == SEARCH_NOTE]
     return tuple(found)

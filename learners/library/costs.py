@@ -9,11 +9,12 @@ from math import prod
 
 import numpy as np
 import numpy.typing as npt
+from onnx import numpy_helper
 
 from learners.analysis import Analysis
 from learners.base import WeightLearner, level_bits
 from learners.channel.plan import GroupLevels
-from learners.export.packing import FLOAT_BITS, MAP_BITS, level_bytes
+from learners.export.packing import FLOAT_BITS, INLINE_BYTES, MAP_BITS, level_bytes
 from learners.graph.layers import INDEX_MAP
 from learners.library.wiring import Wiring, level_places
 from storage.records.space import CHANNEL, Factor, Level, Site
@@ -144,19 +145,31 @@ def _followers(analysis: Analysis, groups: Sequence[GroupLevels], wirings: Seque
     """Batch norms that could not be folded, slopes and the like: bytes a channel."""
     layers = {name for wiring in wirings for name in (wiring.layer.weight, wiring.layer.bias)}
     group_of = {unit: index for index, item in enumerate(groups) for unit in item.group.units}
+    tensors, lanes = analysis.coupling.tensors, analysis.lanes.tensors
+    raw = {name: analysis.tensors[name].numpy() for name in tensors if name not in layers}
+    # The exporter reshapes some of them, such as slopes, into constants of its own, which a file holds besides.
+    constants = {
+        item.name: numpy_helper.to_array(item)
+        for item in analysis.template.graph.initializer
+        if item.name in lanes and item.name not in layers | raw.keys()
+    }
     factors = []
-    for name, slots in analysis.coupling.tensors.items():
-        if name in layers:
-            continue
-        tensor = analysis.tensors[name]
-        for slot in slots:
-            each = tensor.element_size() * tensor.numel() / len(slot.units)
+    for name, array in (raw | constants).items():
+        for slot in tensors[name] if name in raw else lanes[name]:
+            each = array.nbytes / len(slot.units)
+            inline = name in constants and _vanishes(array)
             for group in dict.fromkeys(group_of[unit] for unit in slot.units.tolist() if unit in group_of):
                 lengths = [int(places.sum()) for places in level_places(slot, groups[group])]
-                size = tuple(each * (length - lengths[0]) for length in lengths)
+                bytes_left = [0.0 if inline and each * left <= INLINE_BYTES else each * left for left in lengths]
+                size = tuple(left - bytes_left[0] for left in bytes_left)
                 zeros = (0.0,) * len(lengths)
                 factors.append(Factor(name, (group,), size, zeros, zeros))
     return factors
+
+
+def _vanishes(array: npt.NDArray[np.generic]) -> bool:
+    """Whether a constant takes next to nothing in the compressed template, where those of few bytes stand."""
+    return bool((array == array.flat[0]).all())
 
 
 def _choices(own: Sequence[int], sites: Sequence[Site]) -> list[dict[int, int]]:

@@ -113,7 +113,7 @@ def _run(data: StudyData, made: ModelFiles) -> str:
     shape = ", ".join(map(str, made.workload.input_shape))
     images = f"images = np.zeros((1, {shape}), np.float32)  # yours, normalised as above"
     text = ["## Run it", ""]
-    if (name := data.config.runtime.name) != PACKED_RUNTIME:
+    if (name := data.config.runtime.name) != PACKED_RUNTIME and not data.is_mistimed:
         text += [
             f"Accuracy and latency above are those of `model.onnx` on {name}. The sessions below are ONNX Runtime's, "
             "whose speed and rounding differ.",

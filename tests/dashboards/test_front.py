@@ -117,7 +117,7 @@ def test_what_was_timed_on_another_machine_is_not_compared_with_predictions(stor
     found = view(store, tmp_path)
     assert (found.prediction, found.hardware) == (None, "another processor")
     (note,) = found.notes
-    assert "is of another machine: a processor" in note
+    assert "is of another machine or version: a processor" in note
     store.add_event(samples.NAME, TIMED_ON, "a processor")  # interrupted before the figures were kept, and resumed
     assert view(store, tmp_path).prediction is not None
 

@@ -31,6 +31,7 @@ from storage.slim import unpack
 from tests.slimfront.material import Ran, invoke, write_study
 
 NAME = "tiny"
+BASELINES = 11  # at most: higher numbers are of searched candidates
 RUNTIME = '\n[runtime]\nname = "openvino"\n'
 
 
@@ -105,7 +106,8 @@ def test_accuracy_is_what_the_runtime_computes(study: OpenVinoStudy, at_home: Pa
     found = {item.number: item.value("accuracy") for item in store.results(NAME, Rung.CONFIRMED)}
     store.close()
     images = open_workload(config).confirmation
-    numbers = [row["candidate"] for row in study.front()["front"] if row["candidate"] > 2]
+    numbers = [row["candidate"] for row in study.front()["front"] if row["candidate"] > BASELINES]
+    assert numbers
     for number in numbers:
         packed = ArtifactStore(Home(at_home).artifacts).folder(NAME, str(number)) / "model.slim"
         session = runtime("openvino").session(assemble_onnx(unpack(packed.read_bytes())), 1)
@@ -143,6 +145,14 @@ def test_two_runtimes_do_not_mix_in_one_study(study: OpenVinoStudy, at_home: Pat
     assert ran.code == 2
     (line,) = ran.errors
     assert line.endswith("ran its files on onnxruntime in place of openvino: start a new study")
+
+
+def test_an_exported_model_says_on_what_it_was_measured(study: OpenVinoStudy, at_home: Path, tmp_path: Path) -> None:
+    number = next(row["candidate"] for row in study.front()["front"] if row["candidate"] > BASELINES)
+    assert invoke("export", f"{NAME}/{number}", "-o", str(tmp_path / "out")).code == 0
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "are those of `model.onnx` on openvino" in text
+    assert json.loads((tmp_path / "out" / "plan.json").read_text())["hardware"] == study.front()["hardware"]
 
 
 def _analysis(home: Path) -> str | None:

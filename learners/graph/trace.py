@@ -15,6 +15,7 @@ import torch
 from torch.export import Dim, ExportedProgram
 from torch.fx import Node as FxNode
 
+from learners.device import single_thread
 from learners.graph.constants import fold_constants
 from learners.graph.graph import Argument, Graph, Node, Ref, TorchType, unused_name, without_unread
 from learners.graph.operations import PYTHON_OPERATIONS
@@ -56,7 +57,8 @@ def trace(model: torch.nn.Module, input_shape: tuple[int, ...]) -> tuple[Graph, 
     found = {**program.state_dict, **_constants(program)}
     tensors: dict[str, torch.Tensor] = {_own_name(name): tensor for name, tensor in found.items()}
     used = {name: tensors[name].detach() for name in graph.parameters()}
-    graph, folded = fold_constants(graph, used)
+    with single_thread():  # the same bits on any number of cores
+        graph, folded = fold_constants(graph, used)
     return graph, {name: tensor.clone() for name, tensor in folded.items()}
 
 

@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from learners.analysis import analyse
 from learners.base import LearnerOptions
@@ -207,3 +208,11 @@ def test_the_planned_channels_of_every_layer_obey_the_study_file(name: str) -> N
     assert any(len(layer.channels) > 1 for layer in space.layers)
     for layer in space.layers:
         assert all(left == layer.channels[0] or (left % 4 == 0 and left >= 6) for left in layer.channels)
+
+
+def test_groups_of_libraries_of_before_are_read() -> None:
+    """They hold the width of a unit, and no outputs of the other layers."""
+    group = {"name": "c", "layers": ["c", "d"], "units": [1, 2], "made": [1, 2], "width_of_unit": 1, "together": [[1]]}
+    found = TypeAdapter(GroupLevels).validate_python({"group": group, "order": [2], "counts": [2, 1]})
+    assert [found.width(level) for level in range(2)] == [2, 1]
+    assert found.group.outputs == ()

@@ -20,7 +20,7 @@ from tests.slimfront.finished import finished_in
 from tests.slimfront.material import execute, invoke, start, write_study
 
 # What differs between two runs of the same study: the clock and what it measures.
-CLOCKED = {"latency_ms", "speedup", "median_error", "seconds", "hardware"}
+CLOCKED = {"latency_ms", "speedup", "speedup_low", "speedup_high", "median_error", "seconds", "hardware"}
 # Each start is killed up to so many seconds after its first line of a stage; short where a stage is over soon.
 MOMENTS = (
     ("reading 1", 0.5),

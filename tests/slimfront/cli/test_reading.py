@@ -145,7 +145,7 @@ def test_show_says_which_channels_are_left_and_which_stay(at_home: Finished) -> 
     out = invoke("show", f"tiny/{numbers['uniform c50']}").out
     assert "12/24" in out
     assert "12 of 24 channels of conv2\n" in out
-    assert "channels of linear stay: the model's output" in out
+    assert "channels of linear stay: they are the model's output" in out
     assert "MACs, 1.6x fewer" in out
 
 

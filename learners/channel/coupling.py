@@ -148,7 +148,7 @@ class _Follower:
         return argument
 
     def _opaque(self, node: Node, name: str) -> None:
-        reason = unfollowed(self._reasons.operation(node, name))
+        reason = self._reasons.reader(node, name)
         for item in node.references():
             for lanes in (self._lanes.get(item), *self._lists.get(item, ())):
                 if lanes is not None:
@@ -206,7 +206,7 @@ class _Follower:
         if lanes is None:
             return None
         if lanes.axis != 1:
-            self._fix(lanes, unfollowed(self._reasons.operation(node, "batch norm across its channels")))
+            self._fix(lanes, self._reasons.reader(node, "batch norm across its channels"))
             return None
         for position in range(1, 5):
             name = node.reads(position)
@@ -253,10 +253,7 @@ class _Follower:
             if place < 0 or own[place] == 1:
                 continue
             if item not in self._tensors:
-                self._fix(
-                    Lanes(axis, atoms),
-                    COMBINED.format(self._reasons.origin(item, self._partition, self._outputs, self._lanes)),
-                )
+                self._fix(Lanes(axis, atoms), self._combined(item))
                 return None
             self._follow(item, Lanes(place, atoms))
         return Lanes(axis, atoms)

@@ -50,6 +50,12 @@ def module_names(tensors: Iterable[str], maps: Iterable[Layer]) -> dict[str, str
     }
 
 
+def module_of(owner: str) -> str:
+    """The module that people know: "cell" of "cell.weight_ih_l0"."""
+    module, _, parameter = owner.rpartition(".")
+    return module if module and "weight" in parameter else owner
+
+
 class Places:
     """Where the operations of a traced graph stand among the modules of the user's model."""
 
@@ -68,8 +74,7 @@ class Places:
         """`node`, an operation called `name`, for people."""
         owner = self.owner(node)
         if owner is not None:
-            module, _, parameter = owner.rpartition(".")  # "cell" of "cell.weight_ih_l0"
-            return f"`{module if module and 'weight' in parameter else owner}` ({name})"
+            return f"`{module_of(owner)}` ({name})"
         return place(name, self._nearest(node, self._sources), self._nearest(node, self._readers))
 
     def origin(self, value: str, stays: Callable[[str], bool]) -> str | None:
@@ -110,9 +115,12 @@ class Reasons:
         self._places = Places(graph, names)
         self._protected = protected
 
-    def operation(self, node: Node, name: str) -> str:
-        """See `Places.operation`."""
-        return self._places.operation(node, name)
+    def reader(self, node: Node, name: str) -> str:
+        """The reason of channels that `node`, an operation called `name`, reads."""
+        owner = self._places.owner(node)
+        if owner is not None and owner in self._protected:
+            return f"read by `{module_of(owner)}`, which is left alone: {self._protected[owner]}"
+        return unfollowed(self._places.operation(node, name))
 
     def origin(
         self, value: str, partition: Partition, outputs: Mapping[str, Atoms], lanes: Mapping[str, Lanes | None]

@@ -11,6 +11,7 @@ from threading import Event
 import numpy as np
 import numpy.typing as npt
 
+from learners.pool.base import one_line
 from objectives.accuracy import evaluate
 from objectives.hardware import available_cores
 from objectives.paired import pack_scores, paired_drop
@@ -21,7 +22,7 @@ from searcher.baselines import DENSE, uniform
 from searcher.front import QUICK_OBJECTIVE, confirmed_front, quick_front, rows, spread, useful
 from searcher.stages.context import StudyContext, study_budgets
 from searcher.stages.files import export
-from storage.errors import DiskFullError, GiveUpError
+from storage.errors import DiskFullError, GiveUpError, RetryError
 from storage.records.candidate import Trial
 from storage.records.measurement import Direction, Measurement, Result, Rung
 from storage.records.target import Objective
@@ -82,29 +83,31 @@ class Confirmation:
         context = self._context
         total = len(self._results) + len(waiting) + to_come
         _ = context.workload.confirmation  # decoded once, before the threads want it
+        failures: dict[int, str] = {}
         workers = max(1, available_cores() // context.config.runtime.threads)
         with ThreadPoolExecutor(max_workers=workers) as pool:
             futures = {number: pool.submit(self._evaluate, self._trials[number]) for number in waiting}
             try:
                 for number, future in futures.items():
-                    self._take(number, future, total)
+                    self._take(number, future, total, failures)
             except BaseException:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-
-    def _take(self, number: int, future: Future[Result], total: int) -> None:
-        """Stores one result with the new front, or why there is none."""
-        context = self._context
-        try:
-            result = future.result()
-        except GiveUpError as error:
-            trial = self._trials[number]
-            if trial.baseline == DENSE or isinstance(error, DiskFullError):
-                raise
+        searched = {number for number, trial in self._trials.items() if trial.baseline is None}
+        if searched & failures.keys() and not searched & self._results.keys():
+            # Hardly their own fault. Nothing is noted of them: a resumed study evaluates them again.
+            number = min(searched & failures.keys())
+            raise GiveUpError(f"no candidate can be confirmed; candidate {number}: {failures[number]}")
+        for number, reason in failures.items():
             self._failed.add(number)
-            context.store.fail_trial(context.name, number, str(error))
-            context.progress.event(f"{trial.baseline or f'candidate {number}'} failed: {error}")
+            context.store.fail_trial(context.name, number, reason)
+
+    def _take(self, number: int, future: Future[Result], total: int, failures: dict[int, str]) -> None:
+        """Stores one result with the new front, or adds to the failures why there is none."""
+        context = self._context
+        result = self._outcome(self._trials[number], future, failures)
+        if result is None:
             return
         self._results[number] = result
         dense, allowed = context.dense.accuracy, context.config.target.max_drop
@@ -118,6 +121,26 @@ class Confirmation:
         context.store.record(context.name, result, rows(front, meeting, context.wants_macs))
         context.checkpoint(STAGE)
         context.progress.update(STAGE, len(self._results), total, self._best())
+
+    def _outcome(self, trial: Trial, future: Future[Result], failures: dict[int, str]) -> Result | None:
+        """The result, at the second attempt if the first one raises; None, and a failure more, if there is none."""
+        try:
+            try:
+                return future.result()
+            except (GiveUpError, RetryError, _StoppedError):
+                raise
+            except Exception:  # noqa: BLE001  (whatever a user's metric or a runtime raises)
+                return self._evaluate(trial)
+        except (DiskFullError, RetryError, _StoppedError):
+            raise
+        except Exception as error:
+            if trial.baseline == DENSE:
+                raise
+            failures[trial.number] = one_line(error)
+        self._context.progress.event(
+            f"{trial.baseline or f'candidate {trial.number}'} failed: {failures[trial.number]}"
+        )
+        return None
 
     def _meeting(self, front: Sequence[Result]) -> list[int]:
         """Numbers of the results that meet the target, the one to recommend first: they stay on a thinned front."""

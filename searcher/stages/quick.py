@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -26,6 +26,7 @@ from storage.records.measurement import Direction, Measurement, Result, Rung
 STAGE = "quick"
 FIRST_BATCH = 24  # what a sampler learns from: where accuracy breaks down, the rest of the plans need not go
 COMMIT_SECONDS = 2.0  # between two commits of results: what a kill costs, and how far `minutes` is overshot
+FEWEST_AT_FAULT = 8  # candidates that fail together, none left over: it is hardly theirs, also late in a search
 LEAST_GROWTH = 0.001  # of the hypervolume: a hundredth of a point over the whole range of sizes
 DEFAULT_DROP = 1.0  # points, in what the progress line calls the best so far
 
@@ -140,24 +141,37 @@ class Search:
         waiting = [waiting[index] for index in order]
         jobs = [trial.candidate for trial in waiting]
         pending: list[Result] = []
+        failures: dict[int, str] = {}
         committed = time.monotonic()
         # Closed at once when we leave: what workers are still at is of no use then.
         with closing(self._context.pool.run(self._task, jobs, self._context.worker_lost)) as outcomes:
             for outcome in outcomes:
-                self._take(waiting[outcome.index], outcome, pending)
+                self._take(waiting[outcome.index], outcome, pending, failures)
                 if time.monotonic() - committed >= COMMIT_SECONDS:
                     self._commit(pending)
                     pending, committed = [], time.monotonic()
                     if trials[0].baseline is None and self._out_of_time():
-                        return
+                        break
         self._commit(pending)
-        # One alone may be at fault itself: the last batch of a study, or what a resumed one has left.
-        if len(trials) > 1 and all(trial.number in self._failed for trial in trials):
-            error = self._context.store.trials(self._context.name)[trials[0].number - 1].error
-            raise GiveUpError(f"all {len(trials)} candidates of a batch failed, such as {trials[0].number}: {error}")
+        if self._are_all_at_fault(trials, failures):
+            # Nothing is noted of them: once the cause is mended, a resumed study evaluates them again.
+            number, error = next(iter(failures.items()))
+            raise GiveUpError(f"all {len(trials)} candidates of a batch failed, such as {number}: {error}")
+        for number, error in failures.items():
+            self._failed.add(number)
+            self._context.store.fail_trial(self._context.name, number, error)
 
-    def _take(self, trial: Trial, outcome: Outcome[QuickScore], pending: list[Result]) -> None:
-        """Adds a score to those that wait for a commit, or notes why there is none."""
+    def _are_all_at_fault(self, trials: Sequence[Trial], failures: Mapping[int, str]) -> bool:
+        """Whether what has failed is not these candidates, but what all of them need."""
+        if len(failures) < len(trials):
+            return False
+        nothing_yet = not any(number > len(self._baselines) for number in self._results)
+        return len(trials) >= FEWEST_AT_FAULT or (len(trials) > 1 and nothing_yet)
+
+    def _take(
+        self, trial: Trial, outcome: Outcome[QuickScore], pending: list[Result], failures: dict[int, str]
+    ) -> None:
+        """Adds a score to those that wait for a commit, or why there is none to the failures of its batch."""
         context = self._context
         if outcome.result is not None:
             pending.append(self._result(trial, outcome.result, outcome.seconds))
@@ -165,8 +179,7 @@ class Search:
         error = outcome.error or "no result"
         if trial.baseline == DENSE:
             raise GiveUpError(f"the dense model cannot be scored: {error}")
-        self._failed.add(trial.number)
-        context.store.fail_trial(context.name, trial.number, error)
+        failures[trial.number] = error
         context.progress.event(f"{trial.baseline or f'candidate {trial.number}'} failed: {error}")
 
     def _commit(self, results: Sequence[Result]) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import replace
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from learners.pool.base import J, Note, Outcome, R, Task
 from learners.pool.inline import InlinePool
+from objectives.metric import Top1
 from searcher.controller import Controller
 from searcher.stages.prepare import Prepared
 from searcher.stages.quick import FIRST_BATCH
@@ -64,6 +68,11 @@ def test_a_batch_of_which_nothing_comes_back_ends_the_study(prepared: Prepared, 
     with pytest.raises(GiveUpError, match=r"all \d+ candidates of a batch failed, such as \d+: ValueError: no score"):
         Controller(store, home, Recorder(), pool).run(NAME, prepared)
     assert store.study(NAME).state is StudyState.FAILED
+    # Once the cause is mended, resuming evaluates them again.
+    assert Controller(store, home, Recorder()).run(NAME, prepared).state is StudyState.SUCCEEDED
+    searched = [trial for trial in store.trials(NAME) if trial.baseline is None]
+    assert len(searched) == CANDIDATES
+    assert all(trial.error is None for trial in searched)
 
 
 def test_a_dense_model_without_a_score_ends_the_study(prepared: Prepared, tmp_path: Path) -> None:
@@ -87,3 +96,47 @@ def test_one_candidate_that_fails_alone_in_its_batch_does_not_end_the_search(
     pool = FailingPool(lambda candidate: candidate == last)
     assert Controller(store, home, Recorder(), pool).run(NAME, short).state is StudyState.SUCCEEDED
     assert store.trials(NAME)[-1].error == "ValueError: no score"
+
+
+@dataclass(frozen=True)
+class Picky:
+    """Top-1 that raises where more than a share of the images is wrong."""
+
+    share: float  # in [0, 1]
+    name: str = "top1"
+
+    def per_image(
+        self, outputs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64] | None, dense: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """See `Metric`."""
+        scores = Top1().per_image(outputs, labels, dense)
+        if scores.mean() < 1 - self.share:
+            raise ValueError("too many wrong")
+        return scores
+
+
+def judged_by(metric: Picky, prepared: Prepared) -> Prepared:
+    """Quick scores are unaffected: workers make the metric anew from the study file."""
+    workload = copy(prepared.workload)
+    workload.metric = metric
+    return replace(prepared, workload=workload)
+
+
+def test_files_whose_confirmation_raises_fail_alone(prepared: Prepared, tmp_path: Path) -> None:
+    store, home = started(prepared, tmp_path / "whole")
+    Controller(store, home, Recorder()).run(NAME, prepared)
+    whole = {item.number: item.value("accuracy") for item in store.results(NAME, Rung.CONFIRMED)}
+    limit = float(np.median([*whole.values()]))
+    cache = home.cache
+    store, home = started(prepared, tmp_path / "picky")
+    shutil.copytree(cache, home.cache)
+    recorder = Recorder()
+    picky = judged_by(Picky(1 - limit / 100), prepared)
+    assert Controller(store, home, recorder).run(NAME, picky).state is StudyState.SUCCEEDED
+    confirmed = {item.number: item.value("accuracy") for item in store.results(NAME, Rung.CONFIRMED)}
+    assert min(confirmed.values()) >= limit - 1e-6
+    failed = [trial.number for trial in store.trials(NAME) if trial.error is not None]
+    assert failed
+    assert all(trial.error == "ValueError: too many wrong" for trial in store.trials(NAME) if trial.number in failed)
+    assert any(text.endswith("failed: ValueError: too many wrong") for text in recorder.seen)
+    assert not {row.number for row in store.front(NAME)} & set(failed)

@@ -46,6 +46,7 @@ def compress(
     metric: str | None = None,
     candidates: int | None = None,
     minutes: float | None = None,
+    patience: int | None = None,
     keep: Sequence[str] = (),
     learners: Sequence[str] | None = None,
     sampler: str | None = None,
@@ -89,6 +90,7 @@ def compress(
         "search": {
             "candidates": candidates,
             "minutes": minutes,
+            "patience": patience,
             "keep": _names("keep", keep),
             "learners": None if learners is None else _names("learners", learners),
             "sampler": sampler,
@@ -159,8 +161,8 @@ def _run(config: StudyConfig, home: Home, store: StudyStore, workers: int, progr
 
 def _check_same(study: Study, config: StudyConfig, store: StudyStore) -> None:
     """StudyExistsError if the study of that name is another one."""
-    stored = StudyConfig.from_json(study.config_json)
-    changed = [key for key in StudyConfig.model_fields if getattr(stored, key) != getattr(config, key)]
+    stored, asked = _anywhere(StudyConfig.from_json(study.config_json)), _anywhere(config)
+    changed = [key for key in StudyConfig.model_fields if getattr(stored, key) != getattr(asked, key)]
     metric = config.data.metric
     analysis = store.analysis(study.name) if metric is not None and ":" in metric else None
     if analysis is not None and not changed and open_workload(config).content_hash != analysis.workload:
@@ -178,15 +180,20 @@ def _class_name(model: nn.Module) -> str:
     return text[:CLASS_LENGTH] or "model"
 
 
-def _digest(config: StudyConfig) -> str:
-    """Hash of what is asked for, wherever the home lies."""
+def _anywhere(config: StudyConfig) -> StudyConfig:
+    """What is asked for, wherever the home lies: captured files are named by their hash."""
     model, data = config.model, config.data
     update = {
-        "name": "",
         "model": model.model_copy(update={"graph": Path(model.graph or "").name}),
         "data": data.model_copy(update={"path": Path(data.path or "").name}),
     }
-    digest = hashlib.sha256(config.model_copy(update=update).to_json().encode())
+    return config.model_copy(update=update)
+
+
+def _digest(config: StudyConfig) -> str:
+    """Hash of what is asked for."""
+    data = config.data
+    digest = hashlib.sha256(_anywhere(config).model_copy(update={"name": ""}).to_json().encode())
     if data.metric is not None and ":" in data.metric:
         digest.update(sources_digest(load_callable(data.metric)))
     return digest.hexdigest()[:HASH_DIGITS]

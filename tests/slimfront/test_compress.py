@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import slimfront
 from slimfront.result import StudyResult
 from storage.errors import FixInputError, SlimfrontError, StudyExistsError
+from storage.records.config import SearchConfig
 from tests.acceptance.test_kill import timeless
 from tests.slimfront.finished import Finished
 from tests.slimfront.material import execute, invoke
@@ -99,6 +101,21 @@ def test_the_same_call_returns_the_same_study(
     assert again.front == result.front
     assert f"study {result.name} is there already: this is its result" in capfd.readouterr().err
     assert [line.study for line in slimfront.list_studies()] == [result.name]
+
+
+def test_a_home_by_another_path_holds_the_same_study(
+    compressed: Compressed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, model, home = compressed
+    (tmp_path / "elsewhere").symlink_to(home)
+    monkeypatch.setenv("SLIMFRONT_HOME", str(tmp_path / "elsewhere"))
+    again = slimfront.compress(model, arrays("train"), arrays("val"), TARGET, progress=False, **OPTIONS)
+    assert again.name == result.name
+    assert again.front == result.front
+
+
+def test_every_option_of_the_search_is_a_keyword() -> None:
+    assert set(SearchConfig.model_fields) <= set(inspect.signature(slimfront.compress).parameters)
 
 
 def test_another_study_of_that_name_is_refused(compressed: Compressed, monkeypatch: pytest.MonkeyPatch) -> None:

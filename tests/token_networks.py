@@ -61,6 +61,27 @@ class Attention(nn.Module):
         return self.head(x[:, 0])
 
 
+class ChannelsLast(nn.Module):
+    """A ConvNeXt block between a patch embedding and a channels-last head: linear layers on [n, height, width, c]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 2, stride=2)
+        self.depthwise = nn.Conv2d(16, 16, 3, padding=1, groups=16)
+        self.norm = nn.LayerNorm(16)
+        self.expand, self.project = nn.Linear(16, 48), nn.Linear(48, 16)
+        self.narrow, self.wide, self.again = nn.Conv2d(16, 24, 1), nn.Linear(24, 32), nn.Linear(32, 16)
+        self.head = nn.Linear(16, CLASSES)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
+        x = x + self.project(F.gelu(self.expand(y))).permute(0, 3, 1, 2)
+        # No norm and no residual here, so that all channels can go.
+        x = F.relu(self.wide(F.relu(self.narrow(x)).permute(0, 2, 3, 1)))
+        return self.head(F.relu(self.again(x)).mean((1, 2)))
+
+
 class EncoderLayer(nn.Module):
     """A ready-made transformer layer with a learned class token and position."""
 

@@ -7,7 +7,9 @@ layout that comes with it. Precisions are bits: up to 8 is int8 (all of these ru
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from learners.latency.models import (
     BOUNDARY,
@@ -95,6 +97,17 @@ class Difference:
 
     whole: Probe
     without: Probe
+
+
+def extent(shape: Sequence[int], axis: int) -> tuple[int, ...]:
+    """The size, as layers and operations have it, of a tensor [n, ...] of this shape whose channels lie along `axis`.
+
+    Where channels come last, all that is between is tokens, such as the places of [n, height, width, channels].
+    """
+    between = tuple(length for place, length in enumerate(shape) if place not in (0, axis))
+    if axis == len(shape) - 1:
+        return (prod(between),) if between else ()
+    return prod(between[:-1]), between[-1]
 
 
 def layer_difference(layer: TimedLayer, cell: LayerCell) -> Difference:

@@ -41,6 +41,7 @@ NETWORKS: Mapping[str, Network] = {
     "mixer": Network(tokens.Mixer),
     "attention": Network(tokens.Attention),
     "channels-last": Network(tokens.ChannelsLast),
+    "folded": Network(tokens.Folded),
     "encoder-layer": Network(tokens.EncoderLayer, frozenset({"position"})),
     "hard-swish": Network(lambda: parts.Activated(nn.Hardswish)),
     "silu": Network(lambda: parts.Activated(nn.SiLU)),

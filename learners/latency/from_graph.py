@@ -17,7 +17,7 @@ from onnx import helper
 
 from learners.export.region import CLAMPS, MANY_INPUTS, MOVES, POOLS, data_inputs
 from learners.graph.layers import DEPTHWISE, INDEX_MAP
-from learners.latency.blocks import GlueCell, LayerCell, TimedGlue, TimedLayer, extent
+from learners.latency.blocks import GlueCell, LayerCell, TimedGlue, TimedLayer, extent, repeats
 from learners.latency.models import BOUNDARY, GLUE, PARTIAL_INPUTS, WHOLE
 from learners.library.library import Library
 from learners.library.wiring import Wiring
@@ -119,10 +119,11 @@ class _Reader:
         layer = wiring.layer
         shape = self._lanes.shapes[node.input[0]]
         convolution = layer.kind != LINEAR
+        axis = 1 if convolution else len(shape) - 1
         base = TimedLayer(
             name=layer.name,
             kind="convolution" if layer.kind == INDEX_MAP else layer.kind,
-            size=extent(shape, 1 if convolution else len(shape) - 1),
+            size=extent(shape, axis),
             sites=(),
             cells=(),
             kernel=(layer.shape[2], layer.shape[3]) if convolution else (1, 1),
@@ -133,6 +134,7 @@ class _Reader:
             activation=follower is not None,
             clips=follower is not None and self._nodes[follower].op_type == "Clip",
             from_input=node.input[0] == self._input,
+            repeats=repeats(shape, axis),
         )
         timed = []
         for place, own in enumerate([tuple(wiring.sources[:1]), *((source,) for source in wiring.sources[1:])]):
@@ -170,16 +172,18 @@ class _Reader:
             return []  # over the features themselves: counts as free
         name = node.output[0] if node.op_type != "Flatten" else node.input[0]
         attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+        axis = 1 if pools else self._channel_axis(sized)
         base = TimedGlue(
             name=f"{node.op_type} {index}",
             op=node.op_type,
-            size=extent(shapes[sized], 1 if pools else self._channel_axis(sized)),
+            size=extent(shapes[sized], axis),
             sites=(),
             cells=(),
             kernel=_pair(attributes.get("kernel_shape")),
             stride=_pair(attributes.get("strides")),
             padding=_begins(attributes.get("pads")),
             activation=activation and node.op_type == "Add",
+            repeats=repeats(shapes[sized], axis),
         )
         return self._sized(base, name, 1 if pools else self._channel_axis(name), precision)
 
@@ -195,7 +199,8 @@ class _Reader:
             self._bounded.add((name, reader))
             axis = self._channel_axis(name)
             ends = ["float" if site is None else self._sites[site].name for site in (maker, reader)]
-            base = TimedGlue(f"{name} from {ends[0]} to {ends[1]}", BOUNDARY, extent(shape, axis), (), ())
+            title, times = f"{name} from {ends[0]} to {ends[1]}", repeats(shape, axis)
+            base = TimedGlue(title, BOUNDARY, extent(shape, axis), (), (), repeats=times)
             found.extend(self._sized(base, name, axis, maker, reader))
         return found
 

@@ -43,8 +43,8 @@ def test_all_that_is_timed_runs(name: str, built: Callable[[str], Built]) -> Non
     pairs += [glue_difference(item, item.cells[place]) for item in timed.glue for place in (0, -1)]
     probes: dict[Probe, None] = dict.fromkeys(probe for pair in pairs for probe in (pair.whole, pair.without))
     for probe in probes:
-        images = np.zeros((1, *input_shape(probe)), np.float32)
-        assert OnnxRuntime().session(build_model(probe), 1)(images).size > 0
+        images = np.zeros((probe.opening.repeats, *input_shape(probe)), np.float32)
+        assert len(OnnxRuntime().session(build_model(probe), 1)(images)) >= probe.opening.repeats
 
 
 def test_linear_layers_that_read_maps_are_timed_at_every_place(built: Callable[[str], Built]) -> None:
@@ -56,6 +56,29 @@ def test_linear_layers_that_read_maps_are_timed_at_every_place(built: Callable[[
     assert sizes["head"] == ()
     counts = {(item.cells[0].in_channels, item.cells[0].out_channels) for item in timed.layers if item.name == "wide"}
     assert counts == {(24, 32)}
+
+
+@pytest.mark.parametrize("name", ["folded", "attention", "channels-last", "mixer", "vgg", "shufflenet"])
+def test_layers_are_timed_in_all_their_rows(name: str, built: Callable[[str], Built]) -> None:
+    """As many multiply-accumulates as the layer has, whatever axis its places are on."""
+    library = built(name).library
+    macs = {layer.name: layer.macs for layer in library.analysis.layers}
+    for item in timed_model(library).layers:
+        if item.extra or item.stride != (1, 1) or item.name not in macs:
+            continue
+        cell = item.cells[0]
+        groups = cell.out_channels if item.kind == "depthwise convolution" else item.groups
+        weights = prod(item.kernel) * cell.in_channels * cell.out_channels // groups
+        assert item.repeats * prod(item.size) * weights == macs[item.name]
+
+
+def test_what_is_folded_into_the_batch_is_timed_as_often(built: Callable[[str], Built]) -> None:
+    timed = timed_model(built("folded").library)
+    found = {item.name: (item.repeats, item.size) for item in timed.layers}
+    assert found == {"windows": (4, (8, 8)), "second": (4, (8, 8)), "places": (64, ()), "head": (1, ())}
+    inside = {item.name: (item.repeats, item.size) for item in timed_model(built("attention").library).layers}
+    assert inside["mix.out_proj"][0] * prod(inside["mix.out_proj"][1]) == 16
+    assert {item.repeats for item in boundaries(built("folded"))} == {1, 4, 64}
 
 
 def test_what_stands_between_layers_has_its_channels_where_they_are(built: Callable[[str], Built]) -> None:

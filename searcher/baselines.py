@@ -69,7 +69,7 @@ def uniform_within(space: SearchSpace, budgets: Sequence[Budget], latency: Laten
     }
     problem = Problem.build(space, latency)
     ordered = sorted(plans)
-    inside = fits(problem.totals(np.array(ordered, np.intp)), budgets)
+    inside = fits(problem.predictions(np.array(ordered, np.intp)), budgets)
     within = [plan for plan, is_inside in zip(ordered, inside, strict=True) if is_inside]
     return min(within, key=space.error, default=None)
 

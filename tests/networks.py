@@ -40,6 +40,8 @@ NETWORKS: Mapping[str, Network] = {
     "mlp": Network(parts.Mlp),
     "mixer": Network(tokens.Mixer),
     "attention": Network(tokens.Attention),
+    "channels-last": Network(tokens.ChannelsLast),
+    "folded": Network(tokens.Folded),
     "encoder-layer": Network(tokens.EncoderLayer, frozenset({"position"})),
     "hard-swish": Network(lambda: parts.Activated(nn.Hardswish)),
     "silu": Network(lambda: parts.Activated(nn.SiLU)),

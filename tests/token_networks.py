@@ -61,6 +61,45 @@ class Attention(nn.Module):
         return self.head(x[:, 0])
 
 
+class ChannelsLast(nn.Module):
+    """A ConvNeXt block between a patch embedding and a channels-last head: linear layers on [n, height, width, c]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 2, stride=2)
+        self.depthwise = nn.Conv2d(16, 16, 3, padding=1, groups=16)
+        self.norm = nn.LayerNorm(16)
+        self.expand, self.project = nn.Linear(16, 48), nn.Linear(48, 16)
+        self.narrow, self.wide, self.again = nn.Conv2d(16, 24, 1), nn.Linear(24, 32), nn.Linear(32, 16)
+        self.head = nn.Linear(16, CLASSES)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
+        x = x + self.project(F.gelu(self.expand(y))).permute(0, 3, 1, 2)
+        # No norm and no residual here, so that all channels can go.
+        x = F.relu(self.wide(F.relu(self.narrow(x)).permute(0, 2, 3, 1)))
+        return self.head(F.relu(self.again(x)).mean((1, 2)))
+
+
+class Folded(nn.Module):
+    """Four windows of the image folded into the batch of a convolution, then all their places into that of a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.windows = nn.Conv2d(3, 16, 3, padding=1)
+        self.second = nn.Conv2d(16, 16, 3, stride=2, padding=1, groups=2)
+        self.places = nn.Linear(16, 24)
+        self.head = nn.Linear(24, CLASSES)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        count = x.shape[0]
+        x = x.reshape(count, 3, 2, 8, 2, 8).permute(0, 2, 4, 1, 3, 5).reshape(count * 4, 3, 8, 8)
+        x = F.relu(self.second(F.relu(self.windows(x))))
+        x = F.relu(self.places(x.flatten(2).transpose(1, 2).reshape(-1, 16)))
+        return self.head(x.reshape(count, 64, 24).mean(1))
+
+
 class EncoderLayer(nn.Module):
     """A ready-made transformer layer with a learned class token and position."""
 

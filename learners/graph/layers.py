@@ -102,11 +102,18 @@ def count_macs(graph: Graph, tensors: Mapping[str, torch.Tensor], shapes: Mappin
         if node.op not in MULTIPLYING:
             continue
         weight = node.reads(1) or ""
-        size = tensors[weight].numel() if weight in tensors else prod(shapes[weight])  # a computed one multiplies, too
-        # Each weight is used once at every place: of the output, but of the input where it is a transposed convolution.
-        at = shapes[node.reads(0) or ""] if "transpose" in node.op else shapes[node.name]
-        total += size * prod(at[1:-1] if node.op == LINEAR else at[2:])
+        # A computed weight multiplies, too. A transposed convolution uses each weight at every place of its input.
+        shape = tuple(tensors[weight].shape) if weight in tensors else shapes[weight]
+        total += _macs(shape, shapes[node.reads(0) or ""] if "transpose" in node.op else shapes[node.name])
     return total
+
+
+def _macs(weight: Sequence[int], values: Sequence[int]) -> int:
+    """Multiply-accumulates where each value of a tensor of shape `values` takes one row of a weight, or a vector.
+
+    All axes count: the first is not the batch of one sample alone where windows or tokens are folded into it.
+    """
+    return prod(values) * prod(weight[1:] if len(weight) > 1 else weight)
 
 
 def _is_weight(node: Node, tensor: torch.Tensor) -> bool:
@@ -140,9 +147,8 @@ def _layer(node: Node, name: str, tensors: Mapping[str, torch.Tensor], shapes: M
     assert source is not None
     shape = tuple(tensors[weight].shape)
     bias = node.reads(2)
-    output = shapes[node.name]
+    macs = _macs(shape, shapes[node.name])
     if node.op == LINEAR:
-        macs = prod(shape) * prod(output[1:-1])
         return Layer(name, "linear", node.name, source, weight, bias, shape, 1, (1, 1), (0, 0), (1, 1), macs)
     groups = node.args[6] if len(node.args) > 6 else 1
     assert isinstance(groups, int)
@@ -150,7 +156,6 @@ def _layer(node: Node, name: str, tensors: Mapping[str, torch.Tensor], shapes: M
     if groups > 1 and shape[1] == 1:
         kind = DEPTHWISE
     stride, padding, dilation = (_pair(node, position, default) for position, default in ((3, 1), (4, 0), (5, 1)))
-    macs = prod(shape) * prod(output[2:])
     return Layer(name, kind, node.name, source, weight, bias, shape, groups, stride, padding, dilation, macs)
 
 

@@ -7,7 +7,9 @@ layout that comes with it. Precisions are bits: up to 8 is int8 (all of these ru
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from learners.latency.models import (
     BOUNDARY,
@@ -55,6 +57,7 @@ class TimedLayer:
     clips: bool = False  # it is a Clip, as of ReLU6: in float runtimes need another pass over the output for it
     from_input: bool = False  # reads the model's input
     extra: bool = False  # counts what a cell takes more than that of its first site's first level, nothing else
+    repeats: int = 1  # inputs of one sample along the first axis, where windows or tokens are folded into it
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class TimedGlue:
     padding: tuple[int, int] = (0, 0)
     activation: bool = False
     extra: bool = False  # as of layers
+    repeats: int = 1  # as of layers
 
     def __post_init__(self) -> None:
         if self.op not in GLUE:
@@ -95,6 +99,22 @@ class Difference:
 
     whole: Probe
     without: Probe
+
+
+def repeats(shape: Sequence[int], axis: int) -> int:
+    """How often one sample has a tensor of this shape, the model's for one sample, along the first axis."""
+    return shape[0] if axis else 1
+
+
+def extent(shape: Sequence[int], axis: int) -> tuple[int, ...]:
+    """The size, as layers and operations have it, of a tensor [n, ...] of this shape whose channels lie along `axis`.
+
+    Where channels come last, all that is between is tokens, such as the places of [n, height, width, channels].
+    """
+    between = tuple(length for place, length in enumerate(shape) if place not in (0, axis))
+    if axis == len(shape) - 1:
+        return (prod(between),) if between else ()
+    return prod(between[:-1]), between[-1]
 
 
 def layer_difference(layer: TimedLayer, cell: LayerCell) -> Difference:
@@ -116,7 +136,8 @@ def layer_difference(layer: TimedLayer, cell: LayerCell) -> Difference:
         activation=activation,
         clips=activation and layer.clips,
     )
-    opening = Opening(layer.size, cell.in_channels, FLOAT_BITS if layer.from_input else bits, layer.from_input)
+    held = FLOAT_BITS if layer.from_input else bits
+    opening = Opening(layer.size, cell.in_channels, held, layer.from_input, layer.repeats)
     return Difference(Probe(opening, (step,)), Probe(opening))
 
 
@@ -126,17 +147,17 @@ def glue_difference(glue: TimedGlue, cell: GlueCell) -> Difference:
     if glue.op == BOUNDARY:
         assert cell.reader_bits is not None
         reader = _runs_as(cell.reader_bits)
-        opening = Opening(glue.size, cell.channels, bits)
+        opening = Opening(glue.size, cell.channels, bits, repeats=glue.repeats)
         return Difference(Probe(opening, () if reader == bits else (Glue(BOUNDARY, reader),)), Probe(opening))
     step = Glue(glue.op, bits, glue.kernel, glue.stride, glue.padding, glue.activation and bits == FLOAT_BITS)
     if glue.op not in JOINS:
-        opening = Opening(glue.size, cell.channels, bits)
+        opening = Opening(glue.size, cell.channels, bits, repeats=glue.repeats)
         return Difference(Probe(opening, (step,)), Probe(opening))
     # One input comes from a layer that is also in the base, as in a residual block: runtimes fuse that layer and the
     # addition behind it.
     first = max(1, cell.channels // 2) if glue.op in PARTIAL_INPUTS else cell.channels
     second = max(1, cell.channels - first) if glue.op in PARTIAL_INPUTS else cell.channels
-    opening = Opening(glue.size, first, bits)
+    opening = Opening(glue.size, first, bits, repeats=glue.repeats)
     before = Layer(second, bits)
     return Difference(Probe(opening, (before, step)), Probe(opening, (before,)))
 

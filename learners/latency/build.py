@@ -58,17 +58,23 @@ def build_table(
     def cost(pair: Difference) -> float:
         return times[pair.whole] - times[pair.without]
 
+    def layer_cost(pair: Difference) -> float:
+        # No layer takes less than nothing: that is noise. An operation may, on paper: what follows it is smaller, or in
+        # another precision, than what the small model without it ends with, and the next difference starts from there.
+        return max(0.0, cost(pair))
+
     extra = [*(item.extra for item in layers), *(item.extra for item in glue)]
     factors = tuple(
         LatencyFactor(name, sites, _extra(costs, space, sites) if only else costs)
-        for (name, sites, cells), only in zip(items, extra, strict=True)
-        for costs in [tuple(map(cost, cells))]
+        for place, ((name, sites, cells), only) in enumerate(zip(items, extra, strict=True))
+        for costs in [tuple(map(layer_cost if place < len(layers) else cost, cells))]
     )
     # The last tensor of the sum is still closed as that of every small model is.
     fixed = times[call] - cost(end)
     # Level 0 everywhere is the first cell of every factor.
-    dense = fixed + sum(item.milliseconds[0] for item in factors)
-    return LatencyTable(times.setting.runtime.name, times.setting.hardware, fixed, dense, factors)
+    dense = fixed + max(0.0, sum(item.milliseconds[0] for item in factors))
+    setting = times.setting
+    return LatencyTable(setting.runtime.name, setting.hardware, fixed, dense, factors, is_floored=True)
 
 
 def _extra(costs: tuple[float, ...], space: SearchSpace, sites: tuple[int, ...]) -> tuple[float, ...]:

@@ -17,14 +17,17 @@ from onnx import helper
 
 from learners.export.region import CLAMPS, MANY_INPUTS, MOVES, POOLS, data_inputs
 from learners.graph.layers import DEPTHWISE, INDEX_MAP
-from learners.latency.blocks import GlueCell, LayerCell, TimedGlue, TimedLayer
-from learners.latency.models import BOUNDARY, GLUE, PARTIAL_INPUTS
+from learners.latency.blocks import GlueCell, LayerCell, TimedGlue, TimedLayer, extent, repeats
+from learners.latency.models import BOUNDARY, GLUE, PARTIAL_INPUTS, WHOLE
 from learners.library.library import Library
 from learners.library.wiring import Wiring
 from storage.records.space import FLOAT_BITS
 
 IMAGE_AXES = 4
 FEATURE_AXES = 2
+LINEAR = "linear"  # the kind of layers that read the last axis; all others read axis 1
+CHANNELS_FIRST = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool"})  # by their definition in ONNX
+RESIZING = CHANNELS_FIRST | WHOLE  # the output has another size than the input
 FOLLOWERS = MANY_INPUTS | POOLS | CLAMPS | MOVES  # run in int8 where what they read is
 
 
@@ -58,6 +61,7 @@ class _Reader:
         # The precision site of what makes a tensor, None where that is float for good. Not of the model's input, which
         # the first layer converts itself.
         self._made_in: dict[str, int | None] = {}
+        self._axes: dict[str, int] = {}  # along which a tensor has its channels, where a layer has said so
         self._bounded: set[tuple[str, int | None]] = set()  # tensors, and the precision sites that read them
 
     def read(self) -> TimedModel:
@@ -75,6 +79,7 @@ class _Reader:
             elif node.op_type in GLUE and index not in absorbed and self._is_of_activations(node):
                 glue.extend(self._glue(index, node, precision, follower is not None))
             glue.extend(self._boundaries(node, precision))
+            self._follow_channels(node, wiring)
             self._made_in.update((name, precision) for name in node.output if name in self._lanes.shapes)
         return TimedModel(tuple(layers), tuple(glue))
 
@@ -88,6 +93,24 @@ class _Reader:
         readers = self._readers.get(node.output[0], [])
         return readers[0] if len(readers) == 1 and self._nodes[readers[0]].op_type in CLAMPS else None
 
+    def _follow_channels(self, node: onnx.NodeProto, wiring: Wiring | None) -> None:
+        """Notes where the channels lie in what a node makes, if that is known of what it reads."""
+        output, shapes = node.output[0], self._lanes.shapes
+        if wiring is not None:
+            self._axes[output] = len(shapes[output]) - 1 if wiring.layer.kind == LINEAR else 1
+            return
+        source = next((name for name in node.input if name in self._axes), None)
+        if source is None or len(shapes[source]) != len(shapes.get(output, ())):
+            return
+        order = next((helper.get_attribute_value(item) for item in node.attribute if item.name == "perm"), None)
+        self._axes[output] = self._axes[source] if order is None else list(order).index(self._axes[source])
+
+    def _channel_axis(self, name: str) -> int:
+        """The axis of the channels that can go, else that of those a layer has made, else the usual one."""
+        slot, axes = self._lanes.values.get(name), len(self._lanes.shapes[name])
+        usual = 1 if axes in (FEATURE_AXES, IMAGE_AXES) else axes - 1
+        return slot.axis if slot is not None else self._axes.get(name, usual)
+
     # Layers
 
     def _layer(
@@ -95,11 +118,12 @@ class _Reader:
     ) -> list[TimedLayer]:
         layer = wiring.layer
         shape = self._lanes.shapes[node.input[0]]
-        convolution = len(shape) == IMAGE_AXES
+        convolution = layer.kind != LINEAR
+        axis = 1 if convolution else len(shape) - 1
         base = TimedLayer(
             name=layer.name,
             kind="convolution" if layer.kind == INDEX_MAP else layer.kind,
-            size=tuple(shape[2:]) if convolution else tuple(shape[1:-1]),
+            size=extent(shape, axis),
             sites=(),
             cells=(),
             kernel=(layer.shape[2], layer.shape[3]) if convolution else (1, 1),
@@ -110,6 +134,7 @@ class _Reader:
             activation=follower is not None,
             clips=follower is not None and self._nodes[follower].op_type == "Clip",
             from_input=node.input[0] == self._input,
+            repeats=repeats(shape, axis),
         )
         timed = []
         for place, own in enumerate([tuple(wiring.sources[:1]), *((source,) for source in wiring.sources[1:])]):
@@ -139,23 +164,28 @@ class _Reader:
     # Operations between layers
 
     def _glue(self, index: int, node: onnx.NodeProto, precision: int | None, activation: bool) -> list[TimedGlue]:
-        shape = self._lanes.shapes[node.input[0]]
+        shapes, pools = self._lanes.shapes, node.op_type in CHANNELS_FIRST
+        if pools and len(shapes[node.input[0]]) > IMAGE_AXES:
+            return []  # of volumes: counts as free
+        sized = node.input[0] if node.op_type in RESIZING else node.output[0]
+        if node.op_type == "ReduceMean" and len(shapes[sized]) == FEATURE_AXES:
+            return []  # over the features themselves: counts as free
         name = node.output[0] if node.op_type != "Flatten" else node.input[0]
-        shown = self._lanes.shapes[name]
-        axis = 1 if len(shown) == IMAGE_AXES or len(shown) == 2 else len(shown) - 1
         attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+        axis = 1 if pools else self._channel_axis(sized)
         base = TimedGlue(
             name=f"{node.op_type} {index}",
             op=node.op_type,
-            size=tuple(shape[2:]) if len(shape) == IMAGE_AXES else tuple(shape[1:-1]),
+            size=extent(shapes[sized], axis),
             sites=(),
             cells=(),
             kernel=_pair(attributes.get("kernel_shape")),
             stride=_pair(attributes.get("strides")),
-            padding=_pair(attributes.get("pads"), 0),
+            padding=_begins(attributes.get("pads")),
             activation=activation and node.op_type == "Add",
+            repeats=repeats(shapes[sized], axis),
         )
-        return self._sized(base, name, axis, precision)
+        return self._sized(base, name, 1 if pools else self._channel_axis(name), precision)
 
     def _boundaries(self, node: onnx.NodeProto, reader: int | None) -> list[TimedGlue]:
         """The conversions of the tensors that a node reads whose precision site is `reader`, each once."""
@@ -167,10 +197,10 @@ class _Reader:
             if maker == reader or len(shape) < FEATURE_AXES:
                 continue
             self._bounded.add((name, reader))
-            size = tuple(shape[2:]) if len(shape) == IMAGE_AXES else tuple(shape[1:-1])
-            axis = 1 if len(shape) in (FEATURE_AXES, IMAGE_AXES) else len(shape) - 1
+            axis = self._channel_axis(name)
             ends = ["float" if site is None else self._sites[site].name for site in (maker, reader)]
-            base = TimedGlue(f"{name} from {ends[0]} to {ends[1]}", BOUNDARY, size, (), ())
+            title, times = f"{name} from {ends[0]} to {ends[1]}", repeats(shape, axis)
+            base = TimedGlue(title, BOUNDARY, extent(shape, axis), (), (), repeats=times)
             found.extend(self._sized(base, name, axis, maker, reader))
         return found
 
@@ -219,5 +249,15 @@ class _Reader:
         return [dict(zip(sites, levels, strict=True)) for levels in itertools.product(*ranges)]
 
 
-def _pair(values: Sequence[int] | None, default: int = 1) -> tuple[int, int]:
-    return (int(values[0]), int(values[1])) if values else (default, default)
+def _pair(values: Sequence[int] | None) -> tuple[int, int]:
+    """Of height and width; what has one axis only is as high as one place."""
+    if not values:
+        return 1, 1
+    return (int(values[0]), int(values[1])) if len(values) > 1 else (1, int(values[0]))
+
+
+def _begins(pads: Sequence[int] | None) -> tuple[int, int]:
+    """The paddings above and to the left, of ONNX's list of all that come first and all that come last."""
+    if not pads:
+        return 0, 0
+    return (int(pads[0]), int(pads[1])) if len(pads) == 2 * 2 else (0, int(pads[0]))

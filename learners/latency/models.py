@@ -44,6 +44,7 @@ class Opening:
     channels: int
     bits: int  # how it is held
     is_input: bool = False  # the model's own input, in float: nothing makes it
+    repeats: int = 1  # times that one sample has it along the first axis
 
 
 @dataclass(frozen=True)

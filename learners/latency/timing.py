@@ -19,7 +19,7 @@ from objectives.runtimes.base import Runtime
 from storage.files import atomic_write, content_hash, file_lock
 from storage.records.space import FLOAT_BITS
 
-FORMAT_VERSION = 3  # changes whenever an equal probe would be another model or be timed in another way
+FORMAT_VERSION = 4  # changes whenever an equal probe would be another model or be timed in another way
 # Sessions alive at once: enough that a slow phase of the machine is a small share of a round, few enough for memory.
 TOGETHER = 100
 # Something else on the machine can slow integer kernels by a quarter for ten seconds without touching the reference:
@@ -135,7 +135,7 @@ def probe_key(probe: Probe) -> str:
 
 def _load(probe: Probe, setting: Setting) -> Model:
     session = setting.runtime.session(build_model(probe), setting.threads)
-    shape = (setting.batch, *input_shape(probe))
+    shape = (setting.batch * probe.opening.repeats, *input_shape(probe))
     own = np.random.Generator(np.random.PCG64(0)).normal(size=shape).astype(np.float32)
 
     def call(_: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

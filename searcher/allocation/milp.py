@@ -52,8 +52,12 @@ class Allocator:
         """The plan of least total error within all budgets; None if no plan is within them, or none was found.
 
         `relative_gap` of the error is where to stop, 0 for the optimum; `most_nodes` bounds each branch and bound.
-        The answer depends on nothing else: not on time, not on load.
+        The answer depends on nothing else: not on time, not on load. Sums within a latency budget are predictions
+        within it, as long as it is not below the least of these.
         """
+        least = self._elimination.problem.least_ms
+        if any(budget.objective == "latency" and budget.limit < least for budget in budgets):
+            return None
         return _Search(self._elimination, tuple(budgets), relative_gap, most_nodes).run()
 
 

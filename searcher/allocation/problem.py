@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from string import ascii_lowercase
 from typing import Literal, get_args
@@ -17,7 +17,7 @@ from storage.records.space import SearchSpace
 
 Quantity = Literal["error", "size", "macs", "latency"]
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)  # the order of every axis over quantities; lower is better
-ERROR = QUANTITIES.index("error")
+ERROR, LATENCY = QUANTITIES.index("error"), QUANTITIES.index("latency")
 
 Values = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.int64]
@@ -46,6 +46,7 @@ class Problem:
     counts: tuple[int, ...]  # levels of each site
     fixed: Values  # [quantities]: sum of relative errors, bytes, multiply-accumulates, milliseconds
     terms: tuple[Term, ...]
+    least_ms: float = 0.0  # no latency is below it, even if the sum is
 
     @classmethod
     def build(cls, space: SearchSpace, latency: LatencyTable | None = None) -> Problem:
@@ -66,7 +67,8 @@ class Problem:
                 found.append((item.sites, np.array([nothing, nothing, nothing, item.milliseconds])))
         if not all(np.isfinite(tables).all() for _, tables in found):
             raise ValueError("an error or a cost in the tables is not a finite number")
-        return cls._merged(counts, fixed, (_term(sites, counts, tables) for sites, tables in found))
+        merged = cls._merged(counts, fixed, (_term(sites, counts, tables) for sites, tables in found))
+        return merged if latency is None else replace(merged, least_ms=latency.least_ms)
 
     @classmethod
     def _merged(cls, counts: tuple[int, ...], fixed: Values, terms: Iterable[Term]) -> Problem:
@@ -91,14 +93,20 @@ class Problem:
         for term in self.terms:
             first = tuple(slice(counts[site]) for site in term.sites)
             fewer.append(_term(term.sites, counts, term.tables[(slice(None), *first)]))
-        return self._merged(counts, self.fixed, fewer)
+        return replace(self._merged(counts, self.fixed, fewer), least_ms=self.least_ms)
 
     def cost(self, quantity: Quantity, levels: Sequence[int]) -> float:
         """What the plan of these levels has of one quantity."""
-        return float(self.totals(np.array([levels], np.int64))[0, QUANTITIES.index(quantity)])
+        return float(self.predictions(np.array([levels], np.int64))[0, QUANTITIES.index(quantity)])
+
+    def predictions(self, plans: Levels) -> Values:
+        """Every quantity [plans, quantities] of plans [plans, sites], as the search space and the table say it."""
+        found = self.totals(plans)
+        found[:, LATENCY] = np.maximum(found[:, LATENCY], self.least_ms)
+        return found
 
     def totals(self, plans: Levels) -> Values:
-        """Every quantity [plans, quantities] of plans [plans, sites]."""
+        """Every quantity [plans, quantities] of plans [plans, sites], as sums: a latency may be below `least_ms`."""
         found = np.repeat(self.fixed[None, :], len(plans), axis=0)
         for term in self.terms:
             found += term.tables[(slice(None), *plans[:, term.sites].T)].T

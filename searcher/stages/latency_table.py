@@ -31,7 +31,7 @@ from storage.slim import InputContract
 
 STAGE = "latency table"
 CHECK_STAGE = "latency table check"
-FORMAT = "latency-table-4"  # changes whenever the same machine would give another table
+FORMAT = "latency-table-5"  # changes whenever the same machine would give another table
 FOLDER = "latencies"  # in the cache, shared by all studies
 WHOLE_SECONDS = 3.0  # for the whole models that the table is anchored to, before and after the layers are timed
 WANTED_ERROR = 0.06  # median over the checked plans, above which all layers are timed again, once

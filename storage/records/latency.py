@@ -42,6 +42,7 @@ class LatencyTable:
     factors: tuple[LatencyFactor, ...]
     checked: TableCheck | None = None  # None in tables that nobody has checked
     unchecked: str | None = None  # why; None also in tables of versions that did not say
+    is_floored: bool = False  # whether no prediction is below `fixed_ms`; False in tables of versions before
 
     def check(self, space: SearchSpace) -> None:
         """Raises ValueError if the table is not one of this space."""
@@ -50,10 +51,15 @@ class LatencyTable:
             if not known or len(factor.milliseconds) != prod(len(space.sites[site].levels) for site in factor.sites):
                 raise ValueError(f"the latency table's {factor.name} does not fit the search space")
 
+    @property
+    def least_ms(self) -> float:
+        """No prediction is below it, whatever noise adds up to: a call, and LEAST_SHARE of the dense model's."""
+        return max(LEAST_SHARE * self.dense_ms, self.fixed_ms if self.is_floored else 0.0)
+
     def milliseconds(self, space: SearchSpace, levels: Sequence[int]) -> float:
-        """Predicted latency of one call; never less than LEAST_SHARE of the dense model's, whatever noise adds up."""
+        """Predicted latency of one call, at least `least_ms`."""
         total = self.fixed_ms + sum(item.milliseconds[space.cell(item.sites, levels)] for item in self.factors)
-        return max(total, LEAST_SHARE * self.dense_ms)
+        return max(total, self.least_ms)
 
     def speedup(self, space: SearchSpace, levels: Sequence[int]) -> float:
         """Predicted ratio of the dense model's latency to the candidate's; above 1 is faster."""

@@ -132,34 +132,42 @@ def few_bytes(network: Built, levels: Levels) -> int:
 
 
 def onnx_macs(data: bytes, uncounted: set[str]) -> int:
-    """Multiply-accumulates of one sample, counted from the shapes in an ONNX file alone."""
+    """Multiply-accumulates of one sample, counted from the shapes that an ONNX file's tensors have when it runs."""
     model = onnx.load_from_string(data)
-    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     shapes = {item.name: tuple(item.dims) for item in model.graph.initializer}
     sources = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    values = {
-        item.name: tuple(axis.dim_value for axis in item.type.tensor_type.shape.dim)
-        for item in (*inferred.value_info, *inferred.output, *inferred.input)
-    }
-    values[inferred.output[0].name] = _measured_output(data, model)
-    total = 0
+    found: dict[str, int] = {}  # what is counted at -> the multiply-accumulates of each of its values
     for node in model.graph.node:
         if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
             continue
         weight = sources.get(node.input[1], node.input[1])
         if weight not in shapes or weight in uncounted:
             continue
-        at = values[node.input[0] if node.op_type == "ConvTranspose" else node.output[0]]
-        places = {"Gemm": (), "MatMul": at[1:-1]}.get(node.op_type, at[2:])
-        assert all(size > 0 for size in places), f"no shape of {node.output[0]}"
-        total += prod(shapes[weight]) * prod(places)
-    return total
+        # A MatMul's weight is [in, out], and so is a Gemm's that is not transposed; all others have a row a value.
+        transposed = any(item.name == "transB" and item.i for item in node.attribute)
+        by_column = node.op_type == "MatMul" or (node.op_type == "Gemm" and not transposed)
+        values = prod(shapes[weight]) // shapes[weight][1 if by_column else 0]
+        at = node.input[0] if node.op_type == "ConvTranspose" else node.output[0]
+        found[at] = found.get(at, 0) + values
+    sizes = _sizes(model, list(found))
+    return sum(sizes[name] * each for name, each in found.items())
 
 
-def _measured_output(data: bytes, model: onnx.ModelProto) -> tuple[int, ...]:
-    shape = tuple(axis.dim_value for axis in model.graph.input[0].type.tensor_type.shape.dim)
-    return onnx_session(data)(np.zeros(shape, np.float32)).shape
+def _sizes(model: onnx.ModelProto, names: list[str]) -> dict[str, int]:
+    """How many values each of some tensors has for one sample."""
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
+    del probe.graph.output[:]
+    probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    source = model.graph.input[0]
+    shape = (1, *(axis.dim_value for axis in source.type.tensor_type.shape.dim[1:]))
+    values = session.run(names, {source.name: np.zeros(shape, np.float32)})
+    return {name: value.size for name, value in zip(names, values, strict=True)}
 
 
 def masked(

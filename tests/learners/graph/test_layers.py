@@ -7,10 +7,13 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from learners.analysis import analyse
 from learners.device import single_thread
 from tests.built import Built
+
+FLOPS = 2  # of a multiply-accumulate
 
 
 class Shifted(nn.Module):
@@ -52,7 +55,7 @@ def test_strides_paddings_and_dilations(built: Callable[[str], Built]) -> None:
     assert (same["dilated"].padding, same["tall"].padding, same["valid"].padding) == ((2, 2), (2, 0), (0, 0))
 
 
-@pytest.mark.parametrize("name", ["plain", "strided", "mixer", "shufflenet", "mlp"])
+@pytest.mark.parametrize("name", ["plain", "strided", "mixer", "shufflenet", "mlp", "channels-last", "folded"])
 def test_multiply_accumulates_are_those_of_the_modules(name: str, built: Callable[[str], Built]) -> None:
     network = built(name)
     counted: dict[str, int] = {}
@@ -60,8 +63,7 @@ def test_multiply_accumulates_are_those_of_the_modules(name: str, built: Callabl
     def count(label: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], None]:
         def hook(module: nn.Module, _: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
             weight = module.get_parameter("weight")
-            outputs = output[0].numel()  # each costs what one row of the weight holds
-            counted[label] = outputs * weight[0].numel()
+            counted[label] = output.numel() * weight[0].numel()  # each output costs what one row of the weight holds
 
         return hook
 
@@ -74,6 +76,19 @@ def test_multiply_accumulates_are_those_of_the_modules(name: str, built: Callabl
         module._forward_hooks.clear()
     assert {layer.name: layer.macs for layer in network.library.analysis.layers} == counted
     assert network.library.analysis.macs == sum(counted.values())
+
+
+@pytest.mark.parametrize("name", ["attention", "encoder-layer", "folded", "other-kinds", "computed-weight"])
+def test_multiply_accumulates_are_those_that_torch_counts(name: str, built: Callable[[str], Built]) -> None:
+    """Of the operations themselves: nn.MultiheadAttention, whose tokens come first inside, calls no module."""
+    network = built(name)
+    with FlopCounterMode(display=False) as counter:
+        network.model(torch.from_numpy(network.images[:1]))  # with gradients: attention has a fused form without
+    aten = torch.ops.aten
+    operations = counter.get_flop_counts()["Global"]
+    # Not the products of activations with each other, which are no layers.
+    counted = sum(operations.get(item, 0) for item in (aten.convolution, aten.addmm, aten.mm))
+    assert network.library.analysis.macs == counted // FLOPS
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from learners.latency import timing
+from learners.latency.blocks import glue_difference, layer_difference
 from learners.latency.build import build_table
 from objectives.latency import Latency, Model
 from objectives.runtimes.base import Session
@@ -80,6 +82,44 @@ def test_the_dense_model_is_level_0_everywhere(tmp_path: Path) -> None:
     table = build(tmp_path)
     assert table.milliseconds(space(), (0, 0)) == pytest.approx(table.dense_ms)
     assert table.speedup(space(), (0, 0)) == pytest.approx(1)
+
+
+def test_layers_take_no_less_than_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every model measured later is faster, as by noise: differences of layers are below nothing, and not kept."""
+    set_clock(monkeypatch, lambda number: 1.0 / number)
+    table = build(tmp_path)
+    known = times(tmp_path)
+    known.measure([], lambda *_: None)
+    pairs = [layer_difference(item, cell) for item in layers() for cell in item.cells]
+    raw = [known[pair.whole] - known[pair.without] for pair in pairs]
+    assert min(raw) < 0 < max(raw)
+    found = [cell for factor in table.factors[: len(layers())] for cell in factor.milliseconds]
+    assert found == [max(0.0, cost) for cost in raw]
+    # An operation may leave less to what follows than it has found.
+    (pool,) = glue()
+    pair = glue_difference(pool, pool.cells[0])
+    assert table.factors[-1].milliseconds == (known[pair.whole] - known[pair.without],)
+
+
+def test_what_layers_take_more_may_be_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A further source of a layer counts what fewer channels save: below nothing, and kept."""
+    set_clock(monkeypatch, lambda number: float(number))
+    item = replace(layers()[0], extra=True)
+    known = times(tmp_path)
+    table = build_table([item], (), space(), known, INPUT, lambda *_: None)
+    pairs = [layer_difference(item, cell) for cell in item.cells]
+    costs = [max(0.0, known[pair.whole] - known[pair.without]) for pair in pairs]
+    assert table.factors[0].milliseconds == tuple(cost - costs[0] for cost in costs)
+    assert len(set(costs)) > 1
+
+
+def test_no_prediction_is_below_a_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_clock(monkeypatch, lambda number: 1.0 / number)
+    table = build(tmp_path)
+    assert table.is_floored
+    assert table.dense_ms >= table.fixed_ms
+    for levels in product(range(3), range(2)):
+        assert table.milliseconds(space(), levels) >= table.least_ms >= table.fixed_ms
 
 
 def test_a_second_table_comes_from_disk(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from searcher.allocation.budget import Budget, fits
 from searcher.allocation.dual import solve_dual
 from searcher.allocation.elimination import Elimination
 from searcher.allocation.milp import RELATIVE_GAP, Allocator
-from searcher.allocation.problem import ERROR, QUANTITIES, Problem, Values
-from storage.records.space import SearchSpace
+from searcher.allocation.problem import ERROR, LATENCY, QUANTITIES, Problem, Values
+from storage.records.latency import LatencyFactor
+from storage.records.space import QUANT, SearchSpace
 from storage.records.target import OBJECTIVES
 from tests.searcher.spaces import FINE_SHARES, chain, coupled_spaces, dense_block, large_space, latency_tables, residual
 
@@ -38,6 +40,26 @@ def problems(draw: st.DrawFn) -> tuple[Problem, list[Budget]]:
         limit = float(column.min() + share * np.ptp(column))
         budgets.append(Budget(objective, float(draw(st.sampled_from(column.tolist()))) if exactly else limit))
     return problem, budgets
+
+
+def test_no_plan_is_within_a_latency_below_the_least_prediction() -> None:
+    """Cells below nothing, as conversions may have, add up to less than a call; no prediction is below it."""
+    space, plain = chain()
+    width = next(index for index, site in enumerate(space.sites) if site.learner == QUANT)
+    count = len(space.sites[width].levels)
+    gain = sum(max(factor.milliseconds) for factor in plain.factors) + plain.fixed_ms / 2
+    odd = LatencyFactor("odd", (width,), (0.0, *(-gain,) * (count - 1)))
+    table = replace(plain, factors=(*plain.factors, odd), is_floored=True)
+    problem = Problem.build(space, table)
+    plan = tuple(len(site.levels) - 1 for site in space.sites)
+    assert problem.totals(np.array([plan]))[0, LATENCY] < table.fixed_ms
+    assert problem.cost("latency", plan) == table.milliseconds(space, plan) == table.least_ms
+    allocator = Allocator(Elimination(problem))
+    assert allocator.solve([Budget("latency", 0.99 * table.least_ms)]) is None
+    found = allocator.solve([Budget("latency", table.least_ms)])
+    assert found is not None
+    assert table.milliseconds(space, found.levels) <= table.least_ms
+    assert problem.with_first_level([0]).least_ms == table.least_ms
 
 
 @given(problems(), st.booleans())

@@ -22,9 +22,25 @@ def test_predictions_are_sums() -> None:
     assert TABLE.speedup(SPACE, (1,)) == 2.0
 
 
+def test_no_prediction_is_below_what_no_site_decides() -> None:
+    noisy = replace(TABLE, factors=(LatencyFactor("a", (0,), (1.5, -0.4)),), is_floored=True)
+    assert noisy.milliseconds(SPACE, (1,)) == noisy.least_ms == 0.5
+    assert noisy.speedup(SPACE, (1,)) == 4.0
+    assert noisy.milliseconds(SPACE, (0,)) == 2.0
+    # A table of a version before predicts what it did then.
+    before = replace(noisy, is_floored=False)
+    assert before.milliseconds(SPACE, (1,)) == pytest.approx(0.1)
+    assert replace(before, fixed_ms=-1.0).milliseconds(SPACE, (1,)) == 0.02  # a hundredth of the dense model's
+
+
 @pytest.mark.parametrize(
     "table",
-    [TABLE, replace(TABLE, checked=TableCheck(20, 0.98, 0.03, 0.09)), replace(TABLE, unchecked="it is slow")],
+    [
+        TABLE,
+        replace(TABLE, is_floored=True),
+        replace(TABLE, checked=TableCheck(20, 0.98, 0.03, 0.09)),
+        replace(TABLE, unchecked="it is slow"),
+    ],
 )
 def test_round_trip(table: LatencyTable) -> None:
     assert LatencyTable.from_json(table.to_json()) == table
@@ -32,7 +48,7 @@ def test_round_trip(table: LatencyTable) -> None:
 
 def test_a_table_of_a_version_that_did_not_check_loads() -> None:
     document = json.loads(TABLE.to_json())
-    del document["checked"], document["unchecked"]
+    del document["checked"], document["unchecked"], document["is_floored"]
     assert LatencyTable.from_json(json.dumps(document)) == TABLE
 
 

@@ -53,3 +53,17 @@ def test_there_is_no_such_line_before_both_are_known(store: StudyStore, tmp_path
     else:
         samples.finish(store)
     assert not [line for line in printed(store, tmp_path) if line.startswith("latency:")]
+
+
+def test_where_the_target_is_not_met_a_row_within_all_costs_is_named_though_others_are_nearer(
+    store: StudyStore, tmp_path: Path
+) -> None:
+    results = [samples.confirmed(1, 90.0, 8000), samples.confirmed(3, 86.0, 1010), samples.confirmed(4, 89.0, 1100)]
+    results += [samples.confirmed(5, 88.5, 1050), samples.confirmed(7, 70.0, 800)]
+    front = [FrontRow(place, number, Rung.CONFIRMED) for place, number in enumerate((1, 4, 5, 7))]
+    store.record_batch(samples.NAME, results, front)
+    lines = printed(store, tmp_path)
+    start = next(index for index, line in enumerate(lines) if line.startswith("target not met"))
+    named = [line.split(":")[0].split()[-1] for line in lines[start + 1 :] if line.startswith("  candidate")]
+    assert named == ["5", "4", "3", "7"]
+    assert "  candidate 7: size 10.0x (wanted 8x), drop 20.0 (allowed 2.0)" in lines

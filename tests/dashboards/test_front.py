@@ -248,3 +248,14 @@ def test_the_nearest_within_all_costs_is_known_whatever_it_loses(store: StudySto
     assert found.candidate == 7
     assert nearest_within_costs(data, rows[:3]) is None
     assert nearest_within_costs(retargeted(samples.new_store(), max_drop=1.0), rows) is None
+
+
+def test_a_latency_ratio_is_judged_by_the_speed_up_that_is_shown(store: StudyStore, tmp_path: Path) -> None:
+    data = retargeted(store, latency="2.4x")
+    # 2.00 over 0.84 ms are 2.38, which is not what was measured in turn.
+    timed = {**data.results[Rung.TIMED], 4: samples.timed(4, 0.84, 2.45), 2: samples.timed(2, 0.8, 2.35)}
+    data = replace(data, results={**data.results, Rung.TIMED: timed})
+    found = front_view(data, Home(tmp_path))
+    assert {row.candidate: row.meets_target for row in found.front} == {1: False, 2: False, 4: True}
+    (best,) = nearest(data, found.front, 1)
+    assert best.candidate == 4

@@ -49,9 +49,9 @@ def dense_line(view: FrontView) -> Text:
 
 def _table(wide: bool) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False)
-    table.add_column("candidate", no_wrap=True)
+    table.add_column("candidate")  # the only one that may wrap: a figure without its unit is worse than a second line
     if wide:
-        table.add_column("rung")
+        table.add_column("rung", no_wrap=True)
     table.add_column("accuracy", justify="right", no_wrap=True)
     table.add_column("drop (bound)", justify="right", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)

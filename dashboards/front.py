@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -11,7 +11,7 @@ from dashboards.row import BaselineRow, Row, make_row
 from dashboards.status import shown_state
 from dashboards.study import DENSE_NUMBER, StudyData
 from objectives.hypervolume import normalised
-from objectives.targets import rank_key
+from objectives.targets import meets, rank_key
 from storage.home import Home
 from storage.records.config import PACKED_RUNTIME
 from storage.records.measurement import Rung
@@ -83,8 +83,7 @@ class FrontView:
 
 def front_view(data: StudyData, home: Home) -> FrontView:
     """The view of a study at this moment, whatever its state."""
-    rows = tuple(row for item in data.front if (row := make_row(data, item.number)) is not None)
-    baselines = _baselines(data)
+    rows, baselines = front_rows(data), _baselines(data)
     dense = data.dense
     return FrontView(
         study=data.study.name,
@@ -103,6 +102,35 @@ def front_view(data: StudyData, home: Home) -> FrontView:
         seconds=data.study.seconds,
         notes=_notes(data),
     )
+
+
+def front_rows(data: StudyData) -> tuple[Row, ...]:
+    """The rows of the front, the most accurate first.
+
+    If they are confirmed and none of them meets the target, the best one that does of the other confirmed results joins
+    them: membership goes by predicted latencies, the verdict by measured ones, and earlier versions left out what was
+    far below the dense accuracy.
+    """
+    rows = _rows(data, [item.number for item in data.front])
+    if any(row.meets_target or row.rung == Rung.QUICK for row in rows):
+        return rows
+    others = set(data.results.get(Rung.CONFIRMED, {})) - {row.candidate for row in rows}
+    best = nearest(data, [row for row in _rows(data, sorted(others)) if row.meets_target], 1)
+    return tuple(sorted((*rows, *best), key=lambda row: (-row.accuracy, row.candidate))) if best else rows
+
+
+def recommended(data: StudyData, usable: Callable[[Row], bool] = lambda _: True) -> Row | None:
+    """The row that `front` names first, of the `usable` ones: of the front if that meets the target, else the nearest
+    to it, baselines too; None where there is none."""
+    front = front_rows(data)
+    rows = {row.candidate: row for row in front}
+    if not any(row.meets_target for row in front):
+        rows |= {row.candidate: row for row in _baselines(data)}
+    return next(iter(nearest(data, [row for row in rows.values() if usable(row)], 1)), None)
+
+
+def _rows(data: StudyData, numbers: Iterable[int]) -> tuple[Row, ...]:
+    return tuple(row for number in numbers if (row := make_row(data, number)) is not None)
 
 
 def _notes(data: StudyData) -> tuple[str, ...]:
@@ -133,6 +161,16 @@ def nearest(data: StudyData, rows: Sequence[Row], count: int) -> list[Row]:
         if (figures := row.figures()) is not None
     ]
     return [row for _, row in sorted(keyed, key=lambda pair: pair[0])[:count]]
+
+
+def nearest_within_costs(data: StudyData, rows: Sequence[Row]) -> Row | None:
+    """Of the rows within all costs of the target, whatever their drop, the one nearest to it; None without such rows
+    or costs."""
+    dense, costs = data.dense, replace(data.target, max_drop=None)
+    if dense is None or not costs.costs:
+        return None
+    found = [row for row in rows if (figures := row.figures()) is not None and meets(costs, figures, dense)]
+    return next(iter(nearest(data, found, 1)), None)
 
 
 def _prediction(data: StudyData, front: Sequence[Row], baselines: Sequence[BaselineRow]) -> Prediction | None:

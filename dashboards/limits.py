@@ -1,9 +1,8 @@
 """What limits each target of a study.
 
-A target is looked at through one plan: the candidate of the front that `objectives.targets.rank_key` puts first, of
-those that the library has made and that change anything; while there is none, the greedy plan, which from the
-originals on takes the step that saves the target's cost at the least error a unit of it, until the limit is met. Two
-sites are then named:
+A target is looked at through one plan: the candidate that `slimfront front` names first, of those that the library has
+made and that change anything; while there is none, the greedy plan, which from the originals on takes the step that
+saves the target's cost at the least error a unit of it, until the limit is met. Two sites are then named:
 
 - the one with the largest share of the error: what the plan's error would lose if that site alone went back to its
   original;
@@ -19,8 +18,7 @@ from dataclasses import dataclass
 
 from dashboards.candidate import ROUNDED
 from dashboards.changes import Change, Changes
-from dashboards.front import nearest
-from dashboards.row import make_row
+from dashboards.front import recommended
 from dashboards.study import StudyData
 from storage.records.space import SearchSpace
 from storage.records.target import CostTarget
@@ -119,10 +117,9 @@ def _limit(target: CostTarget, dense: float | None) -> float | None:
 
 
 def _best(data: StudyData, space: SearchSpace) -> int | None:
-    """The candidate of the front to recommend, of those whose plan is the library's and has an error."""
-    rows = [row for item in data.front if (row := make_row(data, item.number)) is not None]
-    planned = [row for row in rows if _has_error(data, space, row.candidate)]
-    return next((row.candidate for row in nearest(data, planned, 1)), None)
+    """The candidate that `front` names first, of those whose plan is the library's and has an error."""
+    row = recommended(data, lambda row: _has_error(data, space, row.candidate))
+    return None if row is None else row.candidate
 
 
 def _has_error(data: StudyData, space: SearchSpace, number: int) -> bool:

@@ -37,7 +37,7 @@ class Row:
         """What a target judges; None while the drop is unknown."""
         if self.drop is None:
             return None
-        return Figures(self.accuracy, self.drop, self.size_bytes, self.latency_ms, self.macs)
+        return Figures(self.accuracy, self.drop, self.size_bytes, self.latency_ms, self.macs, self.speedup)
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ def make_row(data: StudyData, number: int) -> Row | None:
     timed = data.result(number, Rung.TIMED)
     latency = _value(timed, "latency")
     speedup = None if timed is None else timed.get("speedup")
+    ratio = None if speedup is None else speedup.value
     accuracy = result.get("accuracy")
     assert accuracy is not None
     size, macs = int(result.value("size")), int(result.value("macs"))
@@ -72,14 +73,14 @@ def make_row(data: StudyData, number: int) -> Row | None:
         size_ratio=dense.size_bytes / size,
         onnx_bytes=_whole(result.get("onnx_size")),
         latency_ms=latency,
-        speedup=None if speedup is None else speedup.value,
+        speedup=ratio,
         speedup_low=None if speedup is None else speedup.low,
         speedup_high=None if speedup is None else speedup.high,
         predicted_speedup=_value(result, "predicted_speedup"),
         macs=macs,
         macs_ratio=dense.macs / macs if macs else 1.0,
         meets_target=_meets(
-            data, dense, Figures(accuracy.value, drop, size, latency, macs) if drop is not None else None
+            data, dense, Figures(accuracy.value, drop, size, latency, macs, ratio) if drop is not None else None
         ),
     )
 

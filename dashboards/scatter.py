@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dashboards.front import nearest
+from dashboards.front import front_rows, nearest
 from dashboards.row import Row, make_row
 from dashboards.study import DENSE_NUMBER, StudyData
 from dashboards.summary import PlanSummary, plan_summaries
@@ -89,7 +89,7 @@ class ScatterView:
 
 def scatter_view(data: StudyData, most_others: int = MOST_OTHERS) -> ScatterView:
     """The view of a study at this moment, whatever its state; without points while nothing has been scored."""
-    fronted = {item.number: None for item in data.front}
+    fronted = {row.candidate: None for row in front_rows(data)}
     baselines = [number for number, trial in sorted(data.trials.items()) if trial.baseline is not None]
     dense_ms = _dense_ms(data)
     numbers = list(dict.fromkeys([*fronted, *baselines]))

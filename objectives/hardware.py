@@ -70,6 +70,14 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def physical_memory() -> int | None:
+    """Bytes of memory that the machine has, in use or not; None where it does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # not POSIX, or a name that it does not know
+        return None
+
+
 def describe(runtime: Runtime, threads: int = 1) -> str:
     """One line such as "AMD EPYC, 2 cores, AVX512-VNNI, AVX512-BF16, onnxruntime 1.31.1, 1 thread".
 

@@ -25,7 +25,7 @@ class PredictionError:
         """One line for people."""
         return (
             f"{self.plans} plans: Spearman {self.spearman:.2f}, "
-            f"median error {self.median_error:.1%}, largest {self.largest_error:.1%}"
+            f"median error {100 * self.median_error:.1f} %, largest {100 * self.largest_error:.1f} %"
         )
 
 

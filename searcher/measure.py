@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
-from objectives.hardware import describe
+from objectives.hardware import describe, physical_memory
 from objectives.latency import Latency, measure
 from objectives.runtimes.table import runtime
 from searcher.baselines import DENSE
@@ -14,13 +17,15 @@ from storage.artifacts import ArtifactStore
 from storage.errors import FixInputError
 from storage.home import Home
 from storage.records.candidate import Trial
-from storage.records.config import StudyConfig
+from storage.records.config import MAX_BATCH, StudyConfig
 from storage.records.measurement import Rung
 from storage.records.timing import TimedRow, Timing
 from storage.store import StudyStore
 
 STAGE = "measuring"
 SEED = 0  # of the batch that is fed; latency does not depend on values
+LEAST_COPIES = 2  # of a batch that are in memory at once: itself, and what the first layer makes of it
+GIGABYTE = 1e9
 
 
 def measure_front(
@@ -35,7 +40,7 @@ def measure_front(
     """Times front and baselines of a study against its dense model and stores what was found.
 
     `threads` and `batch` are the study's own if None. Raises FixInputError if the study has no confirmed files yet, or
-    if they are not in the artifact folder.
+    if they are not in the artifact folder, and for a batch that does not fit in memory.
     """
     config = StudyConfig.from_json(store.study(name).config_json)
     confirmed = {item.number for item in store.results(name, Rung.CONFIRMED)}
@@ -50,12 +55,13 @@ def measure_front(
         raise FixInputError(f"study {name} has no confirmed files yet: `slimfront resume {name}` first")
     threads = threads or config.runtime.threads
     batch = batch or config.runtime.batch
+    _check_batch(batch, config.model.input)
     progress.update(STAGE, 0, len(trials), "loading models")
     sessions = {}
     for index, trial in enumerate(trials):
         sessions[trial.number] = _session(home, name, trial, runtime_name, threads)
         progress.update(STAGE, index + 1, len(trials), "loading models")
-    sample = np.random.default_rng(SEED).standard_normal((batch, *config.model.input)).astype(np.float32)
+    sample = np.random.default_rng(SEED).standard_normal((batch, *config.model.input), np.float32)
     figures = measure(sessions[dense.number], {str(number): item for number, item in sessions.items()}, sample)
     chosen = runtime(runtime_name)
     timing = Timing(
@@ -67,6 +73,18 @@ def measure_front(
     )
     store.add_timing(name, timing)
     return timing
+
+
+def _check_batch(batch: int, shape: Sequence[int]) -> None:
+    """Refuses a batch that no machine, or not this one, can run, before anything is loaded."""
+    if batch > MAX_BATCH:
+        raise FixInputError(f"--batch {batch} is more than {MAX_BATCH} images of a call: choose a smaller one")
+    needed, memory = LEAST_COPIES * batch * math.prod(shape) * np.dtype(np.float32).itemsize, physical_memory()
+    if memory is not None and needed > memory:
+        raise FixInputError(
+            f"--batch {batch} takes at least {needed / GIGABYTE:.0f} GB, this machine has {memory / GIGABYTE:.0f} GB: "
+            "choose a smaller one"
+        )
 
 
 def _session(home: Home, name: str, trial: Trial, runtime_name: str, threads: int) -> Session:

@@ -10,10 +10,13 @@ import numpy.typing as npt
 from objectives.runtimes.base import Session
 from storage.errors import GiveUpError
 
-LOG_ERRORS_ONLY = 3  # ONNX Runtime's severities: 0 verbose, 1 info, 2 warning, 3 error, 4 fatal
+# ONNX Runtime's severities: 0 verbose, 1 info, 2 warning, 3 error, 4 fatal.
+LOG_ERRORS_ONLY = 3
+LOG_FATAL_ONLY = 4  # where errors are raised, too, and said with their remedy
 LONGEST_CAUSE = 300  # characters: some refusals print half of the graph
 PROVIDER = "CPUExecutionProvider"
 
+_OUT_OF_MEMORY = re.compile(r"allocate memory|bad.?alloc|out of memory", re.IGNORECASE)
 _CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : ")
 
 
@@ -29,6 +32,16 @@ def cause(error: Exception) -> str:
     """The text of one of ONNX Runtime's errors as one line of bearable length."""
     line = _CODE.sub("", " ".join(str(error).split()))
     return line if len(line) <= LONGEST_CAUSE else line[:LONGEST_CAUSE] + "..."
+
+
+def failed_call(runtime: str, shape: tuple[int, ...], error: Exception) -> GiveUpError:
+    """What to raise where a call of `runtime`, its name and version, on an input of `shape` raised `error`."""
+    if _OUT_OF_MEMORY.search(str(error)):
+        return GiveUpError(f"{runtime} has too little memory for an input of shape {shape}: choose a smaller batch")
+    return GiveUpError(
+        f"{runtime} fails on an input of shape {shape}: {cause(error)}; "
+        "export the model with a dynamic batch axis and feed what it was exported for"
+    )
 
 
 class OnnxRuntime:
@@ -53,7 +66,7 @@ class OnnxRuntime:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = LOG_ERRORS_ONLY
+        options.log_severity_level = LOG_FATAL_ONLY
         # Threads that spin after a call would take the cores from the other sessions of this process, which
         # are timed in turn with this one. With one thread there is no pool and nothing spins either way.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -79,10 +92,7 @@ class OnnxRuntime:
             try:
                 result = session.run(sink, {source: feed})[0]
             except kinds as error:
-                raise GiveUpError(
-                    f"onnxruntime {self.version} fails on an input of shape {feed.shape}: {cause(error)}; "
-                    "export the model with a dynamic batch axis and feed what it was exported for"
-                ) from error
+                raise failed_call(f"onnxruntime {self.version}", feed.shape, error) from error
             return np.asarray(result, dtype=np.float32)
 
         return run

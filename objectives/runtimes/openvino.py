@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from objectives.runtimes.base import Session
-from objectives.runtimes.onnxruntime import cause
+from objectives.runtimes.onnxruntime import cause, failed_call
 from storage.errors import FixInputError, GiveUpError
 
 DEVICE = "CPU"
@@ -55,10 +55,7 @@ class OpenVino:
                 # Outputs not shared: a shared one is a buffer that the next call overwrites.
                 result = request.infer([feed], share_inputs=True, share_outputs=False)[0]
             except RuntimeError as error:
-                raise GiveUpError(
-                    f"openvino {version} fails on an input of shape {feed.shape}: {_cause(error)}; "
-                    "export the model with a dynamic batch axis and feed what it was exported for"
-                ) from error
+                raise failed_call(f"openvino {version}", feed.shape, RuntimeError(_cause(error))) from error
             return np.asarray(result, dtype=np.float32)
 
         return run

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from objectives.runtimes.onnxruntime import LOG_ERRORS_ONLY, PROVIDER, cause, refusals
+from objectives.runtimes.onnxruntime import LOG_FATAL_ONLY, PROVIDER, cause, failed_call, refusals
 from storage.errors import FixInputError, PackedFileError
 from storage.slim import BYTE_BITS, Array, PackedLayer, PackedModel, unpack
 
@@ -29,7 +29,7 @@ class PackedSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = LOG_ERRORS_ONLY
+        options.log_severity_level = LOG_FATAL_ONLY
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # ONNX Runtime reads the arrays in place: they live as long as the session.
         self._arrays = initializers(model)
@@ -43,16 +43,21 @@ class PackedSession:
                 f"onnxruntime {onnxruntime.__version__} refuses the model: {cause(error)}; install another version"
             ) from error
         self._input = self._session.get_inputs()[0].name
+        self._refusals, self._runtime = kinds, f"onnxruntime {onnxruntime.__version__}"
         self.contract = model.contract
 
     def __call__(self, batch: npt.NDArray[Any]) -> Floats:
-        """Raises FixInputError for an array of another type or shape than the input contract's."""
+        """Raises FixInputError for an array of another type or shape than the input contract's; GiveUpError where the
+        call fails, as for a batch that memory does not suffice for."""
         if batch.dtype != np.float32 or batch.shape[1:] != self.contract.shape:
             raise FixInputError(
                 f"the model takes float32 [n, {', '.join(map(str, self.contract.shape))}], "
                 f"not {batch.dtype} {list(batch.shape)}: convert the batch"
             )
-        output: Floats = self._session.run(None, {self._input: batch})[0]
+        try:
+            output: Floats = self._session.run(None, {self._input: batch})[0]
+        except self._refusals as error:
+            raise failed_call(self._runtime, batch.shape, error) from error
         return output
 
 

@@ -16,10 +16,11 @@ from objectives.accuracy import evaluate
 from objectives.hardware import available_cores
 from objectives.paired import pack_scores, paired_drop
 from objectives.runtimes.base import Session
-from objectives.targets import Figures, meets, rank_key, shortfall
+from objectives.targets import rank_key, shortfall
 from searcher.allocation.budget import Budget
 from searcher.baselines import DENSE, uniform
-from searcher.front import QUICK_OBJECTIVE, confirmed_front, quick_front, rows, spread, useful
+from searcher.front import QUICK_OBJECTIVE, quick_front, spread, useful
+from searcher.judged import confirmed_figures, figures, judged_front
 from searcher.stages.context import StudyContext, study_budgets
 from searcher.stages.files import export
 from storage.errors import DiskFullError, GiveUpError, RetryError
@@ -110,15 +111,9 @@ class Confirmation:
         if result is None:
             return
         self._results[number] = result
-        dense, allowed = context.dense.accuracy, context.config.target.max_drop
-        usable = useful(list(self._results.values()), dense, allowed)
-        front = confirmed_front(usable, context.wants_macs)
-        meeting = self._meeting(usable)
-        if meeting and not {item.number for item in front} & set(meeting):
-            # Beaten in accuracy, size and speed, but not in what the target asks for: it must not be lost.
-            best = next(item for item in usable if item.number == meeting[0])
-            front = sorted([*front, best], key=lambda item: (-item.value("accuracy"), item.number))
-        context.store.record(context.name, result, rows(front, meeting, context.wants_macs))
+        target, dense = context.config.target, context.predicted_dense
+        front = judged_front(list(self._results.values()), target, dense, context.wants_macs)
+        context.store.record(context.name, result, front)
         context.checkpoint(STAGE)
         context.progress.update(STAGE, len(self._results), total, self._best())
 
@@ -141,13 +136,6 @@ class Confirmation:
             f"{trial.baseline or f'candidate {trial.number}'} failed: {failures[trial.number]}"
         )
         return None
-
-    def _meeting(self, front: Sequence[Result]) -> list[int]:
-        """Numbers of the results that meet the target, the one to recommend first: they stay on a thinned front."""
-        target, dense = self._context.config.target, self._context.predicted_dense
-        figures = {item.number: _figures(item, item.value("drop")) for item in front}
-        good = [number for number, item in figures.items() if meets(target, item, dense)]
-        return sorted(good, key=lambda number: (rank_key(target, figures[number], dense), number))
 
     def _evaluate(self, trial: Trial) -> Result:
         started = time.thread_time()
@@ -199,9 +187,7 @@ class Confirmation:
         searched = [item for number, item in self._results.items() if self._trials[number].baseline is None]
         if not searched:
             return ""
-        result = min(
-            searched, key=lambda item: (rank_key(target, _figures(item, item.value("drop")), dense), item.number)
-        )
+        result = min(searched, key=lambda item: (rank_key(target, confirmed_figures(item), dense), item.number))
         ratio = dense.size_bytes / result.value("size")
         return f"{ratio:.1f}x smaller at {0.0 - result.value('drop'):+.2f} points"
 
@@ -210,8 +196,8 @@ class Confirmation:
         dense = self._quick[1].value("accuracy")
 
         def distance(item: Result) -> tuple[float, float]:
-            figures = _figures(item, dense - item.value("accuracy"))
-            return shortfall(self._context.config.target, figures, self._context.predicted_dense), item.value("size")
+            missed = figures(item, dense - item.value("accuracy"))
+            return shortfall(self._context.config.target, missed, self._context.predicted_dense), item.value("size")
 
         return sorted(front, key=distance)[:NEAREST]
 
@@ -267,9 +253,3 @@ def promising(results: Sequence[Result], cost: str, noise: float) -> list[Result
 def evaluation_batch(images: npt.NDArray[np.float32]) -> int:
     """Images of one call: fewer where they are large, as each worker holds the activations of a whole batch."""
     return max(1, min(MOST_BATCH, BATCH_BYTES // int(images[0].nbytes)))
-
-
-def _figures(result: Result, drop: float) -> Figures:
-    latency = result.get("predicted_latency")
-    size, macs = int(result.value("size")), int(result.value("macs"))
-    return Figures(result.value("accuracy"), drop, size, latency.value if latency is not None else None, macs)

@@ -134,7 +134,10 @@ def _names(learners: Sequence[Learner]) -> list[str]:
 def _protected_hint(space: SearchSpace) -> str:
     if not space.protected:
         return ""
-    return f"; {len(space.protected)} layers are protected, {space.protected[0].name} among them"
+    name = space.protected[0].name
+    if len(space.protected) == 1:
+        return f"; 1 layer is protected, {name}"
+    return f"; {len(space.protected)} layers are protected, {name} among them"
 
 
 def open_library(prepared: Prepared, home: Home, progress: BuildProgress, pool: Pool | None = None) -> Library:

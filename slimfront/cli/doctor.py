@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from slimfront.checks import Checkup
     from slimfront.latency import LatencyReport
+    from storage.home import Home
 
 
 def doctor(
@@ -63,13 +64,25 @@ def _latency(context: typer.Context, study: str, store: str | None, json: bool) 
     if json:
         print_json(report.to_dict())
     else:
-        _print_latency(out(), report)
+        print_latency(out(), report, home)
 
 
-def _print_latency(console: Console, report: LatencyReport) -> None:
+def print_latency(console: Console, report: LatencyReport, home: Home) -> None:
+    """Prints how far predictions are off, and what to do where that is much."""
+    from searcher.latency_check import ALL
+    from searcher.stages.latency_table import FOLDER, WANTED_ERROR
+
     console.print(f"{report.study}: random plans, predicted by the latency table and measured", soft_wrap=True)
     for kind, error in report.errors.items():
         console.print(f"{kind}: {error.text}", soft_wrap=True, markup=False)
     console.print(report.hardware, soft_wrap=True, markup=False)
     if report.table != report.hardware:
         console.print(f"the table is of another machine: {report.table}", soft_wrap=True, markup=False)
+    elif report.errors[ALL].median_error > WANTED_ERROR:
+        console.print(
+            f"the predictions are off by more than {100 * WANTED_ERROR:.0f} % in the median, and candidates are chosen "
+            "by them: if other programs disturbed the timing, now or then, end them, remove "
+            f"{home.cache / FOLDER} and run a new study",
+            soft_wrap=True,
+            markup=False,
+        )

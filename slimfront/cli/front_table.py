@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dashboards.front import FrontView, Prediction, nearest
+from dashboards.front import FrontView, Prediction, nearest, nearest_within_costs
 from dashboards.row import BaselineRow, Row
 from dashboards.study import StudyData
 from objectives.targets import explain
@@ -49,9 +49,9 @@ def dense_line(view: FrontView) -> Text:
 
 def _table(wide: bool) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False)
-    table.add_column("candidate", no_wrap=True)
+    table.add_column("candidate")  # the only one that may wrap: a figure without its unit is worse than a second line
     if wide:
-        table.add_column("rung")
+        table.add_column("rung", no_wrap=True)
     table.add_column("accuracy", justify="right", no_wrap=True)
     table.add_column("drop (bound)", justify="right", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
@@ -86,7 +86,12 @@ def verdict(view: FrontView, data: StudyData) -> list[Text]:
         lines[0].append(f"`slimfront export {view.study}/{best.candidate} -o DIR` writes it")
     else:
         lines[0].append("target not met", style="bold red").append(f" ({wish}); the nearest:")
-        lines += [_near(row, data) for row in nearest(data, [*view.front, *_others(view)], NEAREST_ROWS)]
+        rows = [*view.front, *_others(view)]
+        shown = nearest(data, rows, NEAREST_ROWS)
+        within = nearest_within_costs(data, rows)
+        # It shows what drop the costs take, which a shortfall in them can outweigh.
+        shown += [] if within is None or within in shown else [within]
+        lines += [_near(row, data) for row in shown]
     quick = any(row.rung == "quick" for row in view.front)
     scored = f"{QUICK_MARK} on {plural(images, 'quick image')}, sizes predicted" if quick else plural(images, "image")
     figures = f"{scored}; bound: 95 % one-sided; {plural(view.candidates, 'candidate')}, hypervolume "

@@ -62,7 +62,8 @@ def _print(console: Console, view: TimingView) -> None:
     titles = ["candidate", "accuracy", "smaller", "latency", "faster", "rounds"]
     titles += ["predicted"] if view.unpredicted is None else []
     for title in titles:
-        table.add_column(title, justify="left" if title == "candidate" else "right", no_wrap=True)
+        named = title == "candidate"  # which alone may wrap
+        table.add_column(title, justify="left" if named else "right", no_wrap=not named)
     for row in view.rows:
         cells = [
             f"{row.candidate} {row.name or ''}".rstrip(),

@@ -101,6 +101,13 @@ def test_fixed_batch_axis_is_explained(each: Runtime) -> None:
         session(images(2))
 
 
+def test_failing_calls_print_nothing(each: Runtime, capfd: pytest.CaptureFixture[str]) -> None:
+    session = each.session(convolutional(batch=1), 1)
+    with pytest.raises(GiveUpError):
+        session(images(2))
+    assert capfd.readouterr() == ("", "")
+
+
 def test_threads_are_checked(each: Runtime) -> None:
     with pytest.raises(ValueError, match="threads"):
         each.session(convolutional(), 0)

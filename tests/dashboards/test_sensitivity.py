@@ -156,3 +156,14 @@ def test_the_document_is_json_and_comes_with_the_analysis() -> None:
     assert json.loads(json.dumps(document, allow_nan=False))["study"] == "s"
     with pytest.raises(FixInputError, match="not analysed yet"):
         view(samples.new_store())
+
+
+def test_the_candidate_that_is_looked_at_is_the_one_that_the_front_names_first() -> None:
+    store = samples.new_store()
+    samples.analyse(store)
+    samples.search(store)
+    samples.finish(store)
+    store.record_batch(samples.NAME, [], [FrontRow(place, n, Rung.CONFIRMED) for place, n in enumerate((1, 2, 4))])
+    # 7, twenty points below the dense accuracy, alone is within a tenth of the size.
+    assert [item.candidate for item in view(store, size="10x").targets] == [7]
+    assert [item.candidate for item in view(store, size="6x").targets] == [4]

@@ -34,7 +34,7 @@ def test_a_prediction_without_order_says_nothing() -> None:
 
 
 def test_text() -> None:
-    assert compare([1.1, 2.0], [1.0, 2.0]).text == "2 plans: Spearman 1.00, median error 5.0%, largest 10.0%"
+    assert compare([1.1, 2.0], [1.0, 2.0]).text == "2 plans: Spearman 1.00, median error 5.0 %, largest 10.0 %"
 
 
 @given(st.lists(st.tuples(POSITIVE, POSITIVE), min_size=3, max_size=30))

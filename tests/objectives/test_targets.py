@@ -76,6 +76,32 @@ def test_float_noise_does_not_miss_a_limit() -> None:
     assert meets(Target.parse(latency="3x"), figures, dense)
 
 
+@pytest.mark.parametrize(
+    ("latency", "speedup", "ratio_met", "absolute_met"),
+    [
+        (1.01, 2.0, True, False),  # by its milliseconds 1.98x
+        (1.0, 1.99, False, True),  # by its milliseconds 2x
+        (1.0, None, True, True),
+    ],
+)
+def test_a_ratio_of_latencies_is_the_speed_up_that_was_measured(
+    latency: float, speedup: float | None, ratio_met: bool, absolute_met: bool
+) -> None:
+    figures = replace(GOOD, latency_ms=latency, speedup=speedup)
+    for wish in ("2x", "50%"):
+        assert meets(Target.parse(latency=wish), figures, DENSE) == ratio_met
+    assert meets(Target.parse(latency="1ms"), figures, DENSE) == absolute_met
+
+
+def test_the_speed_up_that_is_judged_is_the_one_that_is_said() -> None:
+    figures, nothing_dense = replace(GOOD, speedup=1.6), replace(DENSE, latency_ms=None)
+    assert shortfall(Target.parse(latency="2x"), figures, DENSE) == pytest.approx(0.25)
+    assert explain(Target.parse(latency="2x"), figures, DENSE) == "latency 1.6x (wanted 2x)"
+    assert explain(Target.parse(latency="50%"), figures, DENSE) == "latency 62.5% (wanted 50%)"
+    assert explain(Target.parse(latency="900us"), figures, DENSE) == "latency 1000.0us (wanted 900us)"
+    assert meets(Target.parse(latency="1.6x"), figures, nothing_dense)
+
+
 def test_unknown_latency_is_not_met() -> None:
     unmeasured = replace(GOOD, latency_ms=None)
     nothing_dense = replace(DENSE, latency_ms=None)

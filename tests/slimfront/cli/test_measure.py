@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from objectives.prediction import PredictionError
+from searcher.latency_check import ALL
+from searcher.stages.latency_table import FOLDER
+from slimfront.cli.codes import USAGE
+from slimfront.cli.doctor import print_latency
+from slimfront.latency import LatencyReport
 from storage.home import Home
 from storage.open import open_store
 from tests.slimfront.finished import Finished
@@ -91,6 +99,42 @@ def test_files_that_are_gone_are_named(own: Path) -> None:
     ran = invoke("measure", "tiny")
     assert ran.code != 0
     assert "holds no model of tiny/1: copy the artifact folder" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("batch", "said"),
+    [
+        ("65537", "error: --batch 65537 is more than 65536 images of a call: choose a smaller one"),
+        ("65536", "error: --batch 65536 takes at least 0 GB, this machine has 0 GB: choose a smaller one"),
+    ],
+)
+def test_a_batch_that_cannot_be_run_is_one_line(
+    own: Path, monkeypatch: pytest.MonkeyPatch, batch: str, said: str
+) -> None:
+    # 65,536 images of 8x8 are 17 MB, and so are what the first layer makes of them at least.
+    monkeypatch.setattr("searcher.measure.physical_memory", lambda: 30_000_000)
+    ran = invoke("measure", "tiny", "--batch", batch)
+    assert ran.code == USAGE
+    assert ran.err.splitlines() == [said]
+
+
+@pytest.mark.parametrize(
+    ("median_error", "table", "said"),
+    [
+        (0.061, "here", "remove {folder} and run a new study"),
+        (0.06, "here", None),
+        (0.5, "elsewhere", "the table is of another machine: elsewhere"),
+    ],
+)
+def test_a_bad_table_comes_with_a_remedy(tmp_path: Path, median_error: float, table: str, said: str | None) -> None:
+    error = PredictionError(24, 0.4, median_error, 0.9)
+    text, home = io.StringIO(), Home(tmp_path)
+    print_latency(Console(file=text, width=80), LatencyReport("tiny", table, "here", {ALL: error}, ()), home)
+    lines = text.getvalue().splitlines()
+    assert f"median error {100 * median_error:.1f} %, largest 90.0 %" in lines[1]
+    assert lines[2] == "here"
+    assert len(lines) == (3 if said is None else 4)
+    assert said is None or lines[3].endswith(said.format(folder=home.cache / FOLDER))
 
 
 def test_random_plans_say_how_well_the_table_predicts(own: Path) -> None:

@@ -25,7 +25,8 @@ MOST_PATH = 38  # characters of a session folder's parent: Ray's sockets lie dee
 SHORT = Path("/tmp")  # noqa: S108  (mkdtemp makes a folder of our own in it)
 END_SECONDS = 10.0  # that a daemon has to end
 STORE_BYTES = 2**28  # of the object store: what travels is small, and the library is memory-mapped by every worker
-REMEDY = "run with --inline, which needs no Ray and gives the same front"
+INLINE = "--inline (workers=1 in Python)"  # errors reach users of both
+REMEDY = f"run with {INLINE}, which needs no Ray and gives the same front"
 # Ray reads these when it is imported or started; its daemons and workers inherit them.
 ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from learners.pool.ray_pool import MOST_DEATHS, RayPool
+from learners.pool.ray_pool import MOST_DEATHS, POLL_SECONDS, RayPool
 from storage.errors import GiveUpError
 from tests.learners.pool.tasks import Job, Squares, Trouble
 
@@ -44,8 +44,16 @@ def test_a_job_that_hangs_is_stopped_and_fails_alone(pool: RayPool, tmp_path: Pa
     jobs = [Job(1), Job(2, Trouble.HANG), Job(3)]
     outcomes = {item.index: item for item in pool.run(Squares(tmp_path), jobs, notes.append)}
     assert [outcomes[index].result for index in range(3)] == [1, None, 9]
-    assert outcomes[1].error == "took too long, 2 times"
+    assert outcomes[1].error == "took too long, 2 times: with --inline (workers=1 in Python) it is waited for"
     assert len(notes) == 1
+
+
+def test_a_slow_job_of_a_task_that_cannot_hang_is_waited_for(pool: RayPool, tmp_path: Path) -> None:
+    notes: list[str] = []
+    jobs = [Job(1), Job(2, seconds=LEAST_SECONDS + 2 * POLL_SECONDS), Job(3)]
+    outcomes = {item.index: item.result for item in pool.run(Squares(tmp_path, may_hang=False), jobs, notes.append)}
+    assert outcomes == {0: 1, 1: 4, 2: 9}
+    assert notes == []
 
 
 def test_a_task_that_no_worker_can_open_ends_the_run(pool: RayPool, tmp_path: Path) -> None:

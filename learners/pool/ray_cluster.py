@@ -45,12 +45,15 @@ class LocalCluster:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
+        self._started = False  # ours, and no other: Ray is one for a process
         self._folder: Path | None = None
         self._before: dict[str, str | None] = {}
         self._reaper: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """GiveUpError, with the reason, if Ray is not installed or does not start."""
+        """GiveUpError, with the reason, if Ray is in use already, is not installed or does not start."""
+        if _in_use():
+            raise GiveUpError(f"this process uses Ray already: {REMEDY}")
         if threading.current_thread() is not threading.main_thread():
             # The kernel ends the daemons with the thread that has started them.
             raise GiveUpError(f"Ray can be started by the main thread alone: {REMEDY}")
@@ -62,6 +65,7 @@ class LocalCluster:
             with _our_handlers():
                 import ray
 
+                self._started = True  # in parts, if it fails
                 ray.init(
                     address="local",
                     num_cpus=self._workers,
@@ -85,9 +89,11 @@ class LocalCluster:
             raise GiveUpError(f"Ray cannot start ({text}): {REMEDY}") from error
 
     def stop(self) -> None:
-        """Ends the daemons and removes what they have written; harmless when they do not run."""
-        ray = sys.modules.get("ray")
-        if ray is not None:
+        """Ends the daemons and removes what they have written; harmless when they do not run, or are another's."""
+        if self._started:
+            import ray
+
+            self._started = False
             daemons = _daemons(ray)
             with _our_handlers():
                 ray.shutdown()
@@ -110,6 +116,12 @@ class LocalCluster:
     def _set_environment(self, wanted: dict[str, str]) -> None:
         self._before = {name: os.environ.get(name) for name in wanted}
         os.environ.update(wanted)
+
+
+def _in_use() -> bool:
+    """Whether this process, or what it runs in, has a Ray that is not ours to stop."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
 
 
 @cache

@@ -175,14 +175,17 @@ class _Run(Generic[J, R]):
     def _take(self) -> Iterator[Outcome[R]]:
         """What has come in within a moment."""
         busy = {worker.pending: worker for worker in self._workers if worker.pending is not None}
-        ready, _ = self._ray.wait(list(busy), num_returns=1, timeout=POLL_SECONDS)
+        ready, waiting = self._ray.wait(list(busy), num_returns=1, timeout=POLL_SECONDS)
+        now = time.monotonic()
+        late = [reference for reference in waiting if now > busy[reference].deadline]
+        if late:  # or done, and it is us who are late: the caller had other things to do
+            done, late = self._ray.wait(late, num_returns=len(late), timeout=POLL_SECONDS)
+            ready += done
         for reference in ready:
             yield from self._receive(busy[reference])
-        now = time.monotonic()
-        for worker in busy.values():
-            if worker.pending is not None and now > worker.deadline:
-                self._ray.kill(worker.actor)
-                yield from self._lost(worker, None)
+        for reference in late:
+            self._ray.kill(busy[reference].actor)
+            yield from self._lost(busy[reference], None)
 
     def _receive(self, worker: _Worker) -> Iterator[Outcome[R]]:
         try:
@@ -210,10 +213,12 @@ class _Run(Generic[J, R]):
         chunk = worker.chunk
         self._losses += 1
         reason = "took too long" if error is None else "has died"
-        if self._losses >= len(self._workers) * (MOST_STARTS if chunk is None else MOST_LOSSES):
+        most = len(self._workers) * (MOST_STARTS if chunk is None else MOST_LOSSES)
+        self._workers.remove(worker)
+        if self._losses >= most:
             detail = reason if error is None else one_line(error)
             raise GiveUpError(f"{self._losses} workers were lost one after the other ({detail}): {REMEDY}")
-        self._workers[self._workers.index(worker)] = new_worker()
+        self._workers.append(new_worker())
         if chunk is None:
             self._note(f"a worker {reason} before it took a job: another one is started")
             return

@@ -32,6 +32,11 @@ class ScoreTask:
         metric = resolve_metric(self.metric, labelled=self.images.labels is not None)
         return ScoreRunner(QuickScorer(library, self.images, metric))
 
+    @property
+    def may_hang(self) -> bool:
+        """Yes: the metric may be the user's."""
+        return True
+
 
 class ScoreRunner:
     """See `Runner`."""

@@ -44,6 +44,11 @@ class FitTask:
         """See `Task.open`."""
         return self
 
+    @property
+    def may_hang(self) -> bool:
+        """No: it is our own work, which ends; a fit of a wide layer takes minutes."""
+        return False
+
     def run(self, jobs: Sequence[int]) -> Iterator[Fit]:
         """See `Runner.run`."""
         for job in jobs:

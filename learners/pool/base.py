@@ -38,6 +38,11 @@ class Task(Protocol[J_contra, R_co]):
         """Reads what the work needs; called in every worker, once for all runs of this very object in a row."""
         ...
 
+    @property
+    def may_hang(self) -> bool:
+        """Whether a job that takes far longer than others is taken for hanging and stopped; else it is waited for."""
+        ...
+
 
 @dataclass(frozen=True)
 class Outcome(Generic[R]):
@@ -60,9 +65,9 @@ class Pool(Protocol):
         """The outcome of every job as soon as it is known. Jobs that follow each other are given to one worker, as they
         may share work; not those that are `apart`, which are handed out one by one in their order.
 
-        A job that raises, kills its worker again and again, or takes too long fails alone, with its error; a worker
-        that dies is replaced and its jobs are run again. A GiveUpError that a job raises is the study's, not the job's,
-        and is raised here, as is GiveUpError where no worker can be started.
+        A job that raises, kills its worker again and again, or takes too long where jobs may hang fails alone, with its
+        error; a worker that dies is replaced and its jobs are run again. A GiveUpError that a job raises is the
+        study's, not the job's, and is raised here, as is GiveUpError where no worker can be started.
         """
         ...
 

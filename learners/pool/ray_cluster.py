@@ -25,7 +25,8 @@ MOST_PATH = 38  # characters of a session folder's parent: Ray's sockets lie dee
 SHORT = Path("/tmp")  # noqa: S108  (mkdtemp makes a folder of our own in it)
 END_SECONDS = 10.0  # that a daemon has to end
 STORE_BYTES = 2**28  # of the object store: what travels is small, and the library is memory-mapped by every worker
-REMEDY = "run with --inline, which needs no Ray and gives the same front"
+INLINE = "--inline (workers=1 in Python)"  # errors reach users of both
+REMEDY = f"run with {INLINE}, which needs no Ray and gives the same front"
 # Ray reads these when it is imported or started; its daemons and workers inherit them.
 ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
@@ -44,12 +45,15 @@ class LocalCluster:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
+        self._started = False  # ours, and no other: Ray is one for a process
         self._folder: Path | None = None
         self._before: dict[str, str | None] = {}
         self._reaper: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """GiveUpError, with the reason, if Ray is not installed or does not start."""
+        """GiveUpError, with the reason, if Ray is in use already, is not installed or does not start."""
+        if _in_use():
+            raise GiveUpError(f"this process uses Ray already: {REMEDY}")
         if threading.current_thread() is not threading.main_thread():
             # The kernel ends the daemons with the thread that has started them.
             raise GiveUpError(f"Ray can be started by the main thread alone: {REMEDY}")
@@ -61,6 +65,7 @@ class LocalCluster:
             with _our_handlers():
                 import ray
 
+                self._started = True  # in parts, if it fails
                 ray.init(
                     address="local",
                     num_cpus=self._workers,
@@ -84,9 +89,11 @@ class LocalCluster:
             raise GiveUpError(f"Ray cannot start ({text}): {REMEDY}") from error
 
     def stop(self) -> None:
-        """Ends the daemons and removes what they have written; harmless when they do not run."""
-        ray = sys.modules.get("ray")
-        if ray is not None:
+        """Ends the daemons and removes what they have written; harmless when they do not run, or are another's."""
+        if self._started:
+            import ray
+
+            self._started = False
             daemons = _daemons(ray)
             with _our_handlers():
                 ray.shutdown()
@@ -109,6 +116,12 @@ class LocalCluster:
     def _set_environment(self, wanted: dict[str, str]) -> None:
         self._before = {name: os.environ.get(name) for name in wanted}
         os.environ.update(wanted)
+
+
+def _in_use() -> bool:
+    """Whether this process, or what it runs in, has a Ray that is not ours to stop."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
 
 
 @cache

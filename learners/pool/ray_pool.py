@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import Any, Generic, Self
 
 from learners.pool.actor import Actor, Fatal
 from learners.pool.base import J, Note, Outcome, R, Task, one_line
-from learners.pool.ray_cluster import REMEDY, LocalCluster
+from learners.pool.ray_cluster import INLINE, REMEDY, LocalCluster
 from storage.errors import GiveUpError
 
 SHARES = 2  # of the jobs that are left, what one worker takes at a time: half of its part, so that all end together
@@ -19,7 +20,7 @@ MOST_TIMEOUTS = 2
 # Lost workers in a row, without anything done between them, for each that runs: then it is no job's fault.
 MOST_LOSSES = 2 * MOST_DEATHS
 MOST_STARTS = 3  # likewise, of workers that are lost before they have taken a job
-LEAST_SECONDS = 120.0  # that a job may take, however fast the others are
+LEAST_SECONDS = 120.0  # that a job which may hang may take, however fast the others are
 SLOWER = 20.0  # than the slowest job so far: beyond it, it hangs
 OPEN_SECONDS = 600.0  # for a worker to start, import and open the task
 POLL_SECONDS = 1.0  # between two looks at the clock
@@ -53,7 +54,7 @@ class RayPool:
     """Workers on Ray, started when they are first needed. `Pool.run` says what becomes of jobs and workers."""
 
     def __init__(self, workers: int, least_seconds: float = LEAST_SECONDS) -> None:
-        """A job may take `least_seconds`, and more where others do."""
+        """A job of a task whose jobs may hang may take `least_seconds`, and more where others do."""
         self.workers = workers
         self.least_seconds = least_seconds
         self._cluster: LocalCluster | None = None
@@ -76,7 +77,8 @@ class RayPool:
             self._task = task, ray.put(task)
         count = min(self.workers, len(jobs))
         workers = [self._idle.pop() if self._idle else new_worker() for _ in range(count)]
-        run: _Run[J, R] = _Run(workers, self._task, jobs, note, apart, self.least_seconds)
+        allowed = self.least_seconds if task.may_hang else math.inf
+        run: _Run[J, R] = _Run(workers, self._task, jobs, note, apart, allowed)
         try:
             yield from run.outcomes()
         finally:
@@ -173,14 +175,17 @@ class _Run(Generic[J, R]):
     def _take(self) -> Iterator[Outcome[R]]:
         """What has come in within a moment."""
         busy = {worker.pending: worker for worker in self._workers if worker.pending is not None}
-        ready, _ = self._ray.wait(list(busy), num_returns=1, timeout=POLL_SECONDS)
+        ready, waiting = self._ray.wait(list(busy), num_returns=1, timeout=POLL_SECONDS)
+        now = time.monotonic()
+        late = [reference for reference in waiting if now > busy[reference].deadline]
+        if late:  # or done, and it is us who are late: the caller had other things to do
+            done, late = self._ray.wait(late, num_returns=len(late), timeout=POLL_SECONDS)
+            ready += done
         for reference in ready:
             yield from self._receive(busy[reference])
-        now = time.monotonic()
-        for worker in busy.values():
-            if worker.pending is not None and now > worker.deadline:
-                self._ray.kill(worker.actor)
-                yield from self._lost(worker, None)
+        for reference in late:
+            self._ray.kill(busy[reference].actor)
+            yield from self._lost(busy[reference], None)
 
     def _receive(self, worker: _Worker) -> Iterator[Outcome[R]]:
         try:
@@ -208,16 +213,19 @@ class _Run(Generic[J, R]):
         chunk = worker.chunk
         self._losses += 1
         reason = "took too long" if error is None else "has died"
-        if self._losses >= len(self._workers) * (MOST_STARTS if chunk is None else MOST_LOSSES):
+        most = len(self._workers) * (MOST_STARTS if chunk is None else MOST_LOSSES)
+        self._workers.remove(worker)
+        if self._losses >= most:
             detail = reason if error is None else one_line(error)
             raise GiveUpError(f"{self._losses} workers were lost one after the other ({detail}): {REMEDY}")
-        self._workers[self._workers.index(worker)] = new_worker()
+        self._workers.append(new_worker())
         if chunk is None:
             self._note(f"a worker {reason} before it took a job: another one is started")
             return
         chunk = replace(chunk, deaths=chunk.deaths + (error is not None), timeouts=chunk.timeouts + (error is None))
         if len(chunk.jobs) == 1 and (chunk.deaths >= MOST_DEATHS or chunk.timeouts >= MOST_TIMEOUTS):
-            text = f"took too long, {chunk.timeouts} times" if error is None else f"{chunk.deaths} workers died of it"
+            late = f"took too long, {chunk.timeouts} times: with {INLINE} it is waited for"
+            text = late if error is None else f"{chunk.deaths} workers died of it"
             yield Outcome(chunk.jobs[0], None, 0.0, text)
             return
         self._note(f"a worker {reason}: {len(chunk.jobs)} evaluations are run again on another one")

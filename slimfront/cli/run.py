@@ -37,6 +37,21 @@ class Crew:
 
             raise FixInputError(f"--inline is this process alone: leave out --workers {self.workers}, or --inline")
 
+    @classmethod
+    def asked(cls, context: typer.Context, workers: int | None, inline: bool) -> Crew:
+        """What a command's options ask for. One that is given beats the other one's environment variable.
+
+        FixInputError if both are given, or both variables are set, and say different things.
+        """
+        workers_given, inline_given = (_is_given(context, name) for name in ("workers", "inline"))
+        if inline_given != workers_given:
+            return cls(None, inline) if inline_given else cls(workers)
+        if not inline_given and inline and (workers or 1) > 1:
+            from storage.errors import FixInputError
+
+            raise FixInputError(f"SLIMFRONT_INLINE is one process, SLIMFRONT_WORKERS {workers}: unset one of them")
+        return cls(workers, inline)
+
 
 def run(
     context: typer.Context,
@@ -50,7 +65,7 @@ def run(
 
     config = read_config(file)
     with opened(store) as (home, studies):
-        finish(start(context.obj, config, home, studies, Crew(workers, inline)))
+        finish(start(context.obj, config, home, studies, Crew.asked(context, workers, inline)))
 
 
 def resume(
@@ -63,7 +78,13 @@ def resume(
     """Go on with a study that was interrupted; print the result of one that is done."""
     with opened(store) as (home, studies):
         studies.study(study)
-        finish(run_to_end(context.obj, study, None, home, studies, Crew(workers, inline)))
+        finish(run_to_end(context.obj, study, None, home, studies, Crew.asked(context, workers, inline)))
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line, and is not of the environment."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def finish(view: FrontView) -> None:

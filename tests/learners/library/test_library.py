@@ -18,6 +18,7 @@ from learners.export.packing import pack_candidate
 from learners.library.build import library_id, library_path, open_or_build
 from learners.library.library import Library
 from learners.library.space import planned_space
+from learners.pool.ray_pool import RayPool
 from learners.table import in_order
 from storage.errors import GiveUpError
 from storage.slim import pack
@@ -78,6 +79,19 @@ def test_two_processes_at_once_build_one_library_of_the_same_bytes(
     assert [answer[1] for answer in answers] == [library.id, library.id]
     assert sorted(int(answer[0]) > 0 for answer in answers) == [False, True]
     assert library_path(tmp_path, library.id).read_bytes() == library.path.read_bytes()
+
+
+def test_workers_build_the_same_bytes_and_no_fit_is_taken_for_hanging(
+    tmp_path: Path, built: Callable[[str], Built]
+) -> None:
+    notes: list[str] = []
+    batch = images(NAME, CALIBRATION_IMAGES).numpy()
+    no_patience = 0.0  # whatever is slower than another fit would hang
+    with RayPool(2, no_patience) as pool:
+        made = open_or_build(tmp_path, analysed(), batch, LEARNERS, 0, lambda note, *_: notes.append(note), pool)
+    assert made.path.read_bytes() == built(NAME).library.path.read_bytes()
+    assert notes
+    assert [note for note in notes if "worker" in note] == []
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".lock", ".safetensors"]
 
 

@@ -33,6 +33,7 @@ class Job:
 
     number: int
     trouble: Trouble | None = None
+    seconds: float = 0.0  # that it takes; of one that dies, before it does
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Squares:
 
     folder: Path
     fails_to_open: bool = False
+    may_hang: bool = True
 
     def open(self) -> SquareRunner:
         """See `Task.open`."""
@@ -75,7 +77,10 @@ class SquareRunner:
         if job.trouble is Trouble.HANG:
             time.sleep(FOREVER_SECONDS)
         tried = self._folder / str(job.number)
-        if job.trouble is Trouble.DIE or (job.trouble is Trouble.DIE_ONCE and not tried.exists()):
+        dies = job.trouble is Trouble.DIE or (job.trouble is Trouble.DIE_ONCE and not tried.exists())
+        if dies or job.trouble is None:
+            time.sleep(job.seconds)
+        if dies:
             with tried.open("a") as file:
                 file.write("x")
             os.kill(os.getpid(), signal.SIGKILL)

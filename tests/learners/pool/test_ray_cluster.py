@@ -35,12 +35,32 @@ SCRIPT = """
     print("closed", flush=True)
 """
 
+OWN_RAY = """
+    import sys
+    from pathlib import Path
+    import ray
+    from learners.pool.ray_pool import RayPool
+    from storage.errors import GiveUpError
+    from tests.learners.pool.tasks import Job, Squares
 
-def begin(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """A process that has used a pool of one worker and waits."""
+    ray.init(num_cpus=1, include_dashboard=False, object_store_memory=2**27, log_to_driver=False)
+    kept = ray.put("kept")
+    with RayPool(1) as pool:
+        for _ in range(2):
+            try:
+                list(pool.run(Squares(Path(sys.argv[1])), [Job(3)], print))
+            except GiveUpError as error:
+                print(error, flush=True)
+    print(ray.is_initialized(), ray.get(kept), flush=True)
+    ray.shutdown()
+"""
+
+
+def begin(folder: Path, *arguments: str, script: str = SCRIPT) -> subprocess.Popen[str]:
+    """A process that runs `script`: it has used a pool of one worker and waits, if nothing else is said."""
     environment = {**os.environ, "HOME": str(folder), "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(SCRIPT), str(folder), *arguments],
+        [sys.executable, "-c", textwrap.dedent(script), str(folder), *arguments],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.PIPE,
@@ -153,5 +173,18 @@ def test_ray_that_cannot_start_says_why_and_offers_inline(folder: Path) -> None:
     last = out.strip().splitlines()[-1]
     assert "GiveUpError: Ray cannot start (" in last
     assert "--inline" in last
+    assert wait_until_gone(folder) == {}
+    assert list(folder.glob("slimfront-*")) == []
+
+
+def test_ray_that_the_process_uses_itself_is_left_alone(folder: Path) -> None:
+    with begin(folder, script=OWN_RAY) as process:
+        out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, out
+    refused = "this process uses Ray already: run with --inline (workers=1 in Python)"
+    *lines, last = [line for line in out.splitlines() if line.startswith((refused, "True", "False"))]
+    assert len(lines) == 2
+    assert all(line.startswith(refused) for line in lines)
+    assert last == "True kept"
     assert wait_until_gone(folder) == {}
     assert list(folder.glob("slimfront-*")) == []

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from learners.pool.ray_pool import MOST_DEATHS, RayPool
+from learners.pool.ray_pool import MOST_DEATHS, POLL_SECONDS, RayPool
 from storage.errors import GiveUpError
 from tests.learners.pool.tasks import Job, Squares, Trouble
 
-LEAST_SECONDS = 3.0
+LEAST_SECONDS = 2.5
 
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[RayPool]:
-    """Two workers that wait three seconds for a job."""
+    """Two workers that wait for a job for as long."""
     with RayPool(2, LEAST_SECONDS) as made:
         yield made
 
@@ -44,8 +45,36 @@ def test_a_job_that_hangs_is_stopped_and_fails_alone(pool: RayPool, tmp_path: Pa
     jobs = [Job(1), Job(2, Trouble.HANG), Job(3)]
     outcomes = {item.index: item for item in pool.run(Squares(tmp_path), jobs, notes.append)}
     assert [outcomes[index].result for index in range(3)] == [1, None, 9]
-    assert outcomes[1].error == "took too long, 2 times"
+    assert outcomes[1].error == "took too long, 2 times: with --inline (workers=1 in Python) it is waited for"
     assert len(notes) == 1
+
+
+def test_a_worker_that_dies_after_its_deadline_is_lost_once(pool: RayPool, tmp_path: Path) -> None:
+    notes: list[str] = []
+    between_looks = LEAST_SECONDS + POLL_SECONDS / 4  # the clock is looked at half a second after the deadline
+    jobs = [Job(2, Trouble.DIE_ONCE, between_looks)]
+    assert [item.result for item in pool.run(Squares(tmp_path), jobs, notes.append)] == [4]
+    assert len(notes) == 1
+
+
+def test_jobs_that_are_done_while_nobody_looks_are_not_late(pool: RayPool, tmp_path: Path) -> None:
+    notes: list[str] = []
+    jobs = [Job(number, seconds=POLL_SECONDS / 2) for number in range(8)]
+    found = {}
+    for item in pool.run(Squares(tmp_path), jobs, notes.append, apart=True):
+        found[item.index] = item.result
+        if len(found) == len(jobs) // 2:  # by then both workers have one
+            time.sleep(LEAST_SECONDS + POLL_SECONDS)
+    assert found == {number: number**2 for number in range(8)}
+    assert notes == []
+
+
+def test_a_slow_job_of_a_task_that_cannot_hang_is_waited_for(pool: RayPool, tmp_path: Path) -> None:
+    notes: list[str] = []
+    jobs = [Job(1), Job(2, seconds=LEAST_SECONDS + 2 * POLL_SECONDS), Job(3)]
+    outcomes = {item.index: item.result for item in pool.run(Squares(tmp_path, may_hang=False), jobs, notes.append)}
+    assert outcomes == {0: 1, 1: 4, 2: 9}
+    assert notes == []
 
 
 def test_a_task_that_no_worker_can_open_ends_the_run(pool: RayPool, tmp_path: Path) -> None:

@@ -6,7 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 
+from slimfront.cli.options import Inline, Workers
+from slimfront.cli.run import Crew
 from tests.slimfront.finished import Finished
 from tests.slimfront.material import execute, invoke, write_study
 
@@ -52,6 +55,46 @@ def test_a_target_that_is_not_met_gives_3_and_names_the_nearest(
     assert "wanted 1us" in ran.out
     again = invoke("resume", "slow")
     assert (again.code, again.out) == (3, ran.out)
+
+
+CREWS: dict[str, tuple[tuple[str, ...], dict[str, str], Crew]] = {
+    "nothing": ((), {}, Crew()),
+    "variables": ((), {"SLIMFRONT_WORKERS": "4"}, Crew(4)),
+    "both agree": ((), {"SLIMFRONT_WORKERS": "1", "SLIMFRONT_INLINE": "1"}, Crew(1, inline=True)),
+    "inline wins": (("--inline",), {"SLIMFRONT_WORKERS": "4"}, Crew(inline=True)),
+    "workers win": (("--workers", "4"), {"SLIMFRONT_INLINE": "1"}, Crew(4)),
+    "one worker wins": (("--workers", "1"), {"SLIMFRONT_INLINE": "1"}, Crew(1)),
+    "own variable": (("--workers", "2"), {"SLIMFRONT_WORKERS": "4"}, Crew(2)),
+    "all the same": (("--inline",), {"SLIMFRONT_WORKERS": "4", "SLIMFRONT_INLINE": "1"}, Crew(inline=True)),
+}
+
+
+@pytest.mark.parametrize("name", CREWS)
+def test_an_option_beats_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments, variables, wanted = CREWS[name]
+    monkeypatch.delenv("SLIMFRONT_INLINE")
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    found: list[Crew] = []
+    app = typer.Typer()
+
+    @app.command()
+    def command(context: typer.Context, workers: Workers = None, inline: Inline = False) -> None:
+        found.append(Crew.asked(context, workers, inline))
+
+    app(args=list(arguments), standalone_mode=False)
+    assert found == [wanted]
+
+
+def test_options_that_contradict_each_other_are_named_as_they_were_given(
+    at_home: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "leave out --workers 4" in invoke("resume", "tiny", "--workers", "4", "--inline").errors[0]
+    monkeypatch.setenv("SLIMFRONT_WORKERS", "4")
+    ran = invoke("resume", "tiny", "--inline")
+    assert (ran.code, ran.out) == (0, at_home.ran.out)
+    (error,) = invoke("resume", "tiny").errors
+    assert "SLIMFRONT_INLINE is one process, SLIMFRONT_WORKERS 4: unset one of them" in error
 
 
 def test_resume_of_an_unknown_study_gives_4(at_home: Finished) -> None:

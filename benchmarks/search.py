@@ -148,8 +148,8 @@ def write_tables(folder: Path) -> None:
         "Written by `make bench-search` (`python -m benchmarks.search`). Normalised hypervolume of accuracy against",
         f"size, on {HELD_OUT} images that no sampler has scored, of at most {ROWS} models of the front by quick score",
         "after so many evaluations: mean and standard deviation over the seeds of those that draw. CPU seconds of",
-        "asking, scoring and telling. The last column is the same volume on the images that chose the front: what it",
-        "is more is luck.",
+        "asking, scoring and telling, and the last volume per 100 of them. The last column is the same volume on the",
+        "images that chose the front: what it is more is luck.",
     ]
     for model in MODELS:
         path = folder / f"search-{model}.json"
@@ -165,17 +165,19 @@ def table(figures: Sequence[SearchFigures]) -> list[str]:
     last = {item.sampler: item.hypervolume for item in figures if item.evaluations == max(AFTER)}
     names = sorted(dict.fromkeys(item.sampler for item in figures), key=lambda name: -last.get(name, 0.0))
     lines = [
-        f"| sampler | seeds | {' | '.join(f'after {count}' for count in AFTER)} | CPU-s | by quick score |",
-        "|---|---|" + "---|" * (len(AFTER) + 2),
+        f"| sampler | seeds | {' | '.join(f'after {count}' for count in AFTER)} "
+        "| CPU-s | per 100 CPU-s | by quick score |",
+        "|---|---|" + "---|" * (len(AFTER) + 3),
     ]
     for name in names:
         own = [[item for item in figures if item.sampler == name and item.evaluations == count] for count in AFTER]
         cells = " | ".join(_spread([item.hypervolume for item in found]) for found in own)
-        seconds, quick = (
+        seconds, volume, quick = (
             float(np.mean([getattr(item, field) for item in own[-1]])) if own[-1] else float("nan")
-            for field in ("cpu_seconds", "quick_hypervolume")
+            for field in ("cpu_seconds", "hypervolume", "quick_hypervolume")
         )
-        lines.append(f"| `{name}` | {len(own[-1])} | {cells} | {seconds:.0f} | {quick:.3f} |")
+        figures_of_last = f"{seconds:.0f} | {100 * volume / seconds:.2f} | {quick:.3f}"
+        lines.append(f"| `{name}` | {len(own[-1])} | {cells} | {figures_of_last} |")
     return lines
 
 

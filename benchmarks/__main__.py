@@ -13,12 +13,12 @@ from typing import Any
 
 from benchmarks import allocation, criteria
 from benchmarks.baselines import rounded
-from benchmarks.compare import compare
+from benchmarks.compare import SPEED, compare
 from benchmarks.material import REPOSITORY, RESULTS, config
 from benchmarks.quick import Silent, measure
 from benchmarks.report import write_readme, write_report
 from benchmarks.study import StudyRun, at_size, largest_size_error, recomputed, run, write_study
-from searcher.latency_check import check_table
+from searcher.latency_check import UNSEEN, check_table
 from searcher.stages.prepare import open_library, prepare
 from storage.home import Home
 from storage.open import open_store
@@ -43,8 +43,8 @@ COMPARED: tuple[tuple[str | None, str, str], ...] = (
     (None, "bits alone", "size"),
     (None, "channels alone", "size"),
     ("joint, for MACs", "channels alone", "macs"),
-    ("joint, for speed", "bits alone", "predicted_latency"),
-    ("joint, for speed", "channels alone", "predicted_latency"),
+    ("joint, for speed", "bits alone", SPEED),
+    ("joint, for speed", "channels alone", SPEED),
 )
 
 
@@ -119,7 +119,7 @@ def _tables(model: str, home: Path, study: str) -> dict[str, Any]:
     assert analysis is not None
     assert analysis.latency_json is not None
     table = LatencyTable.from_json(analysis.latency_json)
-    check = check_table(library, table, prepared.config.runtime, seed=0)
+    check = check_table(library, table, prepared.config.runtime, (UNSEEN, 0))
     return {
         "latency": {kind: asdict(error) for kind, error in check.errors.items()},
         "allocation": asdict(allocation.measure(library.space, table)),

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+import slimfront
 from objectives.hypervolume import ACCURACY_SPAN_POINTS
+from objectives.latency import measure
 from objectives.paired import paired_drop, unpack_scores
-from searcher.front import SPEED_STEP
+from searcher.front import QUICK_OBJECTIVE, SPEED_STEP
+from searcher.stages.files import SLIM_FILE
+from storage.artifacts import ArtifactStore
 from storage.home import Home
 from storage.open import open_store
+from storage.records.config import StudyConfig
 from storage.records.measurement import Result, Rung
 
-# What a file may cost more than the other one and still count as no more costly: predicted speeds are no better known.
-TOLERANCES: Mapping[str, float] = {"size": 1.0, "macs": 1.0, "predicted_latency": 2.0**SPEED_STEP}
-DENSE_NUMBER = 1
+SPEED = "measured speed"  # a cost, as the reciprocal of the speed-up
+SPEED_TOLERANCE = 2.0**SPEED_STEP  # what a file may be slower and still count as equally fast
+TIMED_SECONDS = 60.0  # for all files of both fronts, in turn
+
+File = tuple[str, int]  # study, trial
+Cost = Callable[[File, Result], float]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The files of one study beside the best of another one that costs no more, on the same images."""
+    """Searched files of one study beside what another one would hand out for the same cost, on the same images."""
 
     ours: str
     other: str
     cost: str
-    files: int  # of the other study, within ten points of the dense model
+    files: int  # searched ones of the other study, within ten points of the dense model
     unanswered: int  # for which we have none that costs as little
     worse: int  # where ours is worse beyond the one-sided 95 % bound of the paired difference
     largest_gap: float  # points by which ours is worse at most; below 0 where it is better everywhere
@@ -33,14 +43,35 @@ class Comparison:
 
 
 def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
-    """Compares confirmed files of study `other` with those of `ours` by a cost: "size", "macs", "predicted_latency"."""
-    store = open_store(Home(home).database_url)
-    mine, theirs = (
-        [item for item in store.results(study, Rung.CONFIRMED) if item.get(cost) is not None] for study in (ours, other)
-    )
+    """Compares the files of study `other` with those of `ours` by a cost: "size", "macs" or `SPEED`.
+
+    Ours is the one of best quick score that costs no more: it was chosen on other images than those that judge it. By
+    speed the files of both fronts are compared, all timed here in one session.
+    """
+    place = Home(home)
+    store = open_store(place.database_url)
+    searched = {
+        study: {trial.number for trial in store.trials(study) if trial.baseline is None} for study in (ours, other)
+    }
+    if cost == SPEED:
+        for study, numbers in searched.items():
+            numbers &= {row.number for row in store.front(study)}
+    found = {
+        study: [item for item in store.results(study, Rung.CONFIRMED) if item.number in numbers]
+        for study, numbers in searched.items()
+    }
+    quick = {item.number: item.value(QUICK_OBJECTIVE) for item in store.results(ours, Rung.QUICK)}
+    shape = StudyConfig.from_json(store.study(ours).config_json).model.input
     store.close()
-    good = [item for item in theirs if item.number != DENSE_NUMBER and item.value("drop") <= ACCURACY_SPAN_POINTS]
-    gaps = [found for item in good if (found := _gap(item, mine, cost)) is not None]
+    of = _speeds(place, found, shape) if cost == SPEED else (lambda _, item: item.value(cost))
+    tolerance = SPEED_TOLERANCE if cost == SPEED else 1.0
+    good = [item for item in found[other] if item.value("drop") <= ACCURACY_SPAN_POINTS]
+    gaps = []
+    for item in good:
+        limit = tolerance * of((other, item.number), item)
+        within = [own for own in found[ours] if of((ours, own.number), own) <= limit]
+        if within:
+            gaps.append(_gap(item, max(within, key=lambda own: (quick[own.number], -own.number))))
     largest = max(gaps, default=(0.0, 0.0))
     return Comparison(
         ours=ours,
@@ -54,14 +85,21 @@ def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
     )
 
 
-def _gap(item: Result, ours: Sequence[Result], cost: str) -> tuple[float, float] | None:
-    """By how many points the best of `ours` that costs no more is worse, and the lower bound of that."""
-    limit = item.value(cost) * TOLERANCES[cost]
-    within = [own for own in ours if own.value(cost) <= limit]
-    if not within:
-        return None
-    best = max(within, key=lambda own: own.value("accuracy"))
+def _speeds(home: Home, found: dict[str, list[Result]], shape: Sequence[int]) -> Cost:
+    """The files of both studies timed in turn with one of them, which stands for the same in both."""
+    artifacts = ArtifactStore(home.artifacts)
+    files = [(study, item.number) for study, items in found.items() for item in items]
+    models = {
+        f"{study}/{number}": slimfront.load(artifacts.folder(study, str(number)) / SLIM_FILE) for study, number in files
+    }
+    sample = np.random.default_rng(0).standard_normal((1, *shape), np.float32)
+    figures = measure(next(iter(models.values())), models, sample, seconds=TIMED_SECONDS)
+    return lambda file, _: 1.0 / figures[f"{file[0]}/{file[1]}"].speedup
+
+
+def _gap(item: Result, own: Result) -> tuple[float, float]:
+    """By how many points `own` is worse than `item`, and the lower bound of that."""
     assert item.per_image is not None
-    assert best.per_image is not None
-    found = paired_drop(unpack_scores(item.per_image), unpack_scores(best.per_image))
+    assert own.per_image is not None
+    found = paired_drop(unpack_scores(item.per_image), unpack_scores(own.per_image))
     return found.drop_points, found.lower_points

@@ -23,6 +23,8 @@ RUNTIME_GRID = 8  # channels: the kernels of ONNX Runtime and OpenVINO work in b
 ALL = "all"  # kinds together
 KINDS = ("runtime's grid", "finer grid")
 SECONDS = 60.0
+# Before the seed of those who judge a table: plans that its own check, which may have chosen it, has not seen.
+UNSEEN = 1
 # What the layers of a random plan run in: mostly int8 as the plans of a search do, some float, some both.
 PRECISIONS = ("int8", "int8", "int8", "int8", "float", "mixed")
 
@@ -49,7 +51,7 @@ def check_table(
     library: Library,
     table: LatencyTable,
     config: RuntimeConfig,
-    seed: int,
+    seed: int | tuple[int, ...],
     plans: int = PLANS,
     seconds: float = SECONDS,
     rounds: int = ROUNDS,

@@ -9,7 +9,7 @@ from dashboards.study import read_study
 from objectives.hardware import describe
 from objectives.prediction import PredictionError
 from objectives.runtimes.table import runtime
-from searcher.latency_check import CheckedPlan, check_table
+from searcher.latency_check import UNSEEN, CheckedPlan, check_table
 from searcher.progress import Progress
 from slimfront.export.files import open_study_library
 from storage.errors import FixInputError
@@ -45,7 +45,7 @@ def latency_report(store: StudyStore, home: Home, name: str, progress: Progress)
     progress.update(STAGE, 1, 2, "measuring random plans")
     table = LatencyTable.from_json(data.analysis.latency_json)
     config = data.config.runtime
-    check = check_table(library, table, config, data.config.seed)
+    check = check_table(library, table, config, (UNSEEN, data.config.seed))
     progress.update(STAGE, 2, 2)
     hardware = describe(runtime(config.name), config.threads)
     return LatencyReport(name, table.hardware, hardware, check.errors, check.plans)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from math import hypot
 from pathlib import Path
@@ -15,6 +16,7 @@ TOOLKIT_DROPS: Mapping[str, Mapping[str, float]] = {
     "resnet20": {"8": 1.06, "10": 8.08, "12": 18.26},
     "resnet56": {"8": 0.84, "10": 8.3},
 }
+WIDTH = 110  # of the lines of a remark
 NOISE = 2.0  # standard errors of a difference
 ONE_SIDED = 1.645  # standard errors between a drop and its 95 % bound
 
@@ -116,7 +118,7 @@ def _section(figures: dict[str, Any]) -> list[str]:
         f"## {figures['model']}",
         "",
         f"`{figures['command']}`, {figures['date']}, {figures['hardware']}.",
-        *([figures["remark"]] if "remark" in figures else []),
+        *textwrap.wrap(figures.get("remark", ""), WIDTH),
         "",
         "| what | measured |",
         "|---|---|",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cache
 from pathlib import Path
@@ -22,12 +22,12 @@ from learners.device import pick_device, single_thread
 from learners.export import activations
 from learners.export.activations import activation_ranges
 from learners.export.qdq import float_tensors
-from learners.gram import collect_grams, on_device
-from learners.library.fit import Fit, FitTask
+from learners.gram import AnyGram, collect_grams, on_device
+from learners.library.fit import Fit, FitJob, FitTask
 from learners.library.gradients import taylor_products
 from learners.library.library import FORMAT, Library, LibraryContent, write_library
 from learners.library.space import precision_sites, search_space
-from learners.library.wiring import wire
+from learners.library.wiring import Wiring, wire
 from learners.pool.base import Note, Pool
 from learners.pool.inline import InlinePool
 from storage.errors import GiveUpError
@@ -121,9 +121,10 @@ def build(
                 found.append(channels.group_levels(group, order))
             groups = tuple(found)
         wirings = wire(analysis, groups, precision_sites(analysis, groups, weights))
-    task = FitTask(analysis, tensors, grams, groups, wirings, channels, weights)
+    task = FitTask(analysis.coupling, groups, channels, weights)
+    jobs = [_job(item, tensors, grams) for item in wirings]
     fitted: dict[str, Fit] = {}
-    for name, fit in _fits(task, pool, lambda note: progress(note, total - len(wirings), total)):
+    for name, fit in _fits(task, jobs, pool, lambda note: progress(note, total - len(wirings), total)):
         progress(f"fitting {name}", next(steps), total)
         fitted[name] = fit
     levels = {item.layer.name: tuple(found.levels for found in fitted[item.layer.name].variants) for item in wirings}
@@ -133,13 +134,19 @@ def build(
     return LibraryContent(analysis, ranges, groups, levels, space, joint)
 
 
-def _fits(task: FitTask, pool: Pool, note: Note) -> Iterator[tuple[str, Fit]]:
+def _job(wiring: Wiring, tensors: Mapping[str, torch.Tensor], grams: Mapping[str, AnyGram]) -> FitJob:
+    layer = wiring.layer
+    bias = None if layer.bias is None else tensors[layer.bias]
+    return FitJob(wiring, tensors[layer.weight], bias, grams[layer.name])
+
+
+def _fits(task: FitTask, jobs: Sequence[FitJob], pool: Pool, note: Note) -> Iterator[tuple[str, Fit]]:
     """Every layer's name and fit as they come in. GiveUpError, which names the layer, for one that has none."""
     # The largest first, so that no worker ends long after the others.
-    order = sorted(range(len(task.wirings)), key=lambda index: -task.wirings[index].layer.columns)
-    with closing(pool.run(task, order, note, apart=True)) as outcomes:
+    ordered = sorted(jobs, key=lambda job: -job.wiring.layer.columns)
+    with closing(pool.run(task, ordered, note, apart=True)) as outcomes:
         for outcome in outcomes:
-            name = task.wirings[order[outcome.index]].layer.name
+            name = ordered[outcome.index].wiring.layer.name
             if outcome.result is None:
                 raise GiveUpError(
                     f"layer {name} cannot be fitted ({outcome.error}): keep = [{name!r}] leaves it as it is"

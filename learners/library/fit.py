@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from learners.analysis import Analysis
 from learners.base import GroupLearner, LevelWeights, WeightLearner
 from learners.channel.consumers import row_powers, unit_columns
+from learners.channel.coupling import Coupling
 from learners.channel.plan import GroupLevels
 from learners.device import single_thread
 from learners.gram import AnyGram
@@ -29,14 +29,21 @@ class Fit:
 
 
 @dataclass(frozen=True, eq=False)
-class FitTask:
-    """Adapts layers to every level. A job is the index of a wiring."""
+class FitJob:
+    """A layer to be fitted. It takes its own tensors along, so that no worker holds all Gram matrices of a model."""
 
-    analysis: Analysis
-    tensors: Mapping[str, torch.Tensor]  # the model's, on the device
-    grams: Mapping[str, AnyGram]  # by layer
+    wiring: Wiring
+    weight: torch.Tensor  # float32, in the layer's shape; all tensors are on the device
+    bias: torch.Tensor | None  # float32 [out]
+    statistics: AnyGram
+
+
+@dataclass(frozen=True, eq=False)
+class FitTask:
+    """Adapts layers to every level."""
+
+    coupling: Coupling
     groups: tuple[GroupLevels, ...]
-    wirings: tuple[Wiring, ...]
     channels: GroupLearner | None
     weights: WeightLearner | None
 
@@ -49,28 +56,26 @@ class FitTask:
         """No: it is our own work, which ends; a fit of a wide layer takes minutes."""
         return False
 
-    def run(self, jobs: Sequence[int]) -> Iterator[Fit]:
+    def run(self, jobs: Sequence[FitJob]) -> Iterator[Fit]:
         """See `Runner.run`."""
         for job in jobs:
             with single_thread(), torch.no_grad():
-                fit = self._fit(self.wirings[job])
+                fit = self._fit(job)
             yield fit
 
-    def _fit(self, wiring: Wiring) -> Fit:
+    def _fit(self, job: FitJob) -> Fit:
         """A layer for every level of the group that it reads; of several groups for the dense inputs, with each group's
         own error."""
-        analysis, tensors, groups = self.analysis, self.tensors, self.groups
-        channels, weights = self.channels, self.weights
-        statistics = self.grams[wiring.layer.name]
+        coupling, groups, channels, weights = self.coupling, self.groups, self.channels, self.weights
+        wiring, bias = job.wiring, job.bias
         layer = wiring.layer
-        bias = tensors[layer.bias] if layer.bias is not None else None
-        consumer = consumer_of(layer, tensors[layer.weight], statistics, unit_columns(layer, analysis.coupling))
+        consumer = consumer_of(layer, job.weight, job.statistics, unit_columns(layer, coupling))
         pruned: dict[int, npt.NDArray[np.float64]] = {}
         found = [adapt_layer(consumer, bias, torch.arange(layer.columns), channels, weights)]
         for source in wiring.sources:
             lost = [found[0].pruned]
             for level in range(1, len(groups[source].counts)):
-                columns = kept_columns(wiring, analysis, groups[source].removed(level))
+                columns = kept_columns(wiring, coupling, groups[source].removed(level))
                 alone = weights if len(wiring.sources) == 1 else None
                 variant = adapt_layer(consumer, bias, columns, channels, alone)
                 lost.append(variant.pruned)
@@ -78,7 +83,7 @@ class FitTask:
                     found.append(variant)
             pruned[source] = torch.stack(lost).numpy()
         rounded = np.stack([np.stack([_rows(level) for level in variant.levels]) for variant in found])
-        power = row_powers(consumer.weight, statistics).reshape(-1).cpu().numpy()
+        power = row_powers(consumer.weight, job.statistics).reshape(-1).cpu().numpy()
         return Fit(tuple(found), LayerErrors(power, pruned, rounded))
 
 

@@ -73,7 +73,7 @@ class JointWeights:
             for unit in self._groups[source].removed(level)
         ]
         with single_thread(), torch.no_grad():
-            columns = kept_columns(wiring, self._analysis, removed)
+            columns = kept_columns(wiring, self._analysis.coupling, removed)
             bias = tensors[layer.bias].to(device) if layer.bias is not None else None
             gram = on_device(self._gram(layer.name), device)
             weight = tensors[layer.weight].to(device)

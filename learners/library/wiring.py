@@ -11,7 +11,7 @@ import torch
 
 from learners.analysis import Analysis
 from learners.channel.consumers import unit_columns
-from learners.channel.coupling import Slot
+from learners.channel.coupling import Coupling, Slot
 from learners.channel.plan import GroupLevels
 from learners.graph.layers import DEPTHWISE, Layer
 
@@ -75,10 +75,10 @@ def level_places(slot: Slot, group: GroupLevels) -> tuple[npt.NDArray[np.bool_],
     return tuple(~np.isin(slot.units, group.removed(level)) for level in range(len(group.counts)))
 
 
-def kept_columns(wiring: Wiring, analysis: Analysis, removed: Sequence[int]) -> torch.Tensor:
+def kept_columns(wiring: Wiring, coupling: Coupling, removed: Sequence[int]) -> torch.Tensor:
     """Indices of the columns that a layer has left without the units `removed`."""
     gone = set(removed)
-    columns = unit_columns(wiring.layer, analysis.coupling)
+    columns = unit_columns(wiring.layer, coupling)
     stay = torch.ones(wiring.layer.columns, dtype=torch.bool)
     for unit, places in columns.items():
         if unit in gone:

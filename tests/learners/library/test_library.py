@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,13 @@ import torch
 from learners.analysis import Analysis, analyse
 from learners.base import LearnerOptions
 from learners.export.packing import pack_candidate
+from learners.gram import Gram
 from learners.library.build import library_id, library_path, open_or_build
+from learners.library.fit import FitJob
 from learners.library.library import Library
 from learners.library.space import planned_space
+from learners.pool.base import J, Note, Outcome, R, Task
+from learners.pool.inline import InlinePool
 from learners.pool.ray_pool import RayPool
 from learners.table import in_order
 from storage.errors import GiveUpError
@@ -33,6 +38,7 @@ from pathlib import Path
 import torch
 from learners.analysis import analyse
 from learners.device import single_thread
+from learners.gram import Gram
 from learners.library.build import open_or_build
 from tests.built import LEARNERS
 from tests.networks import NETWORKS, build, images
@@ -79,6 +85,37 @@ def test_two_processes_at_once_build_one_library_of_the_same_bytes(
     assert [answer[1] for answer in answers] == [library.id, library.id]
     assert sorted(int(answer[0]) > 0 for answer in answers) == [False, True]
     assert library_path(tmp_path, library.id).read_bytes() == library.path.read_bytes()
+
+
+class WeighingPool(InlinePool):
+    """Knows how many bytes would travel to workers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.task = 0
+        self.jobs: list[tuple[int, int]] = []  # bytes of each, and of its layer's Gram matrix
+
+    def run(
+        self, task: Task[J, R], jobs: Sequence[J], note: Note, apart: bool = False
+    ) -> Generator[Outcome[R], None, None]:
+        self.task = len(pickle.dumps(task))
+        for job in jobs:
+            assert isinstance(job, FitJob)
+            own = job.statistics.matrix.nbytes if isinstance(job.statistics, Gram) else 0
+            self.jobs.append((len(pickle.dumps(job)), own))
+        return super().run(task, jobs, note, apart)
+
+
+def test_a_worker_is_sent_the_statistics_of_its_layers_alone(tmp_path: Path) -> None:
+    batch = images(NAME, CALIBRATION_IMAGES).numpy()
+    pool = WeighingPool()
+    open_or_build(tmp_path, analysed(), batch, LEARNERS, 0, lambda *_: None, pool)
+    statistics = sum(own for _, own in pool.jobs)
+    assert len(pool.jobs) == len(analysed().producers)
+    assert pool.task < statistics / 4
+    few = 3_000  # bytes of names, shapes and small tensors
+    for size, own in pool.jobs:
+        assert own < size < 2 * own + few  # with its weights
 
 
 def test_workers_build_the_same_bytes_and_no_fit_is_taken_for_hanging(

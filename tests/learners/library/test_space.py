@@ -75,7 +75,9 @@ def test_the_error_is_the_sum_of_the_layers_own(name: str, built: Callable[[str]
             rows = torch.from_numpy(places).reshape(layer.groups, layer.rows)
             full = torch.zeros_like(dense)
             columns = (
-                torch.arange(layer.columns) if layer.kind == DEPTHWISE else kept_columns(wiring, analysis, removed)
+                torch.arange(layer.columns)
+                if layer.kind == DEPTHWISE
+                else kept_columns(wiring, analysis.coupling, removed)
             )
             flat = chosen.weights[layer.name].weight().flatten(1).double()
             full.view(-1, layer.columns)[rows.reshape(-1).nonzero(), columns] = flat
@@ -138,7 +140,7 @@ def test_the_stated_error_of_joint_weights_is_near_their_own(name: str, built: C
             removed = [unit for source in wiring.sources for unit in library.groups[source].removed(levels[source])]
             places = wiring.rows[levels[wiring.output] if wiring.output is not None else 0]
             full = torch.zeros(layer.shape[0], layer.columns, dtype=torch.float64)
-            columns = kept_columns(wiring, analysis, removed)
+            columns = kept_columns(wiring, analysis.coupling, removed)
             flat = levels_of(network, wiring, levels).weight().flatten(1).double()
             full[torch.from_numpy(np.flatnonzero(places))[:, None], columns] = flat
             dense = analysis.tensors[layer.weight].flatten(1).double()

@@ -236,7 +236,7 @@ def test_a_kept_layer_in_a_residual_stage_keeps_the_stage_and_no_other() -> None
     assert "blocks.1.second.0" not in groups
     assert set(groups) == {"stem.0", "blocks.0.first.0", "blocks.1.first.0"}  # its reader's input stays, too
     reasons = network.coupling.reasons
-    assert reasons["blocks.2.first.0"].startswith("read by `blocks.2.second.0` (conv2d)")
+    assert reasons["blocks.2.first.0"] == "read by `blocks.2.second.0`, which is left alone: named in [search] keep"
     for name in ("blocks.1.second.0", "blocks.1.shortcut.0"):
         assert "the channels of `blocks.2.second.0`, which stay: named in [search] keep" in reasons[name]
     for seed in range(CUTS):

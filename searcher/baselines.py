@@ -47,9 +47,12 @@ def baseline_proposals(
     for bits in ROUNDED_WIDTHS if quantised else ():
         found.append(_proposal(Candidate(uniform(space, bits), library.rounded_id), f"rounded w{bits}"))
     levels = uniform_within(space, budgets, latency)
-    if levels is not None and Candidate(levels, library.id) not in {item.candidate for item in found}:
+    if levels is not None:
         found.append(_proposal(Candidate(levels, library.id), AT_TARGET))
-    return tuple(found)
+    unique: dict[Candidate, Proposal] = {}
+    for item in found:  # where channels have no smaller level, those of fewer channels are those of 8 bits
+        unique.setdefault(item.candidate, item)
+    return tuple(unique.values())
 
 
 def uniform_within(space: SearchSpace, budgets: Sequence[Budget], latency: LatencyTable | None) -> Levels | None:

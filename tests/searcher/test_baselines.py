@@ -97,10 +97,31 @@ def test_a_uniform_plan_that_is_a_baseline_already_does_not_come_twice(built: Ca
     assert len({item.candidate for item in found}) == len(found)
 
 
+def test_where_no_channel_can_go_fewer_channels_are_no_baseline() -> None:
+    found = [item.baseline for item in baseline_proposals(cast(Library, _NoChannelGoes()))]
+    assert [name for name in found if name is not None and name.startswith("uniform")] == ["uniform w8", "uniform w4"]
+
+
+class _NoChannelGoes:
+    id, rounded_id = "library", "rounded"
+    space = SearchSpace(
+        (
+            Site("a", "channel", "channels", 1, 1, (Level("c8", channels=8),)),
+            Site("b", "quant", "bits", 1, 1, (Level("fp32", bits=32), Level("w8", bits=8), Level("w4", bits=4))),
+        ),
+        (),
+        0,
+        (),
+    )
+
+
 class _ChannelsAlone:
     id, rounded_id = "library", "rounded"
     space = SearchSpace(
-        (Site("a", "channel", "channels", 1, 1, (Level("c8", channels=8), Level("c4", channels=4))),), (), 0, ()
+        (Site("a", "channel", "channels", 1, 1, tuple(Level(f"c{count}", channels=count) for count in (8, 6, 4))),),
+        (),
+        0,
+        (),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -29,6 +30,7 @@ MODELS = ("resnet20", "resnet56")
 CANDIDATES = 300
 TARGET = "size=10x drop<=1"
 DENSE = 1  # its trial number
+WIDTH = 110  # of a line of text
 
 
 @dataclass(frozen=True)
@@ -113,11 +115,14 @@ def write_table(folder: Path) -> None:
             rows = [Row(**item) for item in found["rows"]]
             lost = np.array([row.drop - row.quick_drop for row in rows])
             lines += ["", f"## {model}", "", f"`{document['command']}`, {document['date']}.", ""]
-            lines += [
+            text = (
                 f"{found['wall_seconds']:.0f} s on the clock, {found['cpu_seconds']:.0f} CPU-s. "
                 f"Hypervolume of the {len(rows)} searched rows by quick score ({found['quick_images']} images) "
                 f"{found['quick_hypervolume']:.3f}, confirmed ({found['confirmation_images']} images) "
-                f"{found['hypervolume']:.3f}; a row loses {lost.mean():.2f} ± {lost.std(ddof=1):.2f} points.",
+                f"{found['hypervolume']:.3f}; a row loses {lost.mean():.2f} ± {lost.std(ddof=1):.2f} points."
+            )
+            lines += [
+                *textwrap.wrap(text, WIDTH),
                 "",
                 "| candidate | times smaller | drop of soft accuracy | drop by quick score | confirmed drop |",
                 "|---|---|---|---|---|",

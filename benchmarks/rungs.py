@@ -3,6 +3,7 @@ an evaluation half-way would save.
 
 Writes benchmarks/results/rungs-MODEL.json and rungs.md. One search by the default sampler for each way and seed; a seed
 draws other quick images, too. The same number of candidates each; what a way scores more is in its column of passes.
+Samplers are told of a candidate once: what re-scoring finds chooses the front, it does not steer the search.
 """
 
 from __future__ import annotations
@@ -150,7 +151,9 @@ def _setting(library: Library, prepared: Prepared, seed: int) -> Setting:
     images = np.concatenate([part.images for part in parts])
     labels = np.concatenate([part.labels for part in parts if part.labels is not None])
     order = choose(len(images), labels, BLOCKS * QUICK + HELD_OUT, seed)
-    subsets = [Subset(images[chosen], labels[chosen]) for chosen in np.split(order, [QUICK * n for n in range(1, 5)])]
+    subsets = [
+        Subset(images[chosen], labels[chosen]) for chosen in np.split(order, [QUICK * (n + 1) for n in range(BLOCKS)])
+    ]
     metric = prepared.workload.metric
     *scorers, judge = (QuickScorer(library, subset, metric) for subset in subsets)
     return Setting(library, scorers, judge, seed)

@@ -63,7 +63,6 @@ class Places:
         """`names` says of parameters which layer or module they belong to."""
         self._nodes = {node.name: node for node in graph.nodes}
         self._consumers = graph.consumers()
-        self._input = graph.input
         self._names = names
 
     def owner(self, node: Node) -> str | None:

@@ -25,6 +25,19 @@ class Killed(BaseException):
     """Stands for a process that is gone: no handler of ours knows it."""
 
 
+class Events:
+    """A progress that keeps its events."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def update(self, stage: str, done: int, total: int, note: str = "") -> None:
+        pass
+
+    def event(self, text: str) -> None:
+        self.seen.append(text)
+
+
 @dataclass
 class Recorder:
     """Records what it is told, and interrupts where it is told to."""

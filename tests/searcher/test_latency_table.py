@@ -16,6 +16,7 @@ from storage.home import Home
 from storage.records.config import RuntimeConfig
 from storage.records.latency import LatencyTable, TableCheck
 from tests.built import Built
+from tests.searcher.controlled import Events
 
 TABLE = LatencyTable("onnxruntime", "machine", 1.0, 2.0, ())
 
@@ -25,19 +26,6 @@ def checked(error: float) -> LatencyTable:
 
 
 SLOW_MS = 200.0  # of a call: a round of the check would take longer than a minute
-
-
-class Events:
-    """A progress that keeps its events."""
-
-    def __init__(self) -> None:
-        self.seen: list[str] = []
-
-    def update(self, stage: str, done: int, total: int, note: str = "") -> None:
-        pass
-
-    def event(self, text: str) -> None:
-        self.seen.append(text)
 
 
 @pytest.mark.parametrize(

@@ -18,19 +18,7 @@ from storage.records.config import StudyConfig
 from storage.store import StudyStore
 from tests.built import Built
 from tests.dashboards import samples
-
-
-class Events:
-    """A progress that keeps its events."""
-
-    def __init__(self) -> None:
-        self.seen: list[str] = []
-
-    def update(self, stage: str, done: int, total: int, note: str = "") -> None:
-        pass
-
-    def event(self, text: str) -> None:
-        self.seen.append(text)
+from tests.searcher.controlled import Events
 
 
 def notes(store: StudyStore, tmp_path: Path) -> tuple[str, ...]:

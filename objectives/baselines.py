@@ -19,7 +19,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from objectives.runtimes.onnxruntime import LOG_ERRORS_ONLY, cause, refusals
 from storage.errors import FixInputError, GiveUpError
-from storage.files import atomic_write, describe_os_error
+from storage.files import atomic_write, describe_os_error, make_folder
 
 CALIBRATION_BATCH = 64  # images a call; the ranges are the same for any
 LOG_WARNINGS = 2  # ONNX Runtime's severity before anyone sets it; it cannot be asked for
@@ -65,7 +65,8 @@ def ort_int8(dense: Path, calibration: npt.NDArray[np.float32], destination: Pat
     except OSError as error:
         raise FixInputError(f"{dense} cannot be read ({error.strerror}): export the dense model first") from error
     try:
-        with TemporaryDirectory(prefix="slimfront-int8-") as folder:
+        # Beside the destination, where whoever writes next removes what a killed writer has left.
+        with TemporaryDirectory(prefix=".int8-", dir=make_folder(destination.parent)) as folder:
             quantised = _quantise(dense.name, content, calibration, Path(folder))
     except OSError as error:
         raise describe_os_error(error, destination) from error

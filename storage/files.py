@@ -122,6 +122,7 @@ def file_lock(
     timeout = 0.0 if not wait else -1.0 if seconds is None else seconds
     lock = FileLock(path, timeout=timeout)
     try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o644))  # where this fails, filelock would try for ever
         lock.acquire()
     except Timeout as error:
         what = holds if holds is not None else str(path)

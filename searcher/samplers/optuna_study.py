@@ -30,8 +30,7 @@ class OptunaProposer:
     """A sampler of Optuna over score, size and speed, with the targets' budgets as constraints.
 
     Speed is predicted latency or, without a latency table, MACs; where it does not vary, there are two objectives. Of a
-    history longer than `most_trials`, the front and the latest are kept. Plans of others tell NSGA-II nothing, as it
-    counts generations.
+    history longer than `most_trials`, the front and the latest are kept.
     """
 
     notes: tuple[str, ...] = ()
@@ -117,15 +116,18 @@ class OptunaProposer:
         if item.score is None:
             return
         levels = item.candidate.levels
-        params = {name: levels[int(name)] for name in self._distributions}
         self._study.add_trial(
             create_trial(
                 values=self._values(item, item.score),
-                params=params,
+                params=self._parameters(levels),
                 distributions=self._distributions,
                 constraints=self._constraints(levels),
             )
         )
+
+    def _parameters(self, levels: Levels) -> dict[str, int]:
+        """Levels by the names of the distributions."""
+        return {name: levels[int(name)] for name in self._distributions}
 
     def _values(self, item: Scored, score: float) -> list[float]:
         costs = [float(item.size_bytes)]

@@ -18,6 +18,7 @@ SAMPLERS: MappingProxyType[str, str] = MappingProxyType(
         "mutation": "searcher.samplers.mutation:MutationSampler",
         "nsga2": "searcher.samplers.nsga2:Nsga2Sampler",
         "random": "searcher.samplers.random_plans:RandomSampler",
+        "seeded_nsga2": "searcher.samplers.nsga2:SeededNsga2Sampler",
         "seeded_tpe": "searcher.samplers.tpe:SeededTpeSampler",
         "tpe": "searcher.samplers.tpe:TpeSampler",
         "uniform": "searcher.samplers.uniform:UniformSampler",

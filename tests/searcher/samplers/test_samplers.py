@@ -91,11 +91,16 @@ def test_those_that_learn_get_better(name: str) -> None:
         assert best_at(found, 8) > best_at(found[:48], 8) + 1
 
 
-@pytest.mark.parametrize("name", ["seeded_tpe"])
+@pytest.mark.parametrize("name", ["seeded_nsga2", "seeded_tpe"])
 def test_seeded_ones_start_from_allocations(name: str) -> None:
     found = run(sampler(name, context(BUDGETS)), 3)
     assert found[:ALLOCATED_FIRST] == run(sampler("allocation", context(BUDGETS)), 2)
     assert not {item for item, _ in found[ALLOCATED_FIRST:]} & {item for item, _ in found[:ALLOCATED_FIRST]}
+
+
+def test_children_of_allocations_beat_those_of_random_plans() -> None:
+    seeded, alone = (run(sampler(name, context(BUDGETS)), 6)[48:] for name in ("seeded_nsga2", "nsga2"))
+    assert best_at(seeded, 8) > best_at(alone, 8) + 1
 
 
 def test_a_draw_that_is_not_new_is_replaced_by_a_neighbour_and_drawing_goes_on() -> None:

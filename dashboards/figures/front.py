@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from dashboards.figures.frame import (
     ROOM_DECADES,
+    Frame,
     cost_of,
     frame_of,
     place_of,
@@ -18,6 +19,7 @@ from dashboards.figures.frame import (
     whole_frame,
 )
 from dashboards.figures.hover import cost_text, hover_text, is_confirmed
+from dashboards.figures.labels import labels
 from dashboards.figures.theme import LIGHT, Palette, layout, plain
 from dashboards.scatter import Marked, Other, ScatterView, log_points
 from dashboards.summary import PlanSummary
@@ -67,7 +69,7 @@ def front_figure(view: ScatterView, objective: Objective, palette: Palette = LIG
     line = _staircase(drawn, objective)
     figure.add_trace(_line(line, objective, _most(view, drawn, objective), palette))
     figure.add_trace(_front([item for item in front if item.name is None], objective, palette))
-    figure.add_trace(_baselines(baselines, objective, palette))
+    figure.add_trace(_baselines(baselines, objective, frame, palette))
     best = [item for item in drawn if item.row.candidate == view.recommended]
     figure.add_trace(_ring(best, objective, "recommended", "star", palette.best, 13))
     figure.add_trace(_ring(_knee(line, objective), objective, "knee", "circle-open", palette.knee, 19))
@@ -154,8 +156,10 @@ def _front(items: Sequence[Marked], objective: Objective, palette: Palette) -> g
     return trace
 
 
-def _baselines(items: Sequence[Marked], objective: Objective, palette: Palette) -> go.Scatter:
+def _baselines(items: Sequence[Marked], objective: Objective, frame: Frame, palette: Palette) -> go.Scatter:
     trace = _marked(items, objective, "baseline")
+    places = list(zip(*places_of(items, objective), strict=True))
+    named = labels([plain(item.name or "") for item in items], places, frame)
     trace.marker = {
         "color": palette.baseline,
         "size": 9,
@@ -164,8 +168,8 @@ def _baselines(items: Sequence[Marked], objective: Objective, palette: Palette) 
     trace.error_y.color = palette.baseline
     trace.error_y.thickness = 0.8
     trace.mode = "markers+text"
-    trace.text = [plain(item.name or "") for item in items]
-    trace.textposition = ["bottom right" if place % 2 else "top right" for place in range(len(items))]
+    trace.text = [label.text for label in named]
+    trace.textposition = [label.position for label in named]
     trace.textfont = {"color": palette.baseline, "size": 11}
     trace.meta = {"narrow": dict(NARROW)}
     return trace

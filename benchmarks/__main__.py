@@ -1,13 +1,17 @@
-"""`python -m benchmarks [MODEL ...]`: measures, prints, and writes benchmarks/results/MODEL.json and README.md."""
+"""`python -m benchmarks [MODEL ...]`: measures, prints, and writes benchmarks/results/MODEL.json and README.md.
+
+Half an hour for ResNet-20, an hour for ResNet-56, of two idle cores; an interrupted run goes on where it was.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +19,10 @@ from benchmarks import allocation, criteria
 from benchmarks.baselines import rounded
 from benchmarks.compare import SPEED, compare
 from benchmarks.material import REPOSITORY, RESULTS, config
+from benchmarks.parts import Parts
 from benchmarks.quick import Silent, measure
 from benchmarks.report import write_readme, write_report
-from benchmarks.study import StudyRun, at_size, largest_size_error, recomputed, run, write_study
+from benchmarks.study import StudyRun, at_size, delete, largest_size_error, recomputed, run, write_study
 from searcher.latency_check import UNSEEN, check_table
 from searcher.stages.prepare import open_library, prepare
 from storage.home import Home
@@ -49,60 +54,82 @@ COMPARED: tuple[tuple[str | None, str, str], ...] = (
 
 
 def main(models: list[str]) -> None:
-    """Runs everything for each model."""
+    """Runs everything for each model; what an interrupted run of the same commit has measured is not run again."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     for model in models or MODELS:
-        figures = benchmark(model)
+        parts = Parts(model)
+        figures = benchmark(model, parts)
         (RESULTS / f"{model}.json").write_text(json.dumps(figures, indent=1) + "\n")
-    write_report(RESULTS, MODELS)
-    write_readme(REPOSITORY / "README.md", RESULTS, MODELS)
+        write_report(RESULTS, MODELS)
+        write_readme(REPOSITORY / "README.md", RESULTS, MODELS)
+        parts.remove()
     print((RESULTS / "README.md").read_text())
 
 
-def benchmark(model: str) -> dict[str, Any]:
+def benchmark(model: str, parts: Parts) -> dict[str, Any]:
     """All figures of one model."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        _say(model, "library and quick scores")
-        home = folder / "home"
-        quick = measure(model, home)
-        _say(model, f"a joint study of {PLANS} plans")
-        name = f"{model}-joint"
-        study = _study(model, name, TARGET, folder)
-        files = recomputed(home, name, study.front)
-        sizes = {str(ratio): at_size(home, name, ratio) for ratio in RATIOS}
-        alone = {}
-        for title, (learners, target) in ALONE.items():
-            _say(model, title)
-            alone[title] = _study(model, _name(model, title), target, folder, learners)
-        _say(model, "latency table and allocation")
-        figures = {
-            "model": model,
-            "command": f"python -m benchmarks {model}",
-            "date": time.strftime("%Y-%m-%d"),
-            "hardware": study.front["hardware"],
-            "quick": {**asdict(quick), "over_rounding": quick.over_rounding, "over_gptq": quick.over_gptq},
-            "study": {"plans": PLANS, "wall_seconds": study.wall_seconds, "cpu_seconds": study.cpu_seconds},
-            "front": study.front,
-            "alone": {title: item.front for title, item in alone.items()},
-            "compared": [
-                asdict(compare(home, name if ours is None else _name(model, ours), _name(model, other), cost))
-                for ours, other, cost in COMPARED
-            ],
-            "at_size": {ratio: asdict(found) for ratio, found in sizes.items()},
-            "rounded": {str(bits): rounded(model, home, bits) for bits in ROUNDED_WIDTHS},
-            "size_error": largest_size_error(home, name),
-            "recomputed": files,
-            **_tables(model, home, name),
-        }
-        if model == CRITERIA_MODEL:
-            _say(model, "criteria")
-            figures["criteria"] = [asdict(row) for row in criteria.measure(model, folder / "criteria")]
-        return figures
+    home = parts.folder / "home"
+    name = f"{model}-joint"
+    return {
+        "model": model,
+        "command": f"python -m benchmarks {model}",
+        "date": time.strftime("%Y-%m-%d"),
+        "quick": parts.get("quick", lambda: _quick(model, home)),
+        **parts.get("joint", lambda: _joint(model, name, parts.folder)),
+        "alone": {
+            title: parts.get(_name(model, title), partial(_alone, model, title, parts.folder)) for title in ALONE
+        },
+        "compared": [
+            parts.get(f"compared-{index}", partial(_compared, model, name, home, *pair))
+            for index, pair in enumerate(COMPARED)
+        ],
+        **parts.get("tables", lambda: _tables(model, home, name)),
+        **(parts.get("criteria", lambda: _criteria(model, parts.folder)) if model == CRITERIA_MODEL else {}),
+    }
+
+
+def _quick(model: str, home: Path) -> dict[str, Any]:
+    _say(model, "library and quick scores")
+    shutil.rmtree(home, ignore_errors=True)  # of an interrupted attempt: the library is to be built
+    quick = measure(model, home)
+    return {**asdict(quick), "over_rounding": quick.over_rounding, "over_gptq": quick.over_gptq}
+
+
+def _joint(model: str, name: str, folder: Path) -> dict[str, Any]:
+    _say(model, f"a joint study of {PLANS} plans")
+    home = folder / "home"
+    study = _study(model, name, TARGET, folder)
+    return {
+        "hardware": study.front["hardware"],
+        "study": {"plans": PLANS, "wall_seconds": study.wall_seconds, "cpu_seconds": study.cpu_seconds},
+        "front": study.front,
+        "at_size": {str(ratio): asdict(at_size(home, name, ratio)) for ratio in RATIOS},
+        "rounded": {str(bits): rounded(model, home, bits) for bits in ROUNDED_WIDTHS},
+        "size_error": largest_size_error(home, name),
+        "recomputed": recomputed(home, name, study.front),
+    }
+
+
+def _alone(model: str, title: str, folder: Path) -> dict[str, Any]:
+    learners, target = ALONE[title]
+    return _study(model, _name(model, title), target, folder, learners).front
+
+
+def _compared(model: str, joint: str, home: Path, ours: str | None, other: str, cost: str) -> dict[str, Any]:
+    name = joint if ours is None else _name(model, ours)
+    return asdict(compare(home, name, _name(model, other), cost))
 
 
 def _study(model: str, name: str, target: str, folder: Path, learners: tuple[str, ...] = ()) -> StudyRun:
+    """A study run from its beginning: what an interrupted attempt has left goes, or its times would be of a part."""
+    _say(model, f"study {name}")
+    delete(name, folder / "home")
     return run(write_study(config(model, name, target), folder, PLANS, learners), name, folder / "home")
+
+
+def _criteria(model: str, folder: Path) -> dict[str, Any]:
+    _say(model, "criteria")
+    return {"criteria": [asdict(row) for row in criteria.measure(model, folder / "criteria")]}
 
 
 def _name(model: str, title: str) -> str:
@@ -111,6 +138,7 @@ def _name(model: str, title: str) -> str:
 
 def _tables(model: str, home: Path, study: str) -> dict[str, Any]:
     """The latency table against whole models, and what one allocation under two budgets takes."""
+    _say(model, "latency table and allocation")
     prepared = prepare(config(model, study, TARGET), Silent())
     library = open_library(prepared, Home(home), lambda *_: None)
     store = open_store(Home(home).database_url)

@@ -69,6 +69,19 @@ def run(config_file: Path, name: str, home: Path) -> StudyRun:
     return StudyRun(wall, cpu, done.returncode, json.loads(printed.stdout))
 
 
+def delete(name: str, home: Path) -> None:
+    """Removes a study of an earlier attempt, if there is one."""
+    store = open_store(Home(home).database_url)
+    known = {study.name for study in store.studies()}
+    store.close()
+    if name in known:
+        subprocess.run(
+            [sys.executable, "-m", "slimfront", "delete", name, "--yes"],
+            env={**os.environ, "SLIMFRONT_HOME": str(home)},
+            check=True,
+        )
+
+
 def write_study(config: StudyConfig, folder: Path, candidates: int, learners: Sequence[str] = ()) -> Path:
     """A study file for `config` with absolute paths; `learners` other than the default ones."""
     target = config.target.to_dict()

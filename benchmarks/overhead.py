@@ -55,6 +55,9 @@ class MadeUpPool:
         self._space = space
         self._generator = np.random.default_rng(0)
 
+    def start(self) -> None:
+        """There is nobody to start."""
+
     def run(
         self,
         task: Task[J, R],  # noqa: ARG002  (nothing is opened)

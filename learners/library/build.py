@@ -91,6 +91,7 @@ def build(
     device = pick_device()
     if pool is None or device.type != "cpu":  # workers would fight for the one GPU
         pool = InlinePool()
+    pool.start()  # while statistics are collected here, workers import what they need
     channels, weights = split(learners)
     total = len(analysis.producers) + len(analysis.groups) * (channels is not None) + 2
     steps = iter(range(total))

@@ -59,6 +59,11 @@ class Pool(Protocol):
 
     workers: int  # jobs that run at a time
 
+    def start(self) -> None:
+        """Lets all workers start, without waiting for them, where the caller has other things to do before `run`, which
+        starts them otherwise. GiveUpError where none can be started."""
+        ...
+
     def run(
         self, task: Task[J, R], jobs: Sequence[J], note: Note, apart: bool = False
     ) -> Generator[Outcome[R], None, None]:

@@ -18,6 +18,9 @@ class InlinePool:
         self._task: object = None
         self._runner: Runner[Any, Any] | None = None  # of the last task, opened
 
+    def start(self) -> None:
+        """There is nobody to start."""
+
     def run(
         self,
         task: Task[J, R],

@@ -61,6 +61,12 @@ class RayPool:
         self._idle: list[_Worker] = []
         self._task: tuple[object, Any] | None = None  # the last one, and where Ray keeps it
 
+    def start(self) -> None:
+        """See `Pool.start`."""
+        if self._cluster is None:
+            self._start_ray()
+            self._idle = [new_worker() for _ in range(self.workers)]
+
     def run(
         self, task: Task[J, R], jobs: Sequence[J], note: Note, apart: bool = False
     ) -> Generator[Outcome[R], None, None]:
@@ -68,9 +74,7 @@ class RayPool:
         if not jobs:
             return
         if self._cluster is None:
-            cluster = LocalCluster(self.workers)
-            cluster.start()
-            self._cluster = cluster
+            self._start_ray()
         import ray
 
         if self._task is None or self._task[0] is not task:
@@ -83,6 +87,11 @@ class RayPool:
             yield from run.outcomes()
         finally:
             self._idle += run.leave()
+
+    def _start_ray(self) -> None:
+        cluster = LocalCluster(self.workers)
+        cluster.start()
+        self._cluster = cluster
 
     def close(self) -> None:
         """See `Pool.close`."""

@@ -38,7 +38,7 @@ WANTED_ERROR = 0.06  # median over the checked plans, above which all layers are
 # Below it a model takes little more than the call: timing its layers again would tell hardly more.
 TIMEABLE_MS = 0.2
 CHECKED_PLANS = 10  # of each kind: together the 20 that a front reports at least
-CHECK_SECONDS = 15.0  # for all of them; a model that takes less than a millisecond needs less
+CHECK_SECONDS = 8.0  # for all of them; a model that takes less than a millisecond needs less
 MOST_CHECK_SECONDS = 60.0  # of models so slow that a single round takes longer than the above
 MILLISECONDS = 1e3  # of a second
 CHECK_SEED = 0  # the table belongs to a model and a machine, not to a study's seed

@@ -10,7 +10,7 @@ import pytest
 
 from learners.pool.ray_pool import MOST_DEATHS, POLL_SECONDS, RayPool
 from storage.errors import GiveUpError
-from tests.learners.pool.tasks import Job, Squares, Trouble
+from tests.learners.pool.tasks import OPENED, Job, Squares, Trouble
 
 LEAST_SECONDS = 2.5
 
@@ -20,6 +20,17 @@ def pool() -> Iterator[RayPool]:
     """Two workers that wait for a job for as long."""
     with RayPool(2, LEAST_SECONDS) as made:
         yield made
+
+
+def test_workers_may_start_before_there_is_work(tmp_path: Path) -> None:
+    with RayPool(2) as early:
+        early.start()
+        early.start()  # they are there already
+        task = Squares(tmp_path)
+        assert sorted(item.result or 0 for item in early.run(task, [Job(1), Job(2), Job(3)], print)) == [1, 4, 9]
+        assert len((tmp_path / OPENED).read_text()) <= 2
+    with RayPool(2) as unused:
+        unused.start()
 
 
 def test_jobs_of_a_worker_that_dies_are_run_again(pool: RayPool, tmp_path: Path) -> None:

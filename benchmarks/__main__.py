@@ -1,6 +1,6 @@
 """`python -m benchmarks [MODEL ...]`: measures, prints, and writes benchmarks/results/MODEL.json and README.md.
 
-Half an hour for ResNet-20, an hour for ResNet-56, of two idle cores; an interrupted run goes on where it was.
+An interrupted run goes on with the part that it was at.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ COMPARED: tuple[tuple[str | None, str, str], ...] = (
 
 
 def main(models: list[str]) -> None:
-    """Runs everything for each model; what an interrupted run of the same commit has measured is not run again."""
+    """Runs everything for each model; what an interrupted run of the same sources has measured is not run again."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     for model in models or MODELS:
         parts = Parts(model)

@@ -4,36 +4,30 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
 from benchmarks.material import REPOSITORY
+from storage.files import atomic_write, content_hash
 
-FOLDER = REPOSITORY / "build" / "benchmarks"  # git leaves it out; parts of different commits do not mix
+FOLDER = REPOSITORY / "build" / "benchmarks"  # git leaves it out
+SOURCES = ("benchmarks", "dashboards", "learners", "objectives", "searcher", "slimfront", "storage")
+HASH_LETTERS = 12
 
 
 class Parts:
-    """JSON documents by name, in a folder that belongs to one benchmark and one commit."""
+    """JSON documents by name, in a folder that belongs to one benchmark and one state of the sources."""
 
     def __init__(self, benchmark: str) -> None:
-        commit = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        self.folder = FOLDER / f"{benchmark}-{commit.stdout.strip()}"
+        files = sorted(path for source in SOURCES for path in (REPOSITORY / source).rglob("*.py"))
+        self.folder = FOLDER / f"{benchmark}-{content_hash(*files)[:HASH_LETTERS]}"
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def get(self, name: str, measure: Callable[[], Any]) -> Any:
         """The part `name`, measured and kept if it is not there."""
         path = self.folder / f"{name}.json"
         if not path.exists():
-            unfinished = path.with_suffix(".unfinished")
-            unfinished.write_text(json.dumps(measure()))
-            unfinished.replace(path)
+            atomic_write(path, json.dumps(measure()).encode())
         return json.loads(path.read_text())
 
     def remove(self) -> None:

@@ -19,11 +19,7 @@ class Nsga2Sampler(OptunaProposer):
     """
 
     def __init__(self, context: SamplerContext) -> None:
-        super().__init__(context, self._new_sampler)
-
-    def _new_sampler(self, seed: int) -> NSGAIISampler:
-        self._genetic = NSGAIISampler(population_size=POPULATION, seed=seed)
-        return self._genetic
+        super().__init__(context, lambda seed: NSGAIISampler(population_size=POPULATION, seed=seed))
 
     def _add(self, item: Scored) -> None:
         """As a trial of the current generation: NSGA-II takes no notice of trials that belong to none."""
@@ -32,7 +28,8 @@ class Nsga2Sampler(OptunaProposer):
         self._study.enqueue_trial(self._parameters(item.candidate.levels))
         trial, _ = self._trial()
         # Optuna puts a trial in a generation when it draws for it, and for this one it has not drawn.
-        self._genetic.get_trial_generation(self._study, self._study.get_trials(deepcopy=False)[trial.number])
+        assert isinstance(self._sampler, NSGAIISampler)
+        self._sampler.get_trial_generation(self._study, self._study.get_trials(deepcopy=False)[trial.number])
         self._study.tell(trial, self._values(item, item.score))
 
 

@@ -128,6 +128,23 @@ def test_warnings_of_the_quantiser_go_to_the_log_alone(
     assert capfd.readouterr() == ("", "")
 
 
+def test_what_a_killed_one_leaves_lies_beside_its_destination(
+    dense: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders: list[Path] = []
+
+    def stopped(_name: str, _content: bytes, _calibration: object, folder: Path) -> bytes:
+        folders.append(folder)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("objectives.baselines._quantise", stopped)
+    destination = tmp_path / "new" / "int8.onnx"
+    with pytest.raises(KeyboardInterrupt):
+        ort_int8(dense, np.zeros((1, 3, 8, 8), np.float32), destination)
+    assert [folder.parent for folder in folders] == [destination.parent]
+    assert not list(destination.parent.iterdir())
+
+
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FixInputError, match=r"absent\.onnx cannot be read"):
         ort_int8(tmp_path / "absent.onnx", CALIBRATION, tmp_path / "int8.onnx")

@@ -250,6 +250,12 @@ def test_a_lock_is_exclusive_and_dies_with_its_holder(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no folder in which nobody may make a file")
+def test_a_lock_that_cannot_be_made_is_not_waited_for() -> None:
+    with pytest.raises(FixInputError, match="choose another path"), file_lock(Path("/proc/slimfront.lock")):
+        pass
+
+
 def test_a_lock_is_free_again_after_its_block(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), file_lock(tmp_path / "lock"):
         raise ZeroDivisionError

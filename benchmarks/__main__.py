@@ -103,7 +103,7 @@ def _joint(model: str, name: str, folder: Path) -> dict[str, Any]:
         "hardware": study.front["hardware"],
         "study": {"plans": PLANS, "wall_seconds": study.wall_seconds, "cpu_seconds": study.cpu_seconds},
         "front": study.front,
-        "at_size": {str(ratio): asdict(at_size(home, name, ratio)) for ratio in RATIOS},
+        "at_size": {str(ratio): asdict(found) for ratio in RATIOS if (found := at_size(home, name, ratio)) is not None},
         "rounded": {str(bits): rounded(model, home, bits) for bits in ROUNDED_WIDTHS},
         "size_error": largest_size_error(home, name),
         "recomputed": recomputed(home, name, study.front),

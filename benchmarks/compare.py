@@ -39,7 +39,7 @@ class Comparison:
     unanswered: int  # for which we have none that costs as little
     worse: int  # where ours is worse beyond the one-sided 95 % bound of the paired difference
     largest_gap: float  # points by which ours is worse at most; below 0 where it is better everywhere
-    largest_gap_lower: float  # its 95 % lower bound: above 0, it is no chance
+    largest_gap_lower: float  # the largest 95 % lower bound of a gap
 
 
 def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
@@ -72,7 +72,6 @@ def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
         within = [own for own in found[ours] if of((ours, own.number), own) <= limit]
         if within:
             gaps.append(_gap(item, max(within, key=lambda own: (quick[own.number], -own.number))))
-    largest = max(gaps, default=(0.0, 0.0))
     return Comparison(
         ours=ours,
         other=other,
@@ -80,8 +79,8 @@ def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
         files=len(good),
         unanswered=len(good) - len(gaps),
         worse=sum(lower > 0 for _, lower in gaps),
-        largest_gap=largest[0],
-        largest_gap_lower=largest[1],
+        largest_gap=max((gap for gap, _ in gaps), default=0.0),
+        largest_gap_lower=max((lower for _, lower in gaps), default=0.0),
     )
 
 

@@ -19,17 +19,29 @@ class Parts:
     """JSON documents by name, in a folder that belongs to one benchmark and one state of the sources."""
 
     def __init__(self, benchmark: str) -> None:
-        files = sorted(path for source in SOURCES for path in (REPOSITORY / source).rglob("*.py"))
-        self.folder = FOLDER / f"{benchmark}-{content_hash(*files)[:HASH_LETTERS]}"
+        self._sources = _sources_hash()
+        self.folder = FOLDER / f"{benchmark}-{self._sources}"
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def get(self, name: str, measure: Callable[[], Any]) -> Any:
-        """The part `name`, measured and kept if it is not there."""
+        """The part `name`, measured and kept if it is not there.
+
+        Ends the benchmark where the sources have changed since it began: studies run in processes of their own, which
+        would be of the new ones.
+        """
         path = self.folder / f"{name}.json"
         if not path.exists():
-            atomic_write(path, json.dumps(measure()).encode())
+            figures = measure()
+            if _sources_hash() != self._sources:
+                raise SystemExit("the sources have changed while they were measured: run the benchmark again")
+            atomic_write(path, json.dumps(figures).encode())
         return json.loads(path.read_text())
 
     def remove(self) -> None:
         """Forgets all parts, once their results are written."""
         shutil.rmtree(self.folder)
+
+
+def _sources_hash() -> str:
+    files = sorted(path for source in SOURCES for path in (REPOSITORY / source).rglob("*.py"))
+    return content_hash(*files)[:HASH_LETTERS]

@@ -146,8 +146,8 @@ class AtSize:
     accuracy_val: float  # percent on the whole val split
 
 
-def at_size(home: Path, study: str, ratio: float) -> AtSize:
-    """The plan at `ratio` times smaller than the dense ONNX file."""
+def at_size(home: Path, study: str, ratio: float) -> AtSize | None:
+    """The plan at `ratio` times smaller than the dense ONNX file; None where no file is that small."""
     store = open_store(Home(home).database_url)
     quick = {item.number: item.value(QUICK_OBJECTIVE) for item in store.results(study, Rung.QUICK)}
     confirmed = {item.number: item for item in store.results(study, Rung.CONFIRMED)}
@@ -155,7 +155,9 @@ def at_size(home: Path, study: str, ratio: float) -> AtSize:
     store.close()
     dense = confirmed[1].value("size")
     within = [item for item in confirmed.values() if item.number in searched and dense / item.value("size") >= ratio]
-    chosen = max(within, key=lambda item: quick[item.number])
+    chosen = max(within, key=lambda item: quick[item.number], default=None)
+    if chosen is None:
+        return None
     images, labels = _val_images()
     artifacts = ArtifactStore(Home(home).artifacts)
     session = onnxruntime.InferenceSession(artifacts.folder(study, "1") / "model.onnx")

@@ -75,16 +75,17 @@ def _front(results: Sequence[Result], objective: str, macs: bool) -> list[Result
 
 
 def _points(results: Sequence[Result], objective: str, macs: bool) -> npt.NDArray[np.float64]:
-    """[n, 2 to 4]: the objective, minus log2 of the size, log2 of the predicted speed-up where all have one, and with
-    `macs` minus log2 of them."""
+    """[n, 2 to 4]: the objective, minus log2 of the size, log2 of the predicted speed-up where any has one, and with
+    `macs` minus log2 of them. What has no prediction is not taken to be faster than anything that has one."""
     speedups = [item.get("predicted_speedup") for item in results]
     known = [item.value for item in speedups if item is not None]
     columns = [
         np.array([item.value(objective) for item in results]),
         -np.log2([item.value("size") for item in results]),
     ]
-    if len(known) == len(results):
-        columns.append(np.round(np.log2(known) / SPEED_STEP) * SPEED_STEP)
+    if known:
+        filled = [min(known) if item is None else item.value for item in speedups]
+        columns.append(np.round(np.log2(filled) / SPEED_STEP) * SPEED_STEP)
     if macs:
         columns.append(-np.log2([max(1.0, item.value("macs")) for item in results]))
     return np.column_stack(columns)

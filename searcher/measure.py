@@ -17,7 +17,7 @@ from storage.artifacts import ArtifactStore
 from storage.errors import FixInputError
 from storage.home import Home
 from storage.records.candidate import Trial
-from storage.records.config import MAX_BATCH, StudyConfig
+from storage.records.config import MAX_BATCH, MAX_THREADS, StudyConfig
 from storage.records.measurement import Rung
 from storage.records.timing import TimedRow, Timing
 from storage.store import StudyStore
@@ -40,7 +40,8 @@ def measure_front(
     """Times front and baselines of a study against its dense model and stores what was found.
 
     `threads` and `batch` are the study's own if None. Raises FixInputError if the study has no confirmed files yet, or
-    if they are not in the artifact folder, and for a batch that does not fit in memory.
+    if they are not in the artifact folder, for a batch that does not fit in memory, and for more threads than any
+    machine has.
     """
     config = StudyConfig.from_json(store.study(name).config_json)
     confirmed = {item.number for item in store.results(name, Rung.CONFIRMED)}
@@ -55,6 +56,7 @@ def measure_front(
         raise FixInputError(f"study {name} has no confirmed files yet: `slimfront resume {name}` first")
     threads = threads or config.runtime.threads
     batch = batch or config.runtime.batch
+    _check_threads(threads)
     _check_batch(batch, config.model.input)
     progress.update(STAGE, 0, len(trials), "loading models")
     sessions = {}
@@ -73,6 +75,12 @@ def measure_front(
     )
     store.add_timing(name, timing)
     return timing
+
+
+def _check_threads(threads: int) -> None:
+    """Refuses what no machine has: each file's session would start as many."""
+    if threads > MAX_THREADS:
+        raise FixInputError(f"--threads {threads} is more than {MAX_THREADS}: choose at most the cores of the machine")
 
 
 def _check_batch(batch: int, shape: Sequence[int]) -> None:

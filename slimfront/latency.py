@@ -38,8 +38,13 @@ class LatencyReport:
 def latency_report(store: StudyStore, home: Home, name: str, progress: Progress) -> LatencyReport:
     """Measures random plans of a study's model. FixInputError if the study has no latency table."""
     data = read_study(store, name)
-    if data.analysis is None or data.analysis.latency_json is None:
-        raise FixInputError(f"study {name} has no latency table: run a new study, which makes one")
+    if data.analysis is None:
+        raise FixInputError(f"study {name} has no latency table yet: `slimfront resume {name}` first")
+    if data.analysis.latency_json is None:
+        raise FixInputError(
+            f"study {name} has no latency table, as its notes say (`slimfront show {name}`): its files are measured, "
+            "not predicted; `slimfront measure` measures them again"
+        )
     progress.update(STAGE, 0, 2, "opening the level library")
     library = open_study_library(data, home, progress)
     progress.update(STAGE, 1, 2, "measuring random plans")

@@ -30,14 +30,15 @@ def spread(
 
     `channels` are the sites that bits-only plans leave at their first level, `negligible` the error of a plan that is
     as good as dense, `reach` what is of use, and `bits_reach` that of bits-only plans: an error by lost bits and an
-    equal one by lost channels do not cost the same accuracy. None at all where no cost varies. Speed is latency, or
-    MACs where no latency is known; where the targets want MACs (`wanted` holds what they name), it is both in turn.
+    equal one by lost channels do not cost the same accuracy. None at all where no cost varies. Speed is what the
+    targets want of latency and MACs (`wanted` holds what they name), of both in turn; where they want neither, it is
+    latency, or MACs where no latency is known.
     """
     problem = elimination.problem
     low, high = problem.extremes()
     all_speeds: tuple[Quantity, ...] = ("latency", "macs")
-    speeds = [name for name in all_speeds if _varies(name, low, high)]
-    speeds = [name for place, name in enumerate(speeds) if place == 0 or name in wanted]
+    varying = [name for name in all_speeds if _varies(name, low, high)]
+    speeds = [name for name in varying if name in wanted] or varying[:1]
     size = "size" if _varies("size", low, high) else None
     if size is None and not speeds:
         return

@@ -61,7 +61,8 @@ def _together(elimination: Elimination, allocator: Allocator, budgets: Sequence[
     elif gap > LARGEST_GAP:
         note = f"plans for {text} are Lagrangian: how near they are to the optimum is not known"
     else:
-        note = f"HiGHS: plans for {text} within {100 * gap:.2f} % of the optimum"
+        by = "HiGHS" if any(plan.variables for plan in found) else "Lagrangian bound"
+        note = f"{by}: plans for {text} within {100 * gap:.2f} % of the optimum"
     return Focus(plans, (note,))
 
 

@@ -18,7 +18,7 @@ from objectives.paired import pack_scores, paired_drop
 from objectives.runtimes.base import Session
 from objectives.targets import rank_key, shortfall
 from searcher.allocation.budget import Budget
-from searcher.baselines import DENSE, uniform
+from searcher.baselines import DENSE
 from searcher.front import QUICK_OBJECTIVE, quick_front, spread, useful
 from searcher.judged import confirmed_figures, figures, judged_front
 from searcher.stages.context import StudyContext, study_budgets
@@ -36,7 +36,6 @@ MOST_BATCH = 64
 BATCH_BYTES = 2**22  # of the images of one call
 DEFAULT_DROP = 1.0  # points; where users look when they name no drop
 QUICK_NOISE = 2.0  # points of the quick score, by which neighbours differ on 256 images by chance
-BYTE_BITS = 8  # another tool's int8 file is predicted as our own
 # What a cost target limits, in the results: latencies are predicted until the end.
 COSTS: Mapping[Objective, str] = {"size": "size", "macs": "macs", "latency": "predicted_latency"}
 
@@ -161,7 +160,7 @@ class Confirmation:
                 Measurement("size", exported.size_bytes, "bytes", Direction.MINIMIZE),
                 Measurement("onnx_size", exported.onnx_bytes, "bytes", Direction.MINIMIZE),
                 Measurement("macs", self._macs(trial), "macs", Direction.MINIMIZE),
-                *context.predicted(trial.candidate.levels or uniform(context.space, BYTE_BITS)),
+                *context.predicted(trial),
             ),
             per_image=pack_scores(scores),
             artifact=str(trial.number),
@@ -208,10 +207,10 @@ class Confirmation:
         Not only the quick front is considered: the quick images are too few to tell neighbours apart. Only the results
         of `round_one` count, so that a study resumed in the middle of round two chooses the same.
         """
-        confirmed = [item for number, item in self._results.items() if number in round_one]
         target = self._context.config.target
         limits = [item for item in study_budgets(self._context) if item.limit > 0]
         main = COSTS[limits[0].objective] if limits else "size"
+        confirmed = [item for item in self._results.values() if item.number in round_one and item.get(main) is not None]
         # Of several limits one plan may be all that meets both, however much better a smaller but slower one is.
         ordered = promising(searched, main, math.inf if len(limits) > 1 else QUICK_NOISE)
         rest = [item for item in ordered if item.number not in round_one]

@@ -12,18 +12,22 @@ from learners.pool.base import Pool
 from learners.pool.inline import InlinePool
 from objectives.workload.workload import Workload
 from searcher.allocation.budget import Budget
+from searcher.baselines import DENSE, uniform
 from searcher.notes import keep_note
 from searcher.progress import Progress
 from storage.artifacts import ArtifactStore
 from storage.home import Home
+from storage.records.candidate import Trial
 from storage.records.config import StudyConfig
 from storage.records.dense import DenseFacts
 from storage.records.latency import LatencyTable
 from storage.records.measurement import Direction, Measurement
-from storage.records.space import SearchSpace
+from storage.records.space import QUANT, SearchSpace
 from storage.records.study import WORKER_LOST
 from storage.slim import InputContract
 from storage.store import StudyStore
+
+BYTE_BITS = 8
 
 
 @dataclass
@@ -59,13 +63,24 @@ class StudyContext:
         """Predicted latency of a candidate; None without a table."""
         return None if self.latency is None else self.latency.milliseconds(self.space, levels)
 
-    def predicted(self, levels: Sequence[int]) -> tuple[Measurement, ...]:
-        """Predicted latency and speed-up as measurements; none without a table."""
+    def predicted(self, trial: Trial) -> tuple[Measurement, ...]:
+        """Predicted latency and speed-up as measurements; none where they are not known.
+
+        Another tool's int8 file is predicted as our own of 8 bits, and not at all where the study has no bits.
+        """
         if self.latency is None:
             return ()
+        levels = trial.candidate.levels
+        if not levels:
+            if all(site.learner != QUANT for site in self.space.sites):
+                return ()
+            levels = uniform(self.space, BYTE_BITS)
+        milliseconds = self.latency.milliseconds(self.space, levels)
+        if trial.baseline == DENSE:
+            milliseconds = self.latency.dense_ms  # the user's own file; a candidate may do without some of its nodes
         return (
-            Measurement("predicted_latency", self.latency.milliseconds(self.space, levels), "ms", Direction.MINIMIZE),
-            Measurement("predicted_speedup", self.latency.speedup(self.space, levels), "x", Direction.MAXIMIZE),
+            Measurement("predicted_latency", milliseconds, "ms", Direction.MINIMIZE),
+            Measurement("predicted_speedup", self.latency.dense_ms / milliseconds, "x", Direction.MAXIMIZE),
         )
 
     @property

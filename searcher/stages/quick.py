@@ -210,7 +210,7 @@ class Search:
                 Measurement("accuracy", hits, "%", Direction.MAXIMIZE, count),
                 Measurement("size", context.space.size_bytes(trial.candidate.levels), "bytes", Direction.MINIMIZE),
                 Measurement("macs", context.space.macs(trial.candidate.levels), "macs", Direction.MINIMIZE),
-                *context.predicted(trial.candidate.levels),
+                *context.predicted(trial),
             ),
             per_image=pack_scores(score.metric),
             seconds=seconds,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select
@@ -12,6 +12,8 @@ from storage.records.measurement import Measurement, Result, Rung
 from storage.records.study import Analysis, FrontRow
 from storage.rules import no_study_error, result_order
 from storage.sql import rows, tables
+
+MOST_NAMED = 1000  # numbers in one statement; databases bound its parameters
 
 
 def study_row(connection: Connection, name: str, *, lock: bool = False) -> Row[Any]:
@@ -41,10 +43,13 @@ def count_trials(connection: Connection, study_id: int) -> int:
     return int(count.scalar_one())
 
 
-def recorded_keys(connection: Connection, study_id: int) -> set[tuple[int, str]]:
-    """(number, rung) of every result of the study."""
+def recorded_keys(connection: Connection, study_id: int, numbers: Collection[int]) -> set[tuple[int, str]]:
+    """(number, rung) of every result of the study's trials called `numbers`."""
     table = tables.results
-    found = connection.execute(select(table.c.number, table.c.rung).where(table.c.study_id == study_id))
+    these = table.c.study_id == study_id
+    if len(numbers) <= MOST_NAMED:
+        these &= table.c.number.in_(sorted(numbers))
+    found = connection.execute(select(table.c.number, table.c.rung).where(these))
     return {(row.number, row.rung) for row in found}
 
 

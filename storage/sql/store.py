@@ -182,8 +182,9 @@ class SqlStore:
     def record_batch(self, name: str, results: Sequence[Result], front: Sequence[FrontRow] | None = None) -> None:
         """See StudyStore."""
         with self._changing(name) as (connection, row):
-            recorded = recorded_keys(connection, row.id)
             count = count_trials(connection, row.id)
+            named = {item.number for item in (*results, *(front or ())) if 1 <= item.number <= count}
+            recorded = recorded_keys(connection, row.id, named)
             new: dict[tuple[int, str], Result] = {}
             for result in map(checked_result, results):
                 if not 1 <= result.number <= count:

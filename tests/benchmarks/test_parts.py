@@ -40,3 +40,14 @@ def test_parts_of_other_sources_or_of_another_benchmark_do_not_count(sources: Pa
     assert Parts("resnet56").get("first", lambda: 2) == 2
     (sources / "learners" / "one.py").write_text("2")
     assert Parts("resnet20").get("first", lambda: 3) == 3
+
+
+def test_sources_that_change_while_they_are_measured_end_it(sources: Path) -> None:
+    def edited() -> int:
+        (sources / "learners" / "one.py").write_text("2")
+        return 1
+
+    kept = Parts("resnet20")
+    with pytest.raises(SystemExit, match="run the benchmark again"):
+        kept.get("first", edited)
+    assert not (kept.folder / "first.json").exists()

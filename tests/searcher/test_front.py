@@ -102,6 +102,12 @@ def test_a_faster_file_is_in_the_front_though_another_one_is_better_and_smaller(
     assert [item.number for item in confirmed_front([result(1, 90, 10, speedup=2.0), result(2, 89, 11)])] == [1]
 
 
+def test_a_file_of_unknown_speed_counts_as_the_slowest_and_takes_no_speed_from_the_others() -> None:
+    found = confirmed_front([result(1, 90, 12), result(2, 89, 11, speedup=2.0), result(3, 88, 11, speedup=2.5)])
+    assert [item.number for item in found] == [1, 2, 3]
+    assert [item.number for item in confirmed_front([result(1, 88, 12), result(2, 89, 11, speedup=2.0)])] == [2]
+
+
 def test_speeds_that_a_prediction_cannot_tell_apart_are_equal() -> None:
     found = confirmed_front([result(1, 90, 10, speedup=2.0), result(2, 89, 11, speedup=2.01)])
     assert [item.number for item in found] == [1]

@@ -118,6 +118,13 @@ def test_a_batch_that_cannot_be_run_is_one_line(
     assert ran.err.splitlines() == [said]
 
 
+def test_more_threads_than_any_machine_has_are_one_line(own: Path) -> None:
+    del own
+    ran = invoke("measure", "tiny", "--threads", "1025")
+    assert ran.code == USAGE
+    assert ran.err.splitlines() == ["error: --threads 1025 is more than 1024: choose at most the cores of the machine"]
+
+
 @pytest.mark.parametrize(
     ("median_error", "table", "said"),
     [

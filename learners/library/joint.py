@@ -53,16 +53,17 @@ class JointWeights:
     def level(self, wiring: Wiring, levels: tuple[int, ...], width: int) -> LevelWeights:
         """The weights of a layer whose sources are at `levels`, at one of its widths."""
         key = wiring.layer.name, levels
-        if key not in self._known:
+        found = self._known.get(key)
+        if found is None:
             name = content_hash(wiring.layer.name, ",".join(map(str, levels)))[:32]
             path = self._folder / f"{name}.safetensors"
             if not path.exists():
                 self._folder.mkdir(parents=True, exist_ok=True)
                 atomic_write(path, _dump(self._make(wiring, levels)))
-            self._known[key] = _load(path)
+            self._known[key] = found = _load(path)
             if len(self._known) > MOST_KNOWN:
                 self._known.popitem(last=False)
-        return self._known[key][width]
+        return found[width]  # not read from what is known: another thread may have made room there
 
     def _make(self, wiring: Wiring, levels: tuple[int, ...]) -> tuple[LevelWeights, ...]:
         layer, device = wiring.layer, pick_device()

@@ -23,7 +23,7 @@ Values = npt.NDArray[np.float64]
 SPREADS = (0.02, 0.1, 0.3, 1.0, 3.0)  # of the weights of one kind, relative to their mean: which of them, scores tell
 TINY = 1e-9
 MOST_RATIO = 8.0  # of a weight to the mean of its kind, and of the two means, either way: nothing is ever free
-DIGITS = 6  # of weights: the last bits of linear algebra depend on the machine's threads, and plans must not
+DIGITS = 6  # of means and weights: the last bits of linear algebra depend on the machine's threads, and plans must not
 LEAST_NOISE = 0.05  # points of soft accuracy: what even a perfect model leaves
 FEWEST_SCORES = 12  # below it the tables stay as they are
 
@@ -74,8 +74,11 @@ def _means(features: Values, drops: Values, kinds: npt.NDArray[np.int64]) -> Val
     """The weight of each kind, in points a unit of error, if all layers counted alike; None if no error counts."""
     sums = np.column_stack([features[:, kinds == kind].sum(axis=1) for kind in (0, 1)])
     found = lsq_linear(np.column_stack([sums, np.ones(len(sums))]), drops, bounds=([0, 0, -np.inf], np.inf)).x[:2]
-    largest = float(found.max())
-    return np.maximum(found, largest / MOST_RATIO) if largest > TINY else None
+    largest = float(f"{found.max():.{DIGITS - 1}e}")
+    if largest <= TINY:
+        return None
+    means: Values = np.round(np.maximum(found / largest, 1 / MOST_RATIO), DIGITS) * largest
+    return means
 
 
 def _weights(features: Values, drops: Values, means: Values) -> Values:

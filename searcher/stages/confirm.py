@@ -26,6 +26,7 @@ from searcher.stages.files import export
 from storage.errors import DiskFullError, GiveUpError, RetryError
 from storage.records.candidate import Trial
 from storage.records.measurement import Direction, Measurement, Result, Rung
+from storage.records.study import FrontRow
 from storage.records.target import Objective
 
 STAGE = "confirmed"
@@ -67,15 +68,18 @@ class Confirmation:
         """Round one covers the front, round two looks closer where the target's boundary lies."""
         context = self._context
         searched = [item for number, item in self._quick.items() if self._trials[number].baseline is None]
-        front = quick_front(
+        quick = quick_front(
             useful(searched, self._quick[1].value("accuracy"), context.config.target.max_drop), context.wants_macs
         )
-        near = [item.number for item in self._around_target(front)]
-        first = spread(front, SPREAD_ROWS, near, context.wants_macs)
+        near = [item.number for item in self._around_target(quick)]
+        first = spread(quick, SPREAD_ROWS, near, context.wants_macs)
         baselines = [number for number, trial in self._trials.items() if trial.baseline is not None]
         round_one = [*baselines, *(item.number for item in first)]
         self._evaluate_all(round_one, TARGET_ROWS)
         self._evaluate_all(self._boundary(searched, set(round_one)), 0)
+        front = self._front()
+        if context.store.front(context.name) != front:  # nothing was left to confirm, and the rows are of another rung
+            context.store.record_batch(context.name, (), front)
 
     def _evaluate_all(self, numbers: Sequence[int], to_come: int) -> None:
         """Evaluates the files of those trials that are not confirmed yet; one after the other on each core."""
@@ -110,11 +114,15 @@ class Confirmation:
         if result is None:
             return
         self._results[number] = result
-        target, dense = context.config.target, context.predicted_dense
-        front = judged_front(list(self._results.values()), target, dense, context.wants_macs)
-        context.store.record(context.name, result, front)
+        context.store.record(context.name, result, self._front())
         context.checkpoint(STAGE)
         context.progress.update(STAGE, len(self._results), total, self._best())
+
+    def _front(self) -> tuple[FrontRow, ...]:
+        """The rows of what is confirmed so far."""
+        context = self._context
+        target, dense = context.config.target, context.predicted_dense
+        return judged_front(list(self._results.values()), target, dense, context.wants_macs)
 
     def _outcome(self, trial: Trial, future: Future[Result], failures: dict[int, str]) -> Result | None:
         """The result, at the second attempt if the first one raises; None, and a failure more, if there is none."""

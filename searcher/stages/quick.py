@@ -25,7 +25,9 @@ from storage.records.measurement import Direction, Measurement, Result, Rung
 
 STAGE = "quick"
 FIRST_BATCH = 24  # what a sampler learns from: where accuracy breaks down, the rest of the plans need not go
-COMMIT_SECONDS = 2.0  # between two commits of results: what a kill costs, and how far `minutes` is overshot
+# Between two commits of results, at least: what a kill costs, and how far `minutes` is overshot. Workers hand back
+# several candidates at a time, those that share work: where these take longer, a commit waits for them.
+COMMIT_SECONDS = 2.0
 FEWEST_AT_FAULT = 8  # candidates that fail together, none left over: it is hardly theirs, also late in a search
 LEAST_GROWTH = 0.001  # of the hypervolume: a hundredth of a point over the whole range of sizes
 DEFAULT_DROP = 1.0  # points, in what the progress line calls the best so far
@@ -47,9 +49,11 @@ class Search:
         self._steps = find_steps(context.library)
         self._failed = {trial.number for trial in context.store.trials(context.name) if trial.error is not None}
         self._results = {item.number: item for item in context.store.results(context.name, Rung.QUICK)}
+        self._confirmed = bool(context.store.results(context.name, Rung.CONFIRMED))
         self._front = quick_front(list(self._results.values()), context.wants_macs)
         proposals = baseline_proposals(context.library, study_budgets(context), context.latency)
         self._baselines = context.store.add_trials(context.name, 1, proposals)
+        self._cut = False  # whether candidates stay without a score because the search is over
         self._note = ""
 
     def run(self) -> None:
@@ -99,7 +103,12 @@ class Search:
         search_config = self._context.config.search
         if search_config.candidates is not None and done >= search_config.candidates:
             return True
-        return self._out_of_time() or self._is_stagnant(done)
+        if not self._cut and self._is_stagnant(done):
+            return True
+        if self._cut or self._out_of_time():
+            self._note_minutes(done)
+            return True
+        return self._confirmed
 
     def _is_stagnant(self, done: int) -> bool:
         """Whether the last `patience` candidates have not let the hypervolume of the quick front grow."""
@@ -123,6 +132,29 @@ class Search:
         minutes = self._context.config.search.minutes
         return minutes is not None and self._context.clock.seconds >= 60 * minutes
 
+    def _is_over(self) -> bool:
+        """Whether no candidate is scored any more, also of those that are stored: what is confirmed, and so the result
+        of the study, must not depend on how often it was resumed. Out of time, a search still gets its first score."""
+        first = len(self._baselines) + 1
+        begun = any(number >= first for number in (*self._results, *self._failed))
+        return self._confirmed or (begun and self._out_of_time())
+
+    def _note_minutes(self, done: int) -> None:
+        """Says that the minutes have ended the search, unless files are confirmed: then it has been said."""
+        context = self._context
+        if self._confirmed:
+            return
+        context.checkpoint(STAGE)  # before the note: a study that is killed here has no time left, either
+        context.note(
+            f"[search] minutes = {context.config.search.minutes:g} ended the search: "
+            f"{self._searched} of {done} candidates are scored"
+        )
+
+    @property
+    def _searched(self) -> int:
+        """How many candidates have a score, the baselines left out."""
+        return sum(1 for number in self._results if number > len(self._baselines))
+
     def _sampler_context(self) -> SamplerContext:
         context = self._context
         return SamplerContext(
@@ -135,8 +167,14 @@ class Search:
         )
 
     def _score(self, trials: Sequence[Trial]) -> None:
-        """Scores those of `trials` that have no result yet; commits what is there every few seconds."""
-        waiting = [item for item in trials if item.number not in self._results and item.number not in self._failed]
+        """Scores those of `trials` that have no result yet; commits what is there every few seconds.
+
+        Once the search is over, candidates stay as they are.
+        """
+        waiting = self._waiting(trials)
+        if trials[0].baseline is None and self._is_over():
+            self._cut = self._cut or bool(waiting)
+            return
         order = visiting_order(self._steps, [trial.candidate for trial in waiting])
         waiting = [waiting[index] for index in order]
         jobs = [trial.candidate for trial in waiting]
@@ -160,6 +198,11 @@ class Search:
         for number, error in failures.items():
             self._failed.add(number)
             self._context.store.fail_trial(self._context.name, number, error)
+        self._cut = bool(self._waiting(trials))
+
+    def _waiting(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Those that have neither a score nor a reason why there is none."""
+        return [item for item in trials if item.number not in self._results and item.number not in self._failed]
 
     def _are_all_at_fault(self, trials: Sequence[Trial], failures: Mapping[int, str]) -> bool:
         """Whether what has failed is not these candidates, but what all of them need."""
@@ -183,20 +226,18 @@ class Search:
         context.progress.event(f"{trial.baseline or f'candidate {trial.number}'} failed: {error}")
 
     def _commit(self, results: Sequence[Result]) -> None:
-        """Stores results with the new front."""
+        """Stores results with the new front; a front of confirmed files stays."""
         if not results:
             return
         context = self._context
         self._results.update({item.number: item for item in results})
         # What is not on the front never comes back to it: the front of it and of what is new is that of all.
         self._front = front = quick_front([*self._front, *results], context.wants_macs)
-        context.store.record_batch(
-            context.name, sorted(results, key=lambda item: item.number), rows(front, (), context.wants_macs)
-        )
+        stored = None if self._confirmed else rows(front, (), context.wants_macs)
+        context.store.record_batch(context.name, sorted(results, key=lambda item: item.number), stored)
         context.checkpoint(STAGE)
         self._note = self._best(front) or self._note
-        searched = sum(1 for number in self._results if number > len(self._baselines))
-        context.progress.update(STAGE, searched, context.config.search.candidates or 0, self._note)
+        context.progress.update(STAGE, self._searched, context.config.search.candidates or 0, self._note)
 
     def _result(self, trial: Trial, score: QuickScore, seconds: float) -> Result:
         count = len(score.soft)

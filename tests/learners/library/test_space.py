@@ -15,6 +15,7 @@ from learners.channel.consumers import row_powers
 from learners.device import single_thread
 from learners.gram import Gram, collect_grams
 from learners.graph.layers import DEPTHWISE, INDEX_MAP
+from learners.library import joint
 from learners.library.library import Library
 from learners.library.wiring import Wiring, kept_columns
 from storage.records.space import SearchSpace
@@ -105,13 +106,13 @@ def test_joint_weights_are_made_once_kept_on_disk_and_the_same_after_reopening(
     assert not folder.exists()
     first = library.choose(levels, library.id)
     files = {item: item.stat().st_mtime_ns for item in folder.rglob("*") if item.is_file()}
-    joint = [wiring for wiring in library.wirings if len(wiring.sources) > 1]
-    assert len(files) >= len(joint) > 0
+    several = [wiring for wiring in library.wirings if len(wiring.sources) > 1]
+    assert len(files) >= len(several) > 0
     again, reopened = library.choose(levels, library.id), Library(path, original.id, original._learners)
     assert {item: item.stat().st_mtime_ns for item in folder.rglob("*") if item.is_file()} == files
     other = reopened.choose(levels, library.id)
     elsewhere = original.choose(levels, library.id)  # made by itself, not read
-    for wiring in joint:
+    for wiring in several:
         weights = [found.weights[wiring.layer.name] for found in (first, again, other, elsewhere)]
         assert all(torch.equal(item.weight(), weights[0].weight()) for item in weights)
         biases = [item.bias for item in weights if item.bias is not None]
@@ -123,6 +124,19 @@ def test_joint_weights_are_made_once_kept_on_disk_and_the_same_after_reopening(
     assert {item for item in folder.rglob("*") if item.is_file()} == set(files)
 
 
+def test_joint_weights_that_another_thread_pushes_out_at_once_are_returned(
+    built: Callable[[str], Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = built("pools").library
+    path = tmp_path / original.path.name
+    path.write_bytes(original.path.read_bytes())
+    levels = tuple(min(2, len(site.levels) - 1) for site in original.space.sites)
+    expected = original.choose(levels, original.id).weights
+    monkeypatch.setattr(joint, "MOST_KNOWN", 0)
+    found = Library(path, original.id, original._learners).choose(levels, original.id).weights
+    assert all(torch.equal(found[name].weight(), item.weight()) for name, item in expected.items())
+
+
 @pytest.mark.parametrize("name", ["densenet", "pools"])
 def test_the_stated_error_of_joint_weights_is_near_their_own(name: str, built: Callable[[str], Built]) -> None:
     """Errors of several sources are added up: what correlates between them is left out."""
@@ -130,12 +144,12 @@ def test_the_stated_error_of_joint_weights_is_near_their_own(name: str, built: C
     library, analysis = network.library, network.library.analysis
     with single_thread():
         grams = collect_grams(analysis.graph, analysis.tensors, analysis.layers, torch.from_numpy(network.images), 0)
-    joint = [wiring for wiring in library.wirings if len(wiring.sources) > 1]
+    several = [wiring for wiring in library.wirings if len(wiring.sources) > 1]
     ratios = []
     for drawn_levels in drawn(library.space, 8):
         levels = with_bits(library.space, drawn_levels, "fp32")
         figures = library.space.layer_figures(levels)
-        for wiring in joint:
+        for wiring in several:
             layer, gram = wiring.layer, grams[wiring.layer.name]
             removed = [unit for source in wiring.sources for unit in library.groups[source].removed(levels[source])]
             places = wiring.rows[levels[wiring.output] if wiring.output is not None else 0]

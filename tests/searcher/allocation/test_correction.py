@@ -84,6 +84,16 @@ def test_costs_stay_and_errors_are_never_negative() -> None:
     assert found.error(dense) == 0
 
 
+@pytest.mark.parametrize("channels", [0.001, 1.0, 3.0])  # the first of them at the limit of what may tell them apart
+@pytest.mark.parametrize("step", [-1e-13, 1e-13])
+def test_last_bits_do_not_matter(channels: float, step: float) -> None:
+    """They depend on how many threads linear algebra has."""
+    known = scores(weighted(channels, 1.0, 0.5), plans(40, 0), noise=0.1)
+    moved = [(levels, score * (1 + step * (index % 3 - 1))) for index, (levels, score) in enumerate(known)]
+    assert moved != known
+    assert corrected(SPACE, moved) == corrected(SPACE, known)
+
+
 def test_it_depends_on_the_scores_alone() -> None:
     known = scores(SPACE, plans(40, 0), noise=1.0)
     assert corrected(SPACE, known) == corrected(SPACE, list(known))

@@ -138,7 +138,7 @@ class _Run(Generic[J, R]):
         self._note = note
         self._apart = apart
         self._least_seconds = least_seconds
-        self._slowest = 0.0  # job so far
+        self._slowest = 0.0  # seconds of the job that took longest so far
         self._next = 0  # job that nobody has been given
         self._again: list[_Chunk] = []  # jobs whose worker was lost
         self._losses = 0  # of workers in a row, without a result between them
@@ -214,7 +214,7 @@ class _Run(Generic[J, R]):
         chunk, worker.chunk = worker.chunk, None
         assert chunk is not None
         for outcome in found:
-            self._slowest = max(self._slowest, outcome.seconds)
+            self._slowest = max(self._slowest, outcome.elapsed)
             yield replace(outcome, index=chunk.jobs[outcome.index])
 
     def _lost(self, worker: _Worker, error: Exception | None) -> Iterator[Outcome[R]]:

@@ -88,6 +88,16 @@ def test_a_slow_job_of_a_task_that_cannot_hang_is_waited_for(pool: RayPool, tmp_
     assert notes == []
 
 
+def test_jobs_that_wait_have_as_much_time_as_their_like(pool: RayPool, tmp_path: Path) -> None:
+    notes: list[str] = []
+    short, longer = POLL_SECONDS / 2, LEAST_SECONDS + 2 * POLL_SECONDS  # next to no CPU seconds
+    jobs = [Job(number, seconds=longer if number == 2 else short) for number in range(3)]
+    outcomes = {item.index: item for item in pool.run(Squares(tmp_path), jobs, notes.append, apart=True)}
+    assert [outcomes[index].result for index in range(3)] == [0, 1, 4]
+    assert outcomes[2].elapsed >= longer > outcomes[2].seconds
+    assert notes == []
+
+
 def test_a_task_that_no_worker_can_open_ends_the_run(pool: RayPool, tmp_path: Path) -> None:
     with pytest.raises(GiveUpError, match=r"the task does not open here.*--inline"):
         list(pool.run(Squares(tmp_path, fails_to_open=True), [Job(1)], lambda _: None))

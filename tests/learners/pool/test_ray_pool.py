@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from learners.pool import ray_pool
 from learners.pool.ray_pool import MOST_DEATHS, POLL_SECONDS, RayPool
 from storage.errors import GiveUpError
 from tests.learners.pool.tasks import OPENED, Job, Squares, Trouble
@@ -49,6 +50,16 @@ def test_a_job_that_kills_every_worker_fails_alone(pool: RayPool, tmp_path: Path
     assert [outcomes[index].result for index in range(4)] == [1, None, 9, 16]
     assert outcomes[1].error == f"{MOST_DEATHS} workers died of it"
     assert (tmp_path / "2").read_text() == MOST_DEATHS * "x"
+
+
+def test_workers_that_die_whatever_they_do_end_the_run(
+    pool: RayPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_pool, "MOST_LOSSES", 1)
+    notes: list[str] = []
+    with pytest.raises(GiveUpError, match=r"^3 workers were lost one after the other .*--inline"):
+        list(pool.run(Squares(tmp_path), [Job(number, Trouble.DIE) for number in range(4)], notes.append))
+    assert len(notes) == 2
 
 
 def test_a_job_that_hangs_is_stopped_and_fails_alone(pool: RayPool, tmp_path: Path) -> None:

@@ -90,9 +90,12 @@ class RayPool:
             self._idle += run.leave()
 
     def _start_ray(self) -> None:
-        cluster = LocalCluster(self.workers)
-        cluster.start()
-        self._cluster = cluster
+        self._cluster = LocalCluster(self.workers)  # before it starts: `close` ends what has started
+        try:
+            self._cluster.start()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """See `Pool.close`."""

@@ -52,6 +52,7 @@ class Outcome(Generic[R]):
     result: R | None
     seconds: float  # CPU seconds that it took
     error: str | None = None  # one line; the job has failed for good
+    elapsed: float = 0.0  # seconds by the clock: what it waited for, such as a file or a server, counts
 
 
 class Pool(Protocol):
@@ -93,7 +94,7 @@ def run_jobs(runner: Runner[J, R], jobs: Sequence[J], first: int) -> Iterator[Ou
     while done < len(jobs):
         results = iter(runner.run(jobs[done:]))
         while done < len(jobs):
-            started = time.process_time()
+            started = _now()
             try:
                 result = next(results)
             except FATAL:
@@ -102,19 +103,29 @@ def run_jobs(runner: Runner[J, R], jobs: Sequence[J], first: int) -> Iterator[Ou
                 yield _again(runner, jobs[done], first + done)
                 done += 1
                 break  # the rest with an iterator of its own
-            yield Outcome(first + done, result, time.process_time() - started)
+            yield _outcome(first + done, started, result)
             done += 1
 
 
 def _again(runner: Runner[J, R], job: J, index: int) -> Outcome[R]:
-    started = time.process_time()
+    started = _now()
     try:
         result = next(iter(runner.run([job])))
     except FATAL:
         raise
     except Exception as error:  # noqa: BLE001  (as above)
-        return Outcome(index, None, time.process_time() - started, one_line(error))
-    return Outcome(index, result, time.process_time() - started)
+        return _outcome(index, started, None, one_line(error))
+    return _outcome(index, started, result)
+
+
+def _now() -> tuple[float, float]:
+    """CPU seconds of this process, and seconds by the clock."""
+    return time.process_time(), time.monotonic()
+
+
+def _outcome(index: int, started: tuple[float, float], result: R | None, error: str | None = None) -> Outcome[R]:
+    seconds, elapsed = (now - then for now, then in zip(_now(), started, strict=True))
+    return Outcome(index, result, seconds, error, elapsed)
 
 
 def one_line(error: BaseException) -> str:

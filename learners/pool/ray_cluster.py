@@ -5,24 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from learners.pool import ray_reaper
+from learners.pool.ray_folder import SessionFolder, remove_left
 from storage.errors import GiveUpError
 
-FOLDER = "slimfront-"  # begins the names of session folders; the number of their process follows
-MOST_PATH = 38  # characters of a session folder's parent: Ray's sockets lie deep below it, and may have 107 in all
-SHORT = Path("/tmp")  # noqa: S108  (mkdtemp makes a folder of our own in it)
 END_SECONDS = 10.0  # that a daemon has to end
 STORE_BYTES = 2**28  # of the object store: what travels is small, and the library is memory-mapped by every worker
 INLINE = "--inline (workers=1 in Python)"  # errors reach users of both
@@ -46,37 +41,23 @@ class LocalCluster:
     def __init__(self, workers: int) -> None:
         self._workers = workers
         self._started = False  # ours, and no other: Ray is one for a process
-        self._folder: Path | None = None
+        self._complete = False  # all of it has started, and Ray knows its daemons
+        self._folder: SessionFolder | None = None
         self._before: dict[str, str | None] = {}
         self._reaper: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """GiveUpError, with the reason, if Ray is in use already, is not installed or does not start."""
+        """GiveUpError, with the reason, if Ray is in use already, is not installed or does not start.
+
+        Whatever ends it early, Ctrl-C as well, leaves nothing behind.
+        """
         if _in_use():
             raise GiveUpError(f"this process uses Ray already: {REMEDY}")
         if threading.current_thread() is not threading.main_thread():
             # The kernel ends the daemons with the thread that has started them.
             raise GiveUpError(f"Ray can be started by the main thread alone: {REMEDY}")
-        _remove_left_folders()
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-", dir=_parent()))
-        self._reaper = _start_reaper(self._folder)
-        self._set_environment({**ENVIRONMENT, "RAY_AUTH_TOKEN": _token()})
         try:
-            with _our_handlers():
-                import ray
-
-                self._started = True  # in parts, if it fails
-                ray.init(
-                    address="local",
-                    num_cpus=self._workers,
-                    num_gpus=None,
-                    object_store_memory=STORE_BYTES,
-                    include_dashboard=False,
-                    configure_logging=True,
-                    logging_level=logging.CRITICAL,
-                    log_to_driver=False,
-                    _temp_dir=str(self._folder),
-                )
+            self._start()
         except SystemExit as error:  # Ray's answer to SIGTERM while it starts
             self.stop()
             raise KeyboardInterrupt from error
@@ -87,31 +68,66 @@ class LocalCluster:
             text = " ".join(str(error).split()) or type(error).__name__
             self.stop()
             raise GiveUpError(f"Ray cannot start ({text}): {REMEDY}") from error
+        except BaseException:  # Ctrl-C
+            self.stop()
+            raise
 
-    def stop(self) -> None:
-        """Ends the daemons and removes what they have written; harmless when they do not run, or are another's."""
-        if self._started:
+    def _start(self) -> None:
+        remove_left()
+        self._folder = SessionFolder()
+        self._reaper = _start_reaper(self._folder)
+        self._set_environment({**ENVIRONMENT, "RAY_AUTH_TOKEN": _token()})
+        with _our_handlers():
             import ray
 
-            self._started = False
-            daemons = _daemons(ray)
-            with _our_handlers():
-                ray.shutdown()
-            for daemon in daemons:  # which Ray has told to end, but not waited for
-                with suppress(subprocess.TimeoutExpired):
-                    daemon.wait(END_SECONDS)
-        for name, value in self._before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        self._before = {}
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
-        if self._reaper is not None:
-            self._reaper.communicate()
-            self._reaper = None
+            self._started = True  # in parts, if it fails
+            ray.init(
+                address="local",
+                num_cpus=self._workers,
+                num_gpus=None,
+                object_store_memory=STORE_BYTES,
+                include_dashboard=False,
+                configure_logging=True,
+                logging_level=logging.CRITICAL,
+                log_to_driver=False,
+                _temp_dir=str(self._folder.path),
+            )
+        self._complete = True
+
+    def stop(self) -> None:
+        """Ends the daemons and removes what they have written; harmless when they do not run, or are another's.
+
+        Where it is interrupted, the next call goes on with it.
+        """
+        try:
+            if self._started:
+                self._end_ray()
+        finally:
+            for name, value in self._before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+            self._before = {}
+            if self._folder is not None:
+                folder, self._folder = self._folder, None
+                folder.remove()
+            if self._reaper is not None:
+                self._reaper.communicate()
+                self._reaper = None
+
+    def _end_ray(self) -> None:
+        import ray
+
+        daemons = _daemons(ray)
+        with _our_handlers():
+            ray.shutdown()
+        for daemon in daemons:  # which Ray has told to end, but not waited for
+            with suppress(subprocess.TimeoutExpired):
+                daemon.wait(END_SECONDS)
+        if not self._complete and self._folder is not None:
+            _end_unknown(self._folder)
+        self._started = self._complete = False
 
     def _set_environment(self, wanted: dict[str, str]) -> None:
         self._before = {name: os.environ.get(name) for name in wanted}
@@ -130,12 +146,13 @@ def _token() -> str:
     return secrets.token_hex(32)
 
 
-def _start_reaper(folder: Path) -> subprocess.Popen[str]:
-    """Waits for our end, however it comes."""
+def _start_reaper(folder: SessionFolder) -> subprocess.Popen[str]:
+    """Waits for our end, however it comes; until its own the folder is locked."""
     return subprocess.Popen(
-        [sys.executable, "-m", ray_reaper.__name__, str(folder)],
+        [sys.executable, "-m", ray_reaper.__name__, str(folder.path)],
         stdin=subprocess.PIPE,
         text=True,
+        pass_fds=(folder.lock,),
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
 
@@ -145,6 +162,19 @@ def _daemons(ray: Any) -> list[subprocess.Popen[bytes]]:
     node = getattr(ray._private.worker, "_global_node", None)
     kinds = getattr(node, "all_processes", {})
     return [item.process for items in kinds.values() for item in items]
+
+
+def _end_unknown(folder: SessionFolder) -> None:
+    """Ends the daemons of a start that was cut short: Ray keeps no list of them, and ends them with this process."""
+    for _ in range(ray_reaper.LOOKS):
+        found = [number for number in ray_reaper.writers(folder.path.resolve()) if number != os.getpid()]
+        for number in found:
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+            with suppress(ChildProcessError):  # one that a daemon has started
+                os.waitpid(number, 0)
+        if not found:
+            return
 
 
 @contextmanager
@@ -161,27 +191,3 @@ def _our_handlers() -> Iterator[None]:
         for number, handler in before.items():
             if handler is not None:
                 signal.signal(number, handler)
-
-
-def _parent() -> Path:
-    """Where session folders are made."""
-    usual = Path(tempfile.gettempdir())
-    return usual if len(str(usual)) <= MOST_PATH else SHORT
-
-
-def _remove_left_folders() -> None:
-    """Session folders of processes that were killed."""
-    for folder in _parent().glob(f"{FOLDER}*"):
-        number = folder.name.removeprefix(FOLDER).split("-")[0]
-        if number.isdigit() and not _is_running(int(number)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_running(number: int) -> bool:
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

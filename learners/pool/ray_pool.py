@@ -17,9 +17,10 @@ from storage.errors import GiveUpError
 SHARES = 2  # of the jobs that are left, what one worker takes at a time: half of its part, so that all end together
 MOST_DEATHS = 5  # of workers that one job may cost: then the job is at fault, not the machine
 MOST_TIMEOUTS = 2
-# Lost workers in a row, without anything done between them, for each that runs: then it is no job's fault.
+# Lost workers in a row, without a result between them, for each that runs: two jobs for each may be at fault, but not
+# all that are tried.
 MOST_LOSSES = 2 * MOST_DEATHS
-MOST_STARTS = 3  # likewise, of workers that are lost before they have taken a job
+MOST_STARTS = 3  # workers in a row, for each that runs, that are lost before they have taken a job
 LEAST_SECONDS = 120.0  # that a job which may hang may take, however fast the others are
 SLOWER = 20.0  # than the slowest job so far: beyond it, it hangs
 OPEN_SECONDS = 600.0  # for a worker to start, import and open the task
@@ -89,9 +90,12 @@ class RayPool:
             self._idle += run.leave()
 
     def _start_ray(self) -> None:
-        cluster = LocalCluster(self.workers)
-        cluster.start()
-        self._cluster = cluster
+        self._cluster = LocalCluster(self.workers)  # before it starts: `close` ends what has started
+        try:
+            self._cluster.start()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """See `Pool.close`."""
@@ -138,10 +142,11 @@ class _Run(Generic[J, R]):
         self._note = note
         self._apart = apart
         self._least_seconds = least_seconds
-        self._slowest = 0.0  # job so far
+        self._slowest = 0.0  # seconds of the job that took longest so far
         self._next = 0  # job that nobody has been given
         self._again: list[_Chunk] = []  # jobs whose worker was lost
-        self._losses = 0  # of workers in a row, without a result between them
+        self._losses = 0  # of workers that had a job, in a row, without a result between them
+        self._starts = 0  # of workers in a row that were lost before they had one
 
     def outcomes(self) -> Iterator[Outcome[R]]:
         """All of them."""
@@ -207,26 +212,32 @@ class _Run(Generic[J, R]):
         if isinstance(found, Fatal):
             raise found.error
         worker.pending = None
-        self._losses = 0
         if worker.opened is not self._task:
             worker.opened = self._task
+            self._starts = 0
             return
         chunk, worker.chunk = worker.chunk, None
         assert chunk is not None
+        self._losses = 0
         for outcome in found:
-            self._slowest = max(self._slowest, outcome.seconds)
+            self._slowest = max(self._slowest, outcome.elapsed)
             yield replace(outcome, index=chunk.jobs[outcome.index])
 
     def _lost(self, worker: _Worker, error: Exception | None) -> Iterator[Outcome[R]]:
         """Replaces a worker that has died of `error`, or was stopped; its jobs are run again, or fail."""
         chunk = worker.chunk
-        self._losses += 1
         reason = "took too long" if error is None else "has died"
-        most = len(self._workers) * (MOST_STARTS if chunk is None else MOST_LOSSES)
+        running = len(self._workers)
         self._workers.remove(worker)
-        if self._losses >= most:
+        if chunk is None:
+            self._starts += 1
+            lost, hopeless = self._starts, self._starts >= running * MOST_STARTS
+        else:
+            self._losses += 1
+            lost, hopeless = self._losses, self._losses > running * MOST_LOSSES
+        if hopeless:
             detail = reason if error is None else one_line(error)
-            raise GiveUpError(f"{self._losses} workers were lost one after the other ({detail}): {REMEDY}")
+            raise GiveUpError(f"{lost} workers were lost one after the other ({detail}): {REMEDY}")
         self._workers.append(new_worker())
         if chunk is None:
             self._note(f"a worker {reason} before it took a job: another one is started")

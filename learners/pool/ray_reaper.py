@@ -14,20 +14,26 @@ import sys
 import time
 from pathlib import Path
 
+from learners.pool.ray_folder import LOCK
+
 LOOKS = 10  # one is not enough: a process that is just being started has no files yet
 PAUSE_SECONDS = 0.5  # before each
 PROCESSES = Path("/proc")
 
 
 def writers(folder: Path) -> list[int]:
-    """Numbers of the processes that have a file below `folder` open, as all of Ray's have: their logs."""
+    """Numbers of the processes that have a file below `folder` open, as all of Ray's have: their logs.
+
+    The lock does not count, which this process has, and whatever the owner of the folder has forked.
+    """
     found = []
+    below, lock = f"{folder}/", f"{folder}/{LOCK}"
     for process in PROCESSES.glob("[0-9]*"):
         try:
             files = [os.readlink(file) for file in (process / "fd").iterdir()]
         except OSError:  # it has ended, or is somebody else's
             continue
-        if any(file.startswith(f"{folder}/") for file in files):
+        if any(file.startswith(below) and not file.startswith(lock) for file in files):
             found.append(int(process.name))
     return found
 

@@ -9,11 +9,15 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 import pytest
 
+from learners.pool import ray_cluster
+from learners.pool.ray_folder import LOCK
+from learners.pool.ray_pool import RayPool
+from tests.learners.pool.tasks import Job, Squares
 from tests.slimfront.material import ROOT
 
 GONE_SECONDS = 20.0
@@ -56,6 +60,46 @@ OWN_RAY = """
 """
 
 
+INTERRUPTED = """
+    import os, sys
+    from pathlib import Path
+    from learners.pool.ray_cluster import ENVIRONMENT
+    os.environ.update(ENVIRONMENT)  # it is imported as the pool does it
+    import ray
+    from ray._private.node import Node
+    for name in ENVIRONMENT:
+        del os.environ[name]
+    from learners.pool.ray_pool import RayPool
+    from tests.learners.pool.tasks import Job, Squares
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    def init_and_interrupt(*arguments, **options):
+        init(*arguments, **options)
+        interrupt()
+
+    before = dict(os.environ)
+    init = ray.init
+    with RayPool(1) as pool:
+        for owner, name, replacement, step in (
+            (Node, "start_ray_processes", interrupt, "a daemon runs"),
+            (ray, "init", init_and_interrupt, "all run"),
+        ):
+            original = getattr(owner, name)
+            setattr(owner, name, replacement)
+            try:
+                list(pool.run(Squares(Path(sys.argv[1])), [Job(3)], print))
+            except KeyboardInterrupt:
+                print("interrupted when", step, flush=True)
+            setattr(owner, name, original)
+            changed = [key for key in [*ENVIRONMENT, "RAY_AUTH_TOKEN"] if before.get(key) != os.environ.get(key)]
+            assert not changed, changed
+            sys.stdin.readline()
+        print(*(item.result for item in pool.run(Squares(Path(sys.argv[1])), [Job(3)], print)), flush=True)
+"""
+
+
 def begin(folder: Path, *arguments: str, script: str = SCRIPT) -> subprocess.Popen[str]:
     """A process that runs `script`: it has used a pool of one worker and waits, if nothing else is said."""
     environment = {**os.environ, "HOME": str(folder), "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)}
@@ -83,10 +127,12 @@ def ours(folder: Path) -> dict[int, str]:
     return found
 
 
-def wait_until_gone(folder: Path) -> dict[int, str]:
-    """The processes that are still there after a while."""
+def wait_until_gone(folder: Path, stay: Set[int] = frozenset()) -> dict[int, str]:
+    """The processes that are still there after a while, without those that are to stay."""
     deadline = time.monotonic() + GONE_SECONDS
-    while (left := ours(folder)) and time.monotonic() < deadline:
+    while (left := {number: text for number, text in ours(folder).items() if number not in stay}) and (
+        time.monotonic() < deadline
+    ):
         time.sleep(0.2)
     return left
 
@@ -156,13 +202,49 @@ def test_it_is_gone_when_we_are_killed(folder: Path) -> None:
 def test_files_of_a_process_that_is_gone_are_removed_by_the_next(folder: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         pass
-    left, own = folder / f"slimfront-{gone.pid}-abc", folder / f"slimfront-{os.getpid()}-abc"
-    left.mkdir()
-    own.mkdir()
+    left, mine = folder / "slimfront-ray-12345678", folder / f"slimfront-{gone.pid}-front"
+    for made in (left, mine):
+        made.mkdir()
+    (left / LOCK).touch()
     with begin(folder) as process:
         out, _ = process.communicate("\n", timeout=60)
     assert out == "9\nclosed\n"
-    assert [path.name for path in folder.glob("slimfront-*")] == [own.name]
+    assert [path.name for path in folder.glob("slimfront-*")] == [mine.name]
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_it_starts_leaves_nothing_and_it_can_start_again(folder: Path) -> None:
+    with begin(folder, script=INTERRUPTED) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for step in ("a daemon runs", "all run"):
+            assert process.stdout.readline() == f"interrupted when {step}\n"
+            assert wait_until_gone(folder, {process.pid}) == {}
+            assert list(folder.glob("slimfront-*")) == []
+            process.stdin.write("\n")
+            process.stdin.flush()
+        out, _ = process.communicate(timeout=60)
+    assert out == "9\n"
+    assert process.returncode == 0
+    assert wait_until_gone(folder) == {}
+
+
+@pytest.mark.parametrize("step", ["remove_left", "SessionFolder", "_start_reaper"])
+def test_ctrl_c_before_ray_is_there_leaves_nothing(
+    step: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(ray_cluster, step, interrupt)
+    before = dict(os.environ)
+    with RayPool(1) as pool:
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                list(pool.run(Squares(tmp_path), [Job(3)], print))
+    assert dict(os.environ) == before
+    assert list(folder.iterdir()) == []
 
 
 def test_ray_that_cannot_start_says_why_and_offers_inline(folder: Path) -> None:

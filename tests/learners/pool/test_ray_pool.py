@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from learners.pool import ray_pool
 from learners.pool.ray_pool import MOST_DEATHS, POLL_SECONDS, RayPool
 from storage.errors import GiveUpError
 from tests.learners.pool.tasks import OPENED, Job, Squares, Trouble
@@ -51,6 +52,16 @@ def test_a_job_that_kills_every_worker_fails_alone(pool: RayPool, tmp_path: Path
     assert (tmp_path / "2").read_text() == MOST_DEATHS * "x"
 
 
+def test_workers_that_die_whatever_they_do_end_the_run(
+    pool: RayPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_pool, "MOST_LOSSES", 1)
+    notes: list[str] = []
+    with pytest.raises(GiveUpError, match=r"^3 workers were lost one after the other .*--inline"):
+        list(pool.run(Squares(tmp_path), [Job(number, Trouble.DIE) for number in range(4)], notes.append))
+    assert len(notes) == 2
+
+
 def test_a_job_that_hangs_is_stopped_and_fails_alone(pool: RayPool, tmp_path: Path) -> None:
     notes: list[str] = []
     jobs = [Job(1), Job(2, Trouble.HANG), Job(3)]
@@ -85,6 +96,16 @@ def test_a_slow_job_of_a_task_that_cannot_hang_is_waited_for(pool: RayPool, tmp_
     jobs = [Job(1), Job(2, seconds=LEAST_SECONDS + 2 * POLL_SECONDS), Job(3)]
     outcomes = {item.index: item.result for item in pool.run(Squares(tmp_path, may_hang=False), jobs, notes.append)}
     assert outcomes == {0: 1, 1: 4, 2: 9}
+    assert notes == []
+
+
+def test_jobs_that_wait_have_as_much_time_as_their_like(pool: RayPool, tmp_path: Path) -> None:
+    notes: list[str] = []
+    short, longer = POLL_SECONDS / 2, LEAST_SECONDS + 2 * POLL_SECONDS  # next to no CPU seconds
+    jobs = [Job(number, seconds=longer if number == 2 else short) for number in range(3)]
+    outcomes = {item.index: item for item in pool.run(Squares(tmp_path), jobs, notes.append, apart=True)}
+    assert [outcomes[index].result for index in range(3)] == [0, 1, 4]
+    assert outcomes[2].elapsed >= longer > outcomes[2].seconds
     assert notes == []
 
 

@@ -9,6 +9,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 Kept = Mapping[str, int]
+# Where the channels that a group keeps do not tell how many each layer has: the places of every layer's output, to be
+# multiplied with the weights that are left.
+HAND_PLACES: Mapping[str, Mapping[str, int]] = {
+    "resnet-pad": {
+        "stem.0": 256,
+        "blocks.0.first.0": 256,
+        "blocks.0.second.0": 256,
+        "blocks.1.first.0": 64,
+        "blocks.1.second.0": 64,
+        "blocks.2.first.0": 64,
+        "blocks.2.second.0": 64,
+        "head": 1,
+    },
+    "shufflenet": {
+        "stem.0": 256,
+        "grouped.0": 256,
+        "branch.0.0": 256,
+        "branch.2.0": 256,
+        "branch.3.0": 256,
+        "last.0": 64,
+        "head": 1,
+    },
+}
 CLASSES = 10
 
 

@@ -18,7 +18,7 @@ from storage.records.space import CHANNEL, SearchSpace
 from storage.slim import pack, unpack
 from tests.built import Built
 from tests.learners.agreement import EXACT, Levels, check_files, difference, onnx_session, random_levels, with_bits
-from tests.learners.hand_macs import HAND_MACS
+from tests.learners.hand_macs import HAND_MACS, HAND_PLACES
 from tests.networks import NETWORKS
 
 
@@ -156,3 +156,18 @@ def test_macs_of_a_plan_that_prunes_are_those_counted_by_hand(name: str, built: 
             if site.learner == CHANNEL
         }
         assert space.macs(levels) == HAND_MACS[name](kept)
+
+
+@pytest.mark.parametrize("name", sorted(HAND_PLACES))
+def test_macs_of_a_plan_that_prunes_are_its_weights_at_the_places_counted_by_hand(
+    name: str, built: Callable[[str], Built]
+) -> None:
+    network, generator = built(name), np.random.default_rng(3)
+    space, places = network.library.space, HAND_PLACES[name]
+    dense = space.macs(space.uniform("fp32"))
+    for levels in (space.uniform("fp32"), *(pruning_levels(space, generator) for _ in range(3))):
+        module = materialise(unpack(pack(network.packed(with_bits(space, levels, "fp32")))))
+        weights = {key.removesuffix(".weight"): item for key, item in module.state_dict().items()}
+        macs = sum(count * weights[layer].numel() for layer, count in places.items())
+        assert space.macs(levels) == macs
+        assert (macs == dense) == (levels == space.uniform("fp32"))

@@ -149,8 +149,8 @@ def write_tables(folder: Path) -> None:
         f"size, on {HELD_OUT} images that no sampler has scored, of at most {ROWS} models of the front by quick score",
         "after so many evaluations: mean and standard deviation over the seeds of those that draw. A seed is the",
         "sampler's alone: quick and held-out images are the same for all, so that the spread tells nothing of them,",
-        "and is none where a sampler draws nothing. `tpe`, `nsga2` and their seeded kinds look for speed, too, which is",
-        "not judged here. CPU seconds of asking, scoring and telling, and the last volume per 100 of them, by which",
+        "and is none where a sampler draws nothing. `tpe`, `nsga2` and their seeded kinds look for speed, too, which",
+        "is not judged here. CPU seconds of asking, scoring and telling, and the last volume per 100 of them, by which",
         "what costs least leads as soon as volumes no longer grow. The last column is the same volume on the images",
         "that chose the front: what it is more is luck.",
     ]

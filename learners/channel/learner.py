@@ -26,7 +26,7 @@ class ChannelLearner:
         self._criterion = criterion(options.criterion)
         self.method = f"{self._criterion.name}, readers {'refitted' if options.reconstruct else 'as they are'}"
         fitted = "fitted" if options.reconstruct else "as they are"
-        self.recipe = f"channel-2 {self._criterion.recipe} {fitted} {options.round_to} {options.min_channels}"
+        self.recipe = f"channel-3 {self._criterion.recipe} {fitted} {options.round_to} {options.min_channels}"
 
     def fewest(self, group: ChannelGroup) -> int:
         """See `GroupLearner.fewest`."""

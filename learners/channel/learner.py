@@ -10,9 +10,9 @@ from learners.base import LearnerOptions
 from learners.channel.consumers import Consumer, can_reconstruct
 from learners.channel.criteria.base import CriterionInput
 from learners.channel.criteria.table import criterion
+from learners.channel.group_levels import GroupLevels
 from learners.channel.groups import ChannelGroup
 from learners.channel.levels import fewest_units, group_levels
-from learners.channel.plan import GroupLevels
 from learners.channel.reconstruct import Reconstructed, reconstruct
 
 

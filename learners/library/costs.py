@@ -13,7 +13,7 @@ from onnx import numpy_helper
 
 from learners.analysis import Analysis
 from learners.base import WeightLearner, level_bits
-from learners.channel.plan import GroupLevels
+from learners.channel.group_levels import GroupLevels
 from learners.export.packing import FLOAT_BITS, INLINE_BYTES, MAP_BITS, level_bytes
 from learners.graph.layers import INDEX_MAP
 from learners.library.wiring import Wiring, level_places

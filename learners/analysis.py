@@ -78,7 +78,7 @@ class Analysis:
     def groups(self) -> tuple[ChannelGroup, ...]:
         """Channels that are decided on together, in the order of the graph."""
         names = [layer.name for layer in self.producers]
-        return find_groups(self.coupling, names, self.lanes.blocked)
+        return find_groups(self.coupling, names, {layer.name for layer in self.maps}, self.lanes.blocked)
 
 
 def analyse(model: torch.nn.Module, input_shape: tuple[int, ...], keep: Sequence[str], seed: int) -> Analysis:

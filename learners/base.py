@@ -10,8 +10,8 @@ import torch
 
 from learners.channel.consumers import Consumer
 from learners.channel.criteria.base import CriterionInput
+from learners.channel.group_levels import GroupLevels
 from learners.channel.groups import ChannelGroup
-from learners.channel.plan import GroupLevels
 from learners.channel.reconstruct import Reconstructed
 from learners.channel.surgery import Kept
 from learners.gram import AnyGram

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -14,7 +14,7 @@ from learners.graph.graph import Graph, Node
 from learners.graph.layers import Layer
 from learners.graph.run import Program
 
-RECIPE = "gram-1"  # changes whenever the same images would give other matrices
+RECIPE = "gram-2"  # changes whenever the same images would give other matrices
 POSITIONS = 128  # output positions sampled from an image; neighbouring ones say nearly the same
 BATCH = 32
 # Wider layers keep the diagonal alone: the matrix of VGG's first linear layer, 25,088 columns, would take 5 GB, and its
@@ -84,12 +84,15 @@ def collect_grams(
     for layer in layers:
         by_source.setdefault(layer.source, []).append(layer)
     sums: dict[str, torch.Tensor] = {}
+    shifts: dict[str, torch.Tensor] = {}
     samples: dict[str, int] = {}
 
     def add(source: str, value: torch.Tensor) -> None:
         for layer in by_source.get(source, ()):
             rows = unfold(layer, value, generator)
-            product = _moments(rows).double().cpu()
+            if layer.name not in shifts:
+                shifts[layer.name] = _shift(rows)
+            product = _moments(rows.sub_(shifts[layer.name])).double().cpu()
             sums[layer.name] = sums[layer.name] + product if layer.name in sums else product
             samples[layer.name] = samples.get(layer.name, 0) + rows.shape[1]
 
@@ -102,7 +105,23 @@ def collect_grams(
             add(graph.input, batch)
             program(tensors, batch, observe)
     wide = {layer.name for layer in layers if layer.columns > WIDEST}
-    return {name: _gram(total / samples[name], samples[name], name in wide) for name, total in sums.items()}
+    found: dict[str, AnyGram] = {}
+    for name, total in sums.items():
+        moments, shift = total / samples[name], shifts[name].double().cpu()
+        build: Callable[[torch.Tensor, torch.Tensor, int], AnyGram] = _diagonal_gram if name in wide else _gram
+        found[name] = build(moments, shift, samples[name])
+    return found
+
+
+def _shift(rows: torch.Tensor) -> torch.Tensor:
+    """What is taken off the rows of all batches before their product [groups, 1, columns + 1].
+
+    About the mean of each column, and 0 of the constant: where the mean is far larger than the spread, products in
+    float32 would lose the covariance in their rounding.
+    """
+    shift = rows.mean(1, keepdim=True)
+    shift[:, :, -1] = 0
+    return shift
 
 
 def _moments(rows: torch.Tensor) -> torch.Tensor:
@@ -113,11 +132,20 @@ def _moments(rows: torch.Tensor) -> torch.Tensor:
     return rows.transpose(1, 2) @ rows
 
 
-def _gram(moments: torch.Tensor, samples: int, wide: bool) -> AnyGram:
-    if not wide:
-        return Gram(moments, samples)
+def _gram(moments: torch.Tensor, shift: torch.Tensor, samples: int) -> Gram:
+    """Adds the shift a again: E[xy'] = E[(x - a)(y - b)'] + a E[y]' + E[x] b' - a b'; all in double."""
+    matrix = moments.clone()
+    matrix[:, -1:, :] += shift
+    matrix[:, :, -1:] += shift.transpose(1, 2)
+    mean, shift = matrix[:, -1:, :-1], shift[:, :, :-1]
+    across = shift.transpose(1, 2) @ mean
+    matrix[:, :-1, :-1] += across + across.transpose(1, 2) - shift.transpose(1, 2) @ shift
+    return Gram(matrix, samples)
+
+
+def _diagonal_gram(moments: torch.Tensor, shift: torch.Tensor, samples: int) -> DiagonalGram:
     mean = moments[:, 0]
-    return DiagonalGram(mean, (moments[:, 1] - mean.square()).clamp_(min=0), samples)
+    return DiagonalGram(mean + shift[:, 0, :-1], (moments[:, 1] - mean.square()).clamp_(min=0), samples)
 
 
 def unfold(layer: Layer, value: torch.Tensor, generator: np.random.Generator) -> torch.Tensor:

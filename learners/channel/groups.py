@@ -15,7 +15,7 @@ LEAST_UNITS = 2  # with fewer there is nothing to choose
 class ChannelGroup:
     """Channels of a few layers that come and go together, unit by unit."""
 
-    name: str  # of the layer that makes the most of them, of equals the first
+    name: str  # of the layer that makes the most of them, of equals the first; a map only where there is no layer
     layers: tuple[str, ...]  # that make them, in the order of the graph; index maps among them
     units: tuple[int, ...]  # that may go
     made: tuple[int, ...]  # unit of each output channel of the layer called `name`
@@ -29,8 +29,11 @@ class ChannelGroup:
         return len(self.made)
 
 
-def find_groups(coupling: Coupling, layers: Sequence[str], blocked: Collection[int] = ()) -> tuple[ChannelGroup, ...]:
-    """The groups in the order of their first layers. `layers` names all that make channels, in the order of the graph.
+def find_groups(
+    coupling: Coupling, layers: Sequence[str], maps: Collection[str], blocked: Collection[int] = ()
+) -> tuple[ChannelGroup, ...]:
+    """The groups in the order of their first layers. `layers` names all that make channels, in the order of the graph;
+    those of `maps`, which are index maps, name no group that has another.
 
     Units of `blocked` stay.
     """
@@ -54,14 +57,17 @@ def find_groups(coupling: Coupling, layers: Sequence[str], blocked: Collection[i
     for name, units in removable.items():
         if units:
             members.setdefault(root(units[0]), []).append(name)
-    groups = [_group(coupling, names, removable) for names in members.values()]
+    groups = [_group(coupling, names, maps, removable) for names in members.values()]
     return tuple(group for group in groups if len(group.units) >= LEAST_UNITS)
 
 
-def _group(coupling: Coupling, names: Sequence[str], removable: Mapping[str, Sequence[int]]) -> ChannelGroup:
+def _group(
+    coupling: Coupling, names: Sequence[str], maps: Collection[str], removable: Mapping[str, Sequence[int]]
+) -> ChannelGroup:
     units = tuple(sorted({unit for name in names for unit in removable[name]}))
     own = set(units)
-    name = max(names, key=lambda item: len(removable[item]))
+    layers = [item for item in names if item not in maps] or names
+    name = max(layers, key=lambda item: len(removable[item]))
     together = dict.fromkeys(item & own for item in coupling.together if item & own)
     return ChannelGroup(
         name=name,

@@ -10,9 +10,9 @@ from learners.base import LearnerOptions
 from learners.channel.consumers import Consumer, can_reconstruct
 from learners.channel.criteria.base import CriterionInput
 from learners.channel.criteria.table import criterion
+from learners.channel.group_levels import GroupLevels
 from learners.channel.groups import ChannelGroup
 from learners.channel.levels import fewest_units, group_levels
-from learners.channel.plan import GroupLevels
 from learners.channel.reconstruct import Reconstructed, reconstruct
 
 
@@ -26,7 +26,7 @@ class ChannelLearner:
         self._criterion = criterion(options.criterion)
         self.method = f"{self._criterion.name}, readers {'refitted' if options.reconstruct else 'as they are'}"
         fitted = "fitted" if options.reconstruct else "as they are"
-        self.recipe = f"channel-2 {self._criterion.recipe} {fitted} {options.round_to} {options.min_channels}"
+        self.recipe = f"channel-3 {self._criterion.recipe} {fitted} {options.round_to} {options.min_channels}"
 
     def fewest(self, group: ChannelGroup) -> int:
         """See `GroupLearner.fewest`."""

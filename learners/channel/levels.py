@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from learners.channel.group_levels import GroupLevels
 from learners.channel.groups import ChannelGroup
-from learners.channel.plan import GroupLevels
 from learners.channel.runs import Counts, Members, Rule, legal_runs
 
 # Kept shares of the channels. Below a quarter nothing has survived without training in any model tried; steps of an

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TypeAlias, cast
 
 import torch
@@ -12,6 +12,8 @@ from learners.graph.operations import resolve
 from storage.errors import FixInputError
 
 Observer = Callable[[Node, torch.Tensor], None]  # called with a node and the tensor that it made
+# What operations raise on tensors that they are not made for.
+OPERATION_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError)
 Values: TypeAlias = dict[str, object]  # values that are still to be read, by name
 
 
@@ -52,7 +54,10 @@ class Program:
         stop: int,
         observe: Observer | None = None,
     ) -> None:
-        """Runs the nodes from `start` up to `stop` on `values`, which a copy of can be continued from again."""
+        """Runs the nodes from `start` up to `stop` on `values`, which a copy of can be continued from again.
+
+        An error of an operation keeps its type, and says at which node.
+        """
 
         source = next((item for item in values.values() if isinstance(item, torch.Tensor)), None)
         device = torch.device("cpu") if source is None else source.device
@@ -69,12 +74,24 @@ class Program:
 
         for index in range(start, stop):
             node = self.graph.nodes[index]
-            result = self._functions[index](*map(value, node.args), **{k: value(v) for k, v in node.kwargs})
+            try:
+                result = self._functions[index](*map(value, node.args), **{k: value(v) for k, v in node.kwargs})
+            except OPERATION_ERRORS as error:
+                if type(error) not in OPERATION_ERRORS:  # what torch tells apart by a type of its own, such as memory
+                    raise
+                raise type(error)(f"{_described(node, parameters)}: {error}") from error
             values[node.name] = result
             if observe is not None and isinstance(result, torch.Tensor):
                 observe(node, result)
             for name in self._free[index]:
                 values.pop(name, None)
+
+
+def _described(node: Node, parameters: Collection[str]) -> str:
+    """A node by the parameters that it reads, which have the names of the user's layers; else by its values."""
+    read = list(dict.fromkeys(node.references()))
+    of = [name for name in read if name in parameters] or read
+    return f"{node.name}, {node.op}" + (f" of {', '.join(of)}" if of else "")
 
 
 def torch_type(name: str) -> object:

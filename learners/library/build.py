@@ -17,7 +17,7 @@ from learners.analysis import Analysis
 from learners.base import Learner, split
 from learners.channel.consumers import find_consumers
 from learners.channel.criteria.base import CriterionInput
-from learners.channel.plan import GroupLevels
+from learners.channel.group_levels import GroupLevels
 from learners.device import pick_device, single_thread
 from learners.export import activations
 from learners.export.activations import activation_ranges

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 
 from learners.analysis import Analysis
 from learners.base import WeightLearner, level_bits
-from learners.channel.plan import GroupLevels
+from learners.channel.group_levels import GroupLevels
 from learners.export.packing import FLOAT_BITS, INLINE_BYTES, MAP_BITS, level_bytes
 from learners.graph.layers import INDEX_MAP
 from learners.library.wiring import Wiring, level_places
@@ -62,13 +62,15 @@ def make_sites(
     layers = {layer.name: layer for layer in (*analysis.layers, *analysis.maps)}
     sites = []
     for item in groups:
-        own = [layers[layer] for layer in item.group.layers]
+        every = [layers[layer] for layer in item.group.layers]
+        own = [layer for layer in every if layer.kind != INDEX_MAP] or every  # people know no index maps
         levels = tuple(
             Level(f"c{item.width(level)}", channels=item.width(level), method=removed if level else UNCHANGED)
             for level in range(len(item.counts))
         )
         macs, weights = sum(layer.macs for layer in own), sum(prod(layer.shape) for layer in own)
-        sites.append(Site(item.group.name, CHANNEL, CHANNELS_KIND, macs, weights, levels, item.group.layers))
+        names = tuple(layer.name for layer in own)
+        sites.append(Site(item.group.name, CHANNEL, CHANNELS_KIND, macs, weights, levels, names))
     if learner is not None:
         for layer in analysis.layers:
             levels = tuple(

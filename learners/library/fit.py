@@ -12,7 +12,7 @@ import torch
 from learners.base import GroupLearner, LevelWeights, WeightLearner
 from learners.channel.consumers import row_powers, unit_columns
 from learners.channel.coupling import Coupling
-from learners.channel.plan import GroupLevels
+from learners.channel.group_levels import GroupLevels
 from learners.device import single_thread
 from learners.gram import AnyGram
 from learners.library.adapt import Variant, adapt_layer, consumer_of

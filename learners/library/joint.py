@@ -18,7 +18,7 @@ import torch
 from learners.analysis import Analysis
 from learners.base import GroupLearner, Learner, LevelWeights, WeightLearner
 from learners.channel.consumers import unit_columns
-from learners.channel.plan import GroupLevels
+from learners.channel.group_levels import GroupLevels
 from learners.device import pick_device, single_thread
 from learners.gram import AnyGram, on_device
 from learners.library.adapt import adapt_layer, consumer_of

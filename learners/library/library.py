@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 
 from learners.analysis import Analysis
 from learners.base import Adapted, Learner, LevelWeights
-from learners.channel.plan import GroupLevels, kept_units
+from learners.channel.group_levels import GroupLevels, kept_units
 from learners.channel.surgery import Kept, cut_tensor
 from learners.export.activations import Range
 from learners.export.qdq import layer_nodes

@@ -9,8 +9,8 @@ import torch
 
 from learners.analysis import Analysis
 from learners.base import Adapted, GroupLearner, Learner, LevelWeights, WeightLearner, level_bits, split
+from learners.channel.group_levels import GroupLevels, kept_units
 from learners.channel.groups import ChannelGroup
-from learners.channel.plan import GroupLevels, kept_units
 from learners.export.activations import Range
 from learners.export.packing import FLOAT_BITS, pack_candidate
 from learners.export.qdq import float_tensors

@@ -12,7 +12,7 @@ import torch
 from learners.analysis import Analysis
 from learners.channel.consumers import unit_columns
 from learners.channel.coupling import Coupling, Slot
-from learners.channel.plan import GroupLevels
+from learners.channel.group_levels import GroupLevels
 from learners.graph.layers import DEPTHWISE, Layer
 
 

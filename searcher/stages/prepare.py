@@ -12,9 +12,11 @@ import numpy.typing as npt
 from learners.analysis import Analysis
 from learners.base import Learner, LearnerOptions
 from learners.captured import analyse_workload
+from learners.channel.criteria.table import criterion
 from learners.device import single_thread
 from learners.library.build import Progress as BuildProgress
 from learners.library.build import open_or_build
+from learners.library.gradients import check_classes
 from learners.library.library import Library
 from learners.library.space import planned_space
 from learners.pool.base import Pool
@@ -32,7 +34,7 @@ from storage.errors import FixInputError
 from storage.home import Home
 from storage.records.config import StudyConfig
 from storage.records.dense import DenseFacts
-from storage.records.space import SearchSpace
+from storage.records.space import CHANNEL, SearchSpace
 from storage.records.study import Analysis as StoredAnalysis
 
 LIBRARIES = "libraries"  # folder in the cache
@@ -69,6 +71,7 @@ def prepare(config: StudyConfig, progress: Progress) -> Prepared:
     progress.update("reading", 1, steps, "tracing the model")
     with single_thread():
         analysis = analyse_workload(workload, config.search.keep, config.seed)
+    check_criterion(config, analysis)
     learners = study_learners(config)
     space = planned_space(analysis, learners)
     prepared = Prepared(config, workload, analysis, learners, space)
@@ -92,6 +95,13 @@ def score_task(config: StudyConfig, library: Library, images: Subset) -> ScoreTa
     """The quick scores of a study's candidates on `images`, for a pool."""
     search = config.search
     return ScoreTask(library.path, library.id, search.learners, learner_options(config), images, config.data.metric)
+
+
+def check_criterion(config: StudyConfig, analysis: Analysis) -> None:
+    """Raises FixInputError for a criterion that needs the classes of a model that has none."""
+    search = config.search
+    if CHANNEL in search.learners and criterion(search.criterion).needs_classes:
+        check_classes(analysis.shapes[analysis.graph.output])
 
 
 def check_reachable(prepared: Prepared) -> None:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from searcher.stages.prepare import Prepared, check_reachable
+from learners.analysis import Analysis
+from searcher.stages.prepare import Prepared, check_criterion, check_reachable
 from storage.errors import FixInputError
 from storage.records.space import Protected
 from storage.records.target import Target
@@ -26,3 +27,21 @@ def test_protected_layers_are_counted(prepared: Prepared, names: tuple[str, ...]
     with pytest.raises(FixInputError, match="cannot be reached") as caught:
         check_reachable(replace(prepared, config=config, space=space))
     assert str(caught.value).endswith(said)
+
+
+@pytest.mark.parametrize("outputs", [(1, 1), (1, 5, 8, 8), (1,)])
+def test_a_criterion_that_needs_classes_refuses_other_outputs(prepared: Prepared, outputs: tuple[int, ...]) -> None:
+    analysis = replace(prepared.analysis)
+    analysis.__dict__["shapes"] = {**prepared.analysis.shapes, analysis.graph.output: outputs}
+
+    def check(criterion: str, learners: tuple[str, ...], of: Analysis = analysis) -> None:
+        settings = {"criterion": criterion, "learners": learners}
+        search = prepared.config.search.model_copy(update=settings)
+        check_criterion(prepared.config.model_copy(update={"search": search}), of)
+
+    sizes = ", ".join(["n", *map(str, outputs[1:])])
+    with pytest.raises(FixInputError, match=f"outputs \\[{sizes}\\]: take another criterion"):
+        check("taylor", ("channel", "quant"))
+    check("taylor", ("quant",))
+    check("obs", ("channel", "quant"))
+    check("taylor", ("channel", "quant"), prepared.analysis)

@@ -32,6 +32,7 @@ class Criterion(Protocol):
 
     name: str
     recipe: str  # changes whenever the same inputs would give another order
+    needs_classes: bool  # whether it reads `gradients`, which only a model with outputs [n, k], k >= 2, has
 
     def order(self, group: ChannelGroup, given: CriterionInput, fewest: int) -> Sequence[int]:
         """Units of `group` in the order of their removal, until `fewest` are left or no more may go.

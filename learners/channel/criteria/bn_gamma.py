@@ -21,6 +21,7 @@ class BnGammaCriterion:
 
     name = "bn_gamma"
     recipe = "bn_gamma-1"
+    needs_classes = False
 
     def order(self, group: ChannelGroup, given: CriterionInput, fewest: int) -> Sequence[int]:
         """See `Criterion.order`."""

@@ -17,6 +17,7 @@ class FpgmCriterion:
 
     name = "fpgm"
     recipe = "fpgm-1"
+    needs_classes = False
 
     def order(self, group: ChannelGroup, given: CriterionInput, fewest: int) -> Sequence[int]:
         """See `Criterion.order`."""

@@ -16,6 +16,7 @@ class L1Criterion:
 
     name = "l1"
     recipe = "l1-1"
+    needs_classes = False
 
     def order(self, group: ChannelGroup, given: CriterionInput, fewest: int) -> Sequence[int]:
         """See `Criterion.order`."""

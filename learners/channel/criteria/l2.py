@@ -16,6 +16,7 @@ class L2Criterion:
 
     name = "l2"
     recipe = "l2-1"
+    needs_classes = False
 
     def order(self, group: ChannelGroup, given: CriterionInput, fewest: int) -> Sequence[int]:
         """See `Criterion.order`."""

@@ -21,6 +21,10 @@ from storage.errors import GiveUpError
 
 DAMPING = 1e-2  # share of the mean variance added to the diagonal: the order need not be exact, and must be stable
 SMALLEST_VARIANCE = 1e-10
+NOT_DEFINITE = (
+    "rounding hides how its inputs on the calibration images vary beside their mean: scale the images to a mean near "
+    '0, or take another [search] criterion, such as "l2"'
+)
 ROUNDS = 96  # of removals for a group at most; more units go in several at a time
 
 
@@ -29,6 +33,7 @@ class ObsCriterion:
 
     name = "obs"
     recipe = "obs-1"
+    needs_classes = False
 
     def order(self, group: ChannelGroup, given: CriterionInput, fewest: int) -> Sequence[int]:
         """See `Criterion.order`."""
@@ -80,9 +85,11 @@ class _FittedReader:
         damping = (variance.mean(1) * DAMPING).clamp(min=SMALLEST_VARIANCE)
         damped = covariance + torch.diag_embed(damping[:, None].expand_as(variance))
         factor, failed = torch.linalg.cholesky_ex(damped)
-        if bool(failed.any()) or not bool(torch.isfinite(factor).all()):
-            name = consumer.layer.name
+        name = consumer.layer.name
+        if not bool(torch.isfinite(damped).all()):
             raise GiveUpError(f"layer {name}: {NOT_FINITE}; keep = [{name!r}] leaves it as it is")
+        if bool(failed.any()):
+            raise GiveUpError(f"layer {name}: {NOT_DEFINITE}; keep = [{name!r}] leaves it as it is")
         self._inverse = torch.cholesky_inverse(factor)
         self._weight = consumer.weight.clone()
         self._columns = {unit: consumer.columns[unit] for unit in units if unit in consumer.columns}

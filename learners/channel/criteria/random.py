@@ -15,6 +15,7 @@ class RandomCriterion:
 
     name = "random"
     recipe = "random-1"
+    needs_classes = False
 
     def order(self, group: ChannelGroup, given: CriterionInput, fewest: int) -> Sequence[int]:
         """See `Criterion.order`."""

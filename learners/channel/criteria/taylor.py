@@ -17,6 +17,7 @@ class TaylorCriterion:
 
     name = "taylor"
     recipe = "taylor-1"
+    needs_classes = True
 
     def order(self, group: ChannelGroup, given: CriterionInput, fewest: int) -> Sequence[int]:
         """See `Criterion.order`."""

@@ -16,6 +16,7 @@ __all__ = ["ODD", "SHAPE", "build_odd"]
 ODD: Mapping[str, Callable[[], Odd]] = {
     "odd counts": joins.odd_counts,
     "x + conv(x)": joins.own_addition,
+    "shortcut first": joins.shortcut_first,
     "x + grouped(x)": joins.grouped_addition,
     "protected reader": joins.protected_reader,
     "two heads": joins.two_heads,

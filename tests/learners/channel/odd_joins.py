@@ -26,6 +26,16 @@ def own_addition() -> Odd:
     return Odd(forward, a=conv(4, 12), b=conv(12, 12), head=nn.Linear(12, 5))
 
 
+def shortcut_first() -> Odd:
+    def forward(self: Odd, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.stem(x))
+        identity = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 4, 4))
+        return pooled(self, self.b(F.relu(self.a(x))) + identity)
+
+    a = nn.Conv2d(8, 16, 3, stride=2, padding=1)
+    return Odd(forward, stem=conv(4, 8), a=a, b=conv(16, 16), head=nn.Linear(16, 5))
+
+
 def grouped_addition() -> Odd:
     def forward(self: Odd, x: torch.Tensor) -> torch.Tensor:
         x = F.relu(self.a(x))

@@ -164,6 +164,7 @@ def test_the_shared_resnets_have_all_their_sites(name: str, groups: int) -> None
         ("vgg", {name: (name,) for name in ("features.0", "features.3", "classifier.1")}),
         ("one channel", {"a": ("a",), "c": ("c", "b")}),
         ("x + conv(x)", {"a": ("a", "b")}),
+        ("shortcut first", {"stem": ("stem",), "a": ("a",), "b": ("b",)}),  # the map comes first, and names no group
         ("maxout", {"a": ("a",), "b": ("b",)}),
         ("cat([x, x])", {"a": ("a",), "b": ("b",)}),
         ("flattened gate", {"a": ("a", "up"), "down": ("down",), "b": ("b",)}),

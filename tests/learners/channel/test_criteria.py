@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from learners.channel.consumers import Consumer
 from learners.channel.coupling import Coupling
@@ -17,6 +18,7 @@ from learners.channel.groups import ChannelGroup
 from learners.gram import AnyGram, DiagonalGram, Gram
 from learners.graph.layers import INDEX_MAP, Layer
 from learners.library.gradients import taylor_products
+from storage.errors import FixInputError, GiveUpError
 from tests.learners.channel.traced import trace_channels
 from tests.networks import NETWORKS, build, images
 
@@ -136,6 +138,36 @@ def test_taylor_products_are_those_of_autograd_by_hand() -> None:
         torch.testing.assert_close(product, wanted[name], rtol=1e-4, atol=1e-7)
 
 
+class Gated(nn.Module):
+    """A gate by comparison, which no gradient passes."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.body, self.gate = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)
+        self.head = nn.Linear(4, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.body(x)
+        x = (self.gate(x) > 0).float() * x
+        found: torch.Tensor = self.head(x.mean((2, 3)))
+        return found
+
+
+def test_weights_that_no_gradient_reaches_have_taylor_products_of_0() -> None:
+    network = trace_channels(Gated(3), (3, 8, 8))
+    batch = torch.randn(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = taylor_products(network.graph, network.tensors, network.layers, batch)
+    assert not found["gate.weight"].any()
+    assert found["body.weight"].any()
+    assert found["head.weight"].any()
+
+
+def test_taylor_products_are_refused_where_all_gradients_would_be_0() -> None:
+    network = trace_channels(Gated(1), (3, 8, 8))
+    with pytest.raises(FixInputError, match=r'outputs \[n, 1\]: take another criterion, such as "obs"$'):
+        taylor_products(network.graph, network.tensors, network.layers, torch.randn(4, 3, 8, 8))
+
+
 def test_several_layers_vote_whatever_their_scale_and_index_maps_do_not() -> None:
     small = filters((1.0, 1.0), (4.0, 4.0), (2.0, 2.0))
     large = 1000 * filters((1.1, 1.1), (1.0, 1.0), (1.2, 1.2))
@@ -208,12 +240,25 @@ def test_a_channel_that_nobody_reads_goes_first() -> None:
 
 
 def test_costs_of_several_readers_are_summed() -> None:
-    first = reader(noise(3), torch.tensor([[0.1, 1.0, 1.0]]))
-    second = reader(noise(3, 1), torch.tensor([[1.0, 0.2, 1.0]]))
-    assert obs(first, width=3)[0] == 1
-    assert obs(second, width=3)[0] == 2
-    third = Consumer(layer("s", 1, 3), second.weight, second.gram, second.columns)
-    assert obs(first, third, width=3)[-1] != 3  # both need it
+    """Of inputs that share nothing, each costs its squared weight, here in 28ths: 1 + 16, 8 + 1, 16 + 3 and 3 + 8."""
+    inputs = noise(4)
+    inputs = torch.linalg.qr(inputs - inputs.mean(0)).Q * len(inputs) ** 0.5
+    first = reader(inputs, torch.tensor([[1.0, 8.0, 16.0, 3.0]]).sqrt())
+    second = reader(inputs, 10 * torch.tensor([[16.0, 1.0, 3.0, 8.0]]).sqrt())  # no reader outvotes others by its scale
+    second = Consumer(layer("s", 1, 4), second.weight, second.gram, second.columns)
+    assert obs(first, width=4) == [1, 4, 2]
+    assert obs(second, width=4) == [2, 3, 4]
+    assert obs(first, second, width=4) == [2, 4, 1]
+
+
+def test_a_covariance_that_is_not_finite_and_one_that_is_not_definite_are_told_apart() -> None:
+    matrix = torch.eye(4, dtype=torch.float64)[None]
+    whole = reader(noise(3), torch.ones(1, 3))
+    for value, said in ((float("nan"), "not finite: check"), (-1.0, 'scale the images .* criterion, such as "l2"')):
+        wrong = matrix.clone()
+        wrong[:, 0, 0] = value
+        with pytest.raises(GiveUpError, match=f"^layer r: .*{said}.*; keep = \\['r'\\]"):
+            obs(Consumer(whole.layer, whole.weight, Gram(wrong, 1), whole.columns), width=3)
 
 
 def test_the_order_is_that_of_removing_the_cheapest_one_at_a_time() -> None:

@@ -11,10 +11,10 @@ from pydantic import TypeAdapter
 
 from learners.analysis import analyse
 from learners.base import LearnerOptions
+from learners.channel.group_levels import GroupLevels
 from learners.channel.groups import ChannelGroup
 from learners.channel.learner import ChannelLearner
 from learners.channel.levels import LEAST_CHANNELS, fewest_units, group_levels
-from learners.channel.plan import GroupLevels
 from learners.device import single_thread
 from learners.library.space import planned_space
 from tests.learners.channel.odd import SHAPE, build_odd

@@ -44,7 +44,8 @@ class Traced:
     @property
     def groups(self) -> tuple[ChannelGroup, ...]:
         """The channel groups, where ONNX does not matter."""
-        return find_groups(self.coupling, [layer.name for layer in self.producers])
+        maps = {layer.name for layer in self.maps}
+        return find_groups(self.coupling, [layer.name for layer in self.producers], maps)
 
     def group_layers(self) -> dict[str, tuple[str, ...]]:
         """The layers of each group by its name, without index maps."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from learners.analysis import analyse
 from learners.base import LevelWeights
 from learners.channel.consumers import row_powers
 from learners.device import single_thread
@@ -17,10 +18,12 @@ from learners.gram import Gram, collect_grams
 from learners.graph.layers import DEPTHWISE, INDEX_MAP
 from learners.library import joint
 from learners.library.library import Library
+from learners.library.space import planned_space
 from learners.library.wiring import Wiring, kept_columns
-from storage.records.space import SearchSpace
-from tests.built import Built
+from storage.records.space import CHANNEL, SearchSpace
+from tests.built import LEARNERS, Built
 from tests.learners.agreement import random_levels, with_bits
+from tests.learners.channel.odd import SHAPE, build_odd
 
 NAMES = ("resnet-pad", "mobilenet", "shufflenet", "densenet", "squeeze-excite", "vgg", "pools", "mixer")
 CANDIDATES = 6
@@ -33,6 +36,19 @@ def drawn(space: SearchSpace, count: int = CANDIDATES) -> list[tuple[int, ...]]:
 
 def levels_of(network: Built, wiring: Wiring, levels: tuple[int, ...]) -> LevelWeights:
     return network.library.choose(levels, network.library.id).weights[wiring.layer.name]
+
+
+def test_people_see_no_index_map_beside_a_layer() -> None:
+    with single_thread():
+        analysis = analyse(build_odd("shortcut first"), SHAPE, (), 0)
+    (index_map,) = analysis.maps
+    assert {group.name: group.layers for group in analysis.groups}["b"] == (index_map.name, "b")
+    sites = [site for site in planned_space(analysis, LEARNERS).sites if site.learner == CHANNEL]
+    assert {site.name: (site.layers, site.weights) for site in sites} == {
+        "stem": (("stem",), 8 * 4 * 9),
+        "a": (("a",), 16 * 8 * 9),
+        "b": (("b",), 16 * 16 * 9),
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)

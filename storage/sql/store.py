@@ -183,8 +183,8 @@ class SqlStore:
         """See StudyStore."""
         with self._changing(name) as (connection, row):
             count = count_trials(connection, row.id)
-            named = {item.number for item in (*results, *(front or ())) if 1 <= item.number <= count}
-            recorded = recorded_keys(connection, row.id, named)
+            named = {item.number for item in results} | {item.number for item in front or ()}
+            recorded = recorded_keys(connection, row.id, [number for number in named if 1 <= number <= count])
             new: dict[tuple[int, str], Result] = {}
             for result in map(checked_result, results):
                 if not 1 <= result.number <= count:

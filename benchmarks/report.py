@@ -45,8 +45,10 @@ def readme_table(folder: Path, models: Sequence[str]) -> str:
         "study of 100 plans": lambda f: f"{f['study']['wall_seconds']:.0f} s",
     }
     lines += [f"| {title} | {' | '.join(row(figures) for figures in found)} |" for title, row in rows.items()]
-    remarks = [f"{figures['model']}: {figures['remark']}" for figures in found if "remark" in figures]
-    return "\n".join([*lines, *(line for text in remarks for line in ("", *textwrap.wrap(text, WIDTH)))])
+    remarks = dict.fromkeys(figures["remark"].partition(". ")[0] for figures in found if "remark" in figures)
+    for text in remarks:  # their first sentences; the rest stands beside all figures
+        lines += ["", *textwrap.wrap(f"{text.removesuffix('.')}.", WIDTH)]
+    return "\n".join(lines)
 
 
 def write_readme(readme: Path, folder: Path, models: Sequence[str]) -> None:

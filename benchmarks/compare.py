@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod, sqrt
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,11 @@ from storage.records.config import StudyConfig
 from storage.records.measurement import Result, Rung
 
 SPEED = "measured speed"  # a cost, as the reciprocal of the speed-up
-SPEED_TOLERANCE = 2.0**SPEED_STEP  # what a file may be slower and still count as equally fast
-TIMED_SECONDS = 60.0  # for all files of both fronts, in turn
+SPEED_TOLERANCE = 2.0**SPEED_STEP  # what a file may be slower at least and still count as equally fast
+TIMED_SECONDS = 90.0  # for all files of both fronts, in turn, each as two models
+TWINS_PERCENTILE = 95.0  # of the ratios between the two of a file: what speeds differ by chance in this session
+
+TWINS = ("first", "second")
 
 File = tuple[str, int]  # study, trial
 Cost = Callable[[File, Result], float]
@@ -40,13 +44,15 @@ class Comparison:
     worse: int  # where ours is worse beyond the one-sided 95 % bound of the paired difference
     largest_gap: float  # points by which ours is worse at most; below 0 where it is better everywhere
     largest_gap_lower: float  # the largest 95 % lower bound of a gap
+    tolerance: float  # how many times as much ours may cost and still count as no dearer
 
 
 def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
     """Compares the files of study `other` with those of `ours` by a cost: "size", "macs" or `SPEED`.
 
     Ours is the one of best quick score that costs no more: it was chosen on other images than those that judge it. By
-    speed the files of both fronts are compared, all timed here in one session.
+    speed the files of both fronts are compared, all timed here in one session, each loaded twice: by what the two of
+    one file differ, speeds cannot be told apart.
     """
     place = Home(home)
     store = open_store(place.database_url)
@@ -63,8 +69,10 @@ def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
     quick = {item.number: item.value(QUICK_OBJECTIVE) for item in store.results(ours, Rung.QUICK)}
     shape = StudyConfig.from_json(store.study(ours).config_json).model.input
     store.close()
-    of = _speeds(place, found, shape) if cost == SPEED else (lambda _, item: item.value(cost))
-    tolerance = SPEED_TOLERANCE if cost == SPEED else 1.0
+    of: Cost = lambda _, item: item.value(cost)  # noqa: E731
+    tolerance = 1.0
+    if cost == SPEED:
+        of, tolerance = _speeds(place, found, shape)
     good = [item for item in found[other] if item.value("drop") <= ACCURACY_SPAN_POINTS]
     gaps = []
     for item in good:
@@ -81,19 +89,28 @@ def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
         worse=sum(lower > 0 for _, lower in gaps),
         largest_gap=max((gap for gap, _ in gaps), default=0.0),
         largest_gap_lower=max((lower for _, lower in gaps), default=0.0),
+        tolerance=tolerance,
     )
 
 
-def _speeds(home: Home, found: dict[str, list[Result]], shape: Sequence[int]) -> Cost:
-    """The files of both studies timed in turn with one of them, which stands for the same in both."""
+def _speeds(home: Home, found: dict[str, list[Result]], shape: Sequence[int]) -> tuple[Cost, float]:
+    """The files of both studies timed in turn with one of them, which stands for the same in both; and the ratio of
+    speeds that this session cannot tell from 1."""
     artifacts = ArtifactStore(home.artifacts)
     files = [(study, item.number) for study, items in found.items() for item in items]
     models = {
-        f"{study}/{number}": slimfront.load(artifacts.folder(study, str(number)) / SLIM_FILE) for study, number in files
+        f"{study}/{number}/{twin}": slimfront.load(artifacts.folder(study, str(number)) / SLIM_FILE)
+        for twin in TWINS
+        for study, number in files
     }
     sample = np.random.default_rng(0).standard_normal((1, *shape), np.float32)
     figures = measure(next(iter(models.values())), models, sample, seconds=TIMED_SECONDS)
-    return lambda file, _: 1.0 / figures[f"{file[0]}/{file[1]}"].speedup
+    speeds = {
+        (study, number): [figures[f"{study}/{number}/{twin}"].speedup for twin in TWINS] for study, number in files
+    }
+    ratios = [max(pair) / min(pair) for pair in speeds.values()]
+    noise = float(np.percentile(ratios, TWINS_PERCENTILE))
+    return lambda file, _: 1.0 / sqrt(prod(speeds[file])), max(SPEED_TOLERANCE, noise)
 
 
 def _gap(item: Result, own: Result) -> tuple[float, float]:

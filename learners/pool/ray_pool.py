@@ -17,9 +17,9 @@ from storage.errors import GiveUpError
 SHARES = 2  # of the jobs that are left, what one worker takes at a time: half of its part, so that all end together
 MOST_DEATHS = 5  # of workers that one job may cost: then the job is at fault, not the machine
 MOST_TIMEOUTS = 2
-# Lost workers in a row, without a result between them, for each that runs: two jobs for each may be at fault, but not
-# all that are tried.
-MOST_LOSSES = 2 * MOST_DEATHS
+# Lost workers in a row, without a result between them, for each that runs. Jobs that kill their worker are run last,
+# alone: several for each may be at fault, or a study of a few such candidates would never end, but not all of a batch.
+MOST_LOSSES = 6 * MOST_DEATHS
 MOST_STARTS = 3  # workers in a row, for each that runs, that are lost before they have taken a job
 LEAST_SECONDS = 120.0  # that a job which may hang may take, however fast the others are
 SLOWER = 20.0  # than the slowest job so far: beyond it, it hangs

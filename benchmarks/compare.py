@@ -24,9 +24,8 @@ from storage.records.measurement import Result, Rung
 SPEED = "measured speed"  # a cost, as the reciprocal of the speed-up
 SPEED_TOLERANCE = 2.0**SPEED_STEP  # what a file may be slower at least and still count as equally fast
 TIMED_SECONDS = 90.0  # for all files of both fronts, in turn, each as two models
-TWINS_PERCENTILE = 95.0  # of the ratios between the two of a file: what speeds differ by chance in this session
-
 TWINS = ("first", "second")
+TWINS_PERCENTILE = 95.0  # of the ratios between the two of a file: what speeds differ by chance in this session
 
 File = tuple[str, int]  # study, trial
 Cost = Callable[[File, Result], float]
@@ -69,10 +68,7 @@ def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
     quick = {item.number: item.value(QUICK_OBJECTIVE) for item in store.results(ours, Rung.QUICK)}
     shape = StudyConfig.from_json(store.study(ours).config_json).model.input
     store.close()
-    of: Cost = lambda _, item: item.value(cost)  # noqa: E731
-    tolerance = 1.0
-    if cost == SPEED:
-        of, tolerance = _speeds(place, found, shape)
+    of, tolerance = _speeds(place, found, shape) if cost == SPEED else (_stored(cost), 1.0)
     good = [item for item in found[other] if item.value("drop") <= ACCURACY_SPAN_POINTS]
     gaps = []
     for item in good:
@@ -91,6 +87,15 @@ def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
         largest_gap_lower=max((lower for _, lower in gaps), default=0.0),
         tolerance=tolerance,
     )
+
+
+def _stored(cost: str) -> Cost:
+    """A cost as the study has measured it."""
+
+    def of(_: File, item: Result) -> float:
+        return item.value(cost)
+
+    return of
 
 
 def _speeds(home: Home, found: dict[str, list[Result]], shape: Sequence[int]) -> tuple[Cost, float]:

@@ -42,7 +42,7 @@ def latency_report(store: StudyStore, home: Home, name: str, progress: Progress)
         raise FixInputError(f"study {name} has no latency table yet: `slimfront resume {name}` first")
     if data.analysis.latency_json is None:
         raise FixInputError(
-            f"study {name} has no latency table, as its notes say (`slimfront show {name}`): its files are measured, "
+            f"study {name} has no latency table, as its notes say (`slimfront front {name}`): its files are measured, "
             "not predicted; `slimfront measure` measures them again"
         )
     progress.update(STAGE, 0, 2, "opening the level library")

@@ -24,10 +24,8 @@ from storage.records.latency import LatencyTable
 from storage.records.measurement import Direction, Measurement
 from storage.records.space import QUANT, SearchSpace
 from storage.records.study import WORKER_LOST
-from storage.slim import InputContract
+from storage.slim import BYTE_BITS, InputContract
 from storage.store import StudyStore
-
-BYTE_BITS = 8
 
 
 @dataclass

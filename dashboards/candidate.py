@@ -64,7 +64,7 @@ class CandidateView:
     kept_channels: tuple[Protected, ...]  # layers that keep all their channels, and why
     fixed_bytes: int  # of model.slim beside the layers: graph, activation grids, protected layers, index maps
     mean_bits: float | None  # a weight of the layers, on average
-    speedup_interval: tuple[float, float] | None = None  # lowest and highest ratio of one round of timing
+    speedup_interval: tuple[float, float] | None = None  # 5th and 95th percentile of the turns
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document."""

@@ -26,7 +26,7 @@ class Row:
     onnx_bytes: int | None
     latency_ms: float | None
     speedup: float | None
-    speedup_low: float | None  # lowest and highest ratio of one round of timing
+    speedup_low: float | None  # 5th and 95th percentile of the turns
     speedup_high: float | None
     predicted_speedup: float | None  # by the latency table, from which the search and the front's membership go
     macs: int

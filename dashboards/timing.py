@@ -20,7 +20,7 @@ class TimingRow:
     size_ratio: float | None  # dense over candidate
     latency_ms: float  # of one call
     speedup: float  # dense over candidate, both measured in this session
-    speedup_low: float  # lowest and highest ratio of one round
+    speedup_low: float  # 5th and 95th percentile of the turns
     speedup_high: float
     predicted_speedup: float | None  # by the latency table that `TimingView.table` names
 

@@ -1,28 +1,33 @@
-"""Latency of whole models, each beside a fixed reference."""
+"""Latency of whole models, each beside a fixed reference, by what they take while nothing else slows the processor."""
 
 from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import ceil
+from itertools import count
+from statistics import median
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-ROUNDS = 7  # some of them meet the machine in a quiet moment: with 3, equal int8 files came out at 1.5x and 2.0x
-SECONDS = 30.0  # for everything that is measured in one go
-FEWEST_REPETITIONS = 10  # a round: with fewer, too many rounds would be wholly interrupted
-MOST_REPETITIONS = 100  # a round: more did not make ratios repeat any better
+SECONDS = 60.0  # at most, for everything that is measured in one go
+TURNS = 10  # quiet ones of each model: the speed-ups of equal files then differ by about half a percent
+FEWEST_TURNS = 3  # of each model, whatever they take
 # Calls in a row before the turn changes: caches are warm for most of them, as in use, and yet a slow phase of
-# the machine, which lasts milliseconds, hits the reference and the candidate alike.
+# the machine, which lasts from milliseconds to seconds, hits the reference and the candidate alike.
 BURST = 5
+# Of slow models: more of their bursts are quiet when they are short. The first call is the one with cold caches.
+SHORTEST_BURST = 3
+BURST_NANOSECONDS = 12e6
 WARM_UP = 3  # calls before the first timed one: allocations and lazily packed weights
-PERCENTILE = 10.0  # interruptions only ever add time; the minimum would reward a lucky call
-NANOSECONDS_PER_SECOND = 1e9
+# What the reference may take, beside its shortest burst, in a quiet moment. Where a core has two threads and another
+# program runs on the other one, float kernels take 1.35 times as long and int8 kernels 1.6 times.
+QUIET = 1.15
+INTERVAL = (5.0, 95.0)  # percentiles of the ratios
 NANOSECONDS_PER_MILLISECOND = 1e6
 
 Model = Callable[[npt.NDArray[np.float32]], Any]
@@ -33,106 +38,152 @@ Clock = Callable[[], int]  # nanoseconds, never falling
 class Latency:
     """Time of one call beside the reference; the ratio repeats better than the milliseconds do."""
 
-    milliseconds: float  # lowest round; lower is better
-    speedup: float  # reference over candidate, each at its lowest round; above 1 is faster than the reference
-    speedup_low: float  # lowest ratio of one round
-    speedup_high: float  # highest ratio of one round
-    rounds: int
+    milliseconds: float  # median turn; lower is better
+    speedup: float  # reference over candidate, median turn; above 1 is faster than the reference
+    speedup_low: float  # 5th percentile of the turns
+    speedup_high: float  # 95th percentile of the turns
+    turns: int  # that count
+    is_quiet: bool  # whether the machine was, in these turns
+
+
+class Reference:
+    """The model that all others are timed beside. It remembers its shortest burst, which tells quiet moments from
+    others: kept for several sessions, it holds for all of them."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._shortest = float("inf")
+
+    def saw(self, nanoseconds: float) -> None:
+        """One call of a burst took so long."""
+        self._shortest = min(self._shortest, nanoseconds)
+
+    def is_quiet(self, nanoseconds: float) -> bool:
+        """Whether a burst of such calls was not disturbed."""
+        return nanoseconds <= QUIET * self._shortest
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """Nanoseconds of one call of a candidate, and of the reference right before and after."""
+
+    before: float
+    own: float
+    after: float
+
+    @property
+    def ratio(self) -> float:
+        return (self.before + self.after) / 2 / self.own
 
 
 def measure(
-    reference: Model,
+    reference: Model | Reference,
     candidates: Mapping[str, Model],
     sample: npt.NDArray[np.float32],
-    rounds: int = ROUNDS,
+    turns: int = TURNS,
     seconds: float = SECONDS,
+    fewest: int = FEWEST_TURNS,
     clock: Clock = time.perf_counter_ns,
 ) -> dict[str, Latency]:
     """Time every candidate in turn with `reference` on `sample`.
 
-    In each round each candidate, in the order of the mapping and back again, alternates with the reference in short
-    bursts of calls. A round's time is the 10th percentile of its calls, a model's the lowest of its rounds; the
-    speed-up compares a candidate with the calls of the reference between its own. Python's garbage collector pauses.
+    In each round each candidate, in the order of the mapping and back again, runs for a short burst of calls between
+    two bursts of the reference; a burst's time is the lower quartile of its calls. A turn counts if both bursts of the
+    reference were quiet; candidates go on until they have enough such turns or time is up. One without any goes by the
+    shortest bursts of its turns. Python's garbage collector pauses.
 
     Args:
         reference: the dense model. To learn its milliseconds, measure it as a candidate too.
         candidates: name -> callable, all loaded; the result has the same names in the same order.
         sample: one batch as every callable takes it.
-        rounds: >= 1; the interval of the speed-up is their spread.
-        seconds: budget for the whole, > 0, from which the number of calls a round is chosen, between 10 and
-            100 for each candidate. With many slow models the 10 take longer than the budget.
+        turns: quiet turns that are enough, >= 1.
+        seconds: budget for the whole, > 0. A round is ended, and `fewest` rounds are made, whatever they take.
+        fewest: rounds, >= 1.
         clock: nanoseconds.
 
     Raises:
-        ValueError: rounds or seconds out of range. What a callable raises is passed on.
+        ValueError: turns, seconds or fewest out of range. What a callable raises is passed on.
     """
-    if rounds < 1 or not seconds > 0:
-        raise ValueError(f"{rounds} rounds in {seconds} seconds cannot be measured")
+    if min(turns, fewest) < 1 or not seconds > 0:
+        raise ValueError(f"{turns} turns, {fewest} at least, in {seconds} seconds cannot be measured")
     if not candidates:
         return {}
-    share = seconds * NANOSECONDS_PER_SECOND / (rounds * len(candidates))
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in candidates}
+    if not isinstance(reference, Reference):
+        reference = Reference(reference)
+    found: dict[str, list[_Turn]] = {name: [] for name in candidates}
     with _garbage_collector_paused():
-        reference_once = _warm_up(reference, sample, clock)
-        bursts = {
-            name: _bursts(share / (reference_once + _warm_up(candidate, sample, clock)))
-            for name, candidate in candidates.items()
-        }
-        for number in range(rounds):
+        end = clock() + seconds * NANOSECONDS_PER_MILLISECOND * 1e3
+        slowest = max(_warm_up(model, sample, clock) for model in (reference.model, *candidates.values()))
+        calls = int(np.clip(BURST_NANOSECONDS / slowest, SHORTEST_BURST, BURST))
+        lacking = list(candidates)
+        for number in count():
             # To and fro, so that no candidate always comes after the same one.
-            order = list(candidates) if number % 2 == 0 else list(candidates)[::-1]
-            for name in order:
-                times[name].append(_round(reference, candidates[name], sample, bursts[name], clock))
-    return {name: _latency(pairs) for name, pairs in times.items()}
+            before = _burst(reference.model, sample, calls, clock)
+            for name in lacking if number % 2 == 0 else reversed(lacking):
+                own = _burst(candidates[name], sample, calls, clock)
+                after = _burst(reference.model, sample, calls, clock)
+                found[name].append(_Turn(before, own, after))
+                reference.saw(after)
+                before = after
+            if number + 1 >= fewest:
+                # Turns of before may cease to count when the reference is seen to be faster than ever.
+                lacking = [name for name, items in found.items() if len(_quiet(items, reference)) < turns]
+                if not lacking or clock() >= end:
+                    break
+    return {name: _latency(_quiet(items, reference)) or _shortest(items) for name, items in found.items()}
+
+
+def _quiet(turns: Sequence[_Turn], reference: Reference) -> list[_Turn]:
+    return [turn for turn in turns if reference.is_quiet(max(turn.before, turn.after))]
+
+
+def _latency(turns: Sequence[_Turn]) -> Latency | None:
+    """Of quiet turns; None without any."""
+    if not turns:
+        return None
+    ratios = [turn.ratio for turn in turns]
+    low, high = np.percentile(ratios, INTERVAL)
+    return Latency(
+        milliseconds=median(turn.own for turn in turns) / NANOSECONDS_PER_MILLISECOND,
+        speedup=median(ratios),
+        speedup_low=float(low),
+        speedup_high=float(high),
+        turns=len(turns),
+        is_quiet=True,
+    )
+
+
+def _shortest(turns: Sequence[_Turn]) -> Latency:
+    """Of turns each of which was disturbed somewhere."""
+    own = min(turn.own for turn in turns)
+    reference = min(min(turn.before, turn.after) for turn in turns)
+    ratios = [reference / own, *(turn.ratio for turn in turns)]
+    return Latency(own / NANOSECONDS_PER_MILLISECOND, ratios[0], min(ratios), max(ratios), len(turns), is_quiet=False)
 
 
 def _warm_up(model: Model, sample: npt.NDArray[np.float32], clock: Clock) -> float:
-    """Nanoseconds of one warm call, at least 1."""
-    return max(1.0, min(_burst(model, sample, WARM_UP, clock)))
+    return _burst(model, sample, WARM_UP, clock)
 
 
-def _bursts(affordable: float) -> int:
-    """Bursts a round for as many repetitions as are affordable, within the bounds."""
-    return ceil(min(max(affordable, FEWEST_REPETITIONS), MOST_REPETITIONS) / BURST)
-
-
-def _round(
-    reference: Model, candidate: Model, sample: npt.NDArray[np.float32], bursts: int, clock: Clock
-) -> tuple[float, float]:
-    """10th percentiles of the calls of the reference and of the candidate, in nanoseconds."""
-    reference_times: list[int] = []
-    times: list[int] = []
-    for _ in range(bursts):
-        reference_times += _burst(reference, sample, BURST, clock)
-        times += _burst(candidate, sample, BURST, clock)
-    return _low_percentile(reference_times), _low_percentile(times)
-
-
-def _low_percentile(times: list[int]) -> float:
-    # At least 1: a coarse clock can read 0, and there are ratios to be taken.
-    return max(1.0, float(np.percentile(times, PERCENTILE)))
-
-
-def _burst(model: Model, sample: npt.NDArray[np.float32], calls: int, clock: Clock) -> list[int]:
-    times: list[int] = []
+def _burst(model: Model, sample: npt.NDArray[np.float32], calls: int, clock: Clock) -> float:
+    """Nanoseconds of one of several calls in a row: the lower quartile, since interruptions only ever add time, and the
+    shortest would reward a lucky call. At least 1: a coarse clock can read 0, and there are ratios to be taken."""
+    times = []
     for _ in range(calls):
         start = clock()
         model(sample)
         times.append(clock() - start)
-    return times
+    return max(1.0, float(sorted(times)[(calls - 1) // 4]))
 
 
-def _latency(pairs: list[tuple[float, float]]) -> Latency:
-    """Summary of (reference, candidate) nanoseconds, one pair a round."""
-    ratios = [reference / candidate for reference, candidate in pairs]
-    best_reference = min(reference for reference, _ in pairs)
-    best = min(candidate for _, candidate in pairs)
-    return Latency(
-        milliseconds=best / NANOSECONDS_PER_MILLISECOND,
-        speedup=best_reference / best,  # always within the spread of the rounds
-        speedup_low=min(ratios),
-        speedup_high=max(ratios),
-        rounds=len(pairs),
+def disturbed(figures: Mapping[str, Latency]) -> str | None:
+    """What to tell of a session in which some files were never timed in a quiet moment; None if all were."""
+    count = sum(not figure.is_quiet for figure in figures.values())
+    if not count:
+        return None
+    return (
+        f"{count} of {len(figures)} files were timed while something else slowed the processor: "
+        "`slimfront measure` times them again"
     )
 
 

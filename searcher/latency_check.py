@@ -9,7 +9,7 @@ import numpy as np
 
 from learners.export.packing import assemble_onnx, pack_candidate
 from learners.library.library import Library
-from objectives.latency import ROUNDS, measure
+from objectives.latency import FEWEST_TURNS, TURNS, measure
 from objectives.prediction import PredictionError, compare
 from objectives.runtimes.table import runtime
 from searcher.stages.prepare import dense_file
@@ -54,9 +54,10 @@ def check_table(
     seed: int | tuple[int, ...],
     plans: int = PLANS,
     seconds: float = SECONDS,
-    rounds: int = ROUNDS,
+    fewest: int = FEWEST_TURNS,
 ) -> LatencyCheck:
-    """Measures `plans` random plans of each kind in turn with the dense model, in about `seconds`, and compares."""
+    """Measures `plans` random plans of each kind in turn with the dense model, in at most `seconds` but for slow
+    ones, each `fewest` times at least, and compares."""
     generator = np.random.default_rng(seed)
     space, shape = library.space, library.analysis.input_shape
     contract = InputContract(shape, (0.0,), (1.0,))
@@ -72,7 +73,7 @@ def check_table(
         sessions[str(index)] = engine.session(assemble_onnx(packed), config.threads)
     dense = engine.session(dense_file(library), config.threads)
     sample = np.zeros((config.batch, *shape), np.float32)
-    figures = measure(dense, sessions, sample, rounds, seconds)
+    figures = measure(dense, sessions, sample, TURNS, seconds, fewest)
     checked = tuple(
         CheckedPlan(kind, levels, table.speedup(space, levels), figures[str(index)].speedup)
         for index, (kind, levels) in enumerate(chosen)

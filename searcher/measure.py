@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from objectives.hardware import describe, physical_memory
-from objectives.latency import Latency, measure
+from objectives.latency import Latency, disturbed, measure
 from objectives.runtimes.table import runtime
 from searcher.baselines import DENSE
 from searcher.progress import Progress
@@ -65,6 +65,8 @@ def measure_front(
         progress.update(STAGE, index + 1, len(trials), "loading models")
     sample = np.random.default_rng(SEED).standard_normal((batch, *config.model.input), np.float32)
     figures = measure(sessions[dense.number], {str(number): item for number, item in sessions.items()}, sample)
+    if (text := disturbed(figures)) is not None:
+        progress.event(text)
     chosen = runtime(runtime_name)
     timing = Timing(
         runtime=runtime_name,

@@ -20,10 +20,10 @@ FIT_SECONDS_PER_COLUMN = 0.8e-3  # of a layer's weight matrix, all widths togeth
 COLUMN_POWER_SECONDS = 1e-12  # GPTQ's inverse, a column cubed
 MACS_PER_SECOND = 5e10  # of a forward pass, quick scores and files alike
 OVERHEAD_SECONDS = 2.0  # traces, sessions, the store
-TIMING_SECONDS = 30.0  # at most: latency.SECONDS
-TIMED_CALLS = 1400  # of a model and as many of the dense one: 7 rounds of at most 100 calls each
+TIMING_SECONDS = 60.0  # at most: latency.SECONDS
+TIMED_CALLS = 300  # of a model or of the dense one: ten turns of three bursts, as often again where others disturb
 CALL_SECONDS = 2e-5  # of the smallest model
-PROBE_SECONDS = 0.05  # of a single-layer model of the latency table, loading and all passes
+PROBE_SECONDS = 0.05  # of a single-layer model of the latency table, loading and all turns
 PROBE_PRECISIONS = 2  # float and int8
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,16 @@ import numpy.typing as npt
 
 from learners.latency.models import Layer, Opening, Probe, build_model, input_shape
 from objectives.hardware import describe
-from objectives.latency import Model, measure
+from objectives.latency import Latency, Model, Reference, measure
 from objectives.runtimes.base import Runtime
 from storage.files import atomic_write, content_hash, file_lock
 from storage.records.space import FLOAT_BITS
 
-FORMAT_VERSION = 4  # changes whenever an equal probe would be another model or be timed in another way
+FORMAT_VERSION = 5  # changes whenever an equal probe would be another model or be timed in another way
 # Sessions alive at once: enough that a slow phase of the machine is a small share of a round, few enough for memory.
 TOGETHER = 100
-# Something else on the machine can slow integer kernels by a quarter for ten seconds without touching the reference:
-# every probe gets a second chance when all others have been timed, and its lowest time counts.
-PASSES = 2
-ROUNDS = 3  # a pass
-# Of one probe in a pass, with its share of the reference's calls.
-SECONDS = 0.006
+TURNS = 7  # quiet ones of each probe: the errors of many differences even out
+SECONDS = 0.1  # of one probe at most, with its share of the reference's calls: a turn takes a millisecond
 STAGE = "latency table"
 # 80 microseconds in float on a laptop: long against a call, short against a slow phase of the machine.
 REFERENCE = Probe(Opening((32, 32), 16, FLOAT_BITS), (Layer(16, FLOAT_BITS, (3, 3), (1, 1), (1, 1)),))
@@ -71,9 +67,10 @@ class ProbeTimes:
             raise ValueError("nothing has been measured yet")
         return self._scale_ms
 
-    def reference(self) -> Model:
+    @cached_property
+    def reference(self) -> Reference:
         """The reference, to time something else on the same scale."""
-        return _load(REFERENCE, self.setting)
+        return Reference(_load(REFERENCE, self.setting))
 
     def __getitem__(self, probe: Probe) -> float:
         return self._milliseconds[probe_key(probe)]
@@ -88,32 +85,29 @@ class ProbeTimes:
             document = self._read()
             self._milliseconds = document["milliseconds"]
             missing = [item for item in dict.fromkeys(probes) if again or probe_key(item) not in self._milliseconds]
-            progress(STAGE, 0, PASSES * len(missing))
-            found = {probe_key(item): math.inf for item in (*missing, REFERENCE)}
-            for number in range(PASSES):
-                for start in range(0, len(missing), TOGETHER):
-                    batch = missing[start : start + TOGETHER]
-                    for key, value in self._time(batch).items():
-                        found[key] = min(found[key], value)
-                    progress(STAGE, number * len(missing) + start + len(batch), PASSES * len(missing))
+            progress(STAGE, 0, len(missing))
+            found: dict[str, Latency] = {}
+            for start in range(0, len(missing), TOGETHER):
+                batch = missing[start : start + TOGETHER]
+                found.update(self._time(batch))
+                progress(STAGE, start + len(batch), len(missing))
             if missing:
                 self._keep(found, document)
             self._scale_ms = document["reference_ms"]
 
-    def _time(self, probes: Sequence[Probe]) -> dict[str, float]:
-        """Milliseconds of each probe and of the reference."""
+    def _time(self, probes: Sequence[Probe]) -> dict[str, Latency]:
+        """Of each probe and of the reference."""
         models = {probe_key(item): _load(item, self.setting) for item in (*probes, REFERENCE)}
         # `measure` hands every model one sample; these have their own.
         sample = np.zeros(0, np.float32)
-        figures = measure(models[probe_key(REFERENCE)], models, sample, ROUNDS, SECONDS * len(models))
-        return {key: figure.milliseconds for key, figure in figures.items()}
+        return measure(self.reference, models, sample, TURNS, SECONDS * len(models))
 
-    def _keep(self, found: dict[str, float], document: dict[str, Any]) -> None:
-        reference = found[probe_key(REFERENCE)]
+    def _keep(self, found: dict[str, Latency], document: dict[str, Any]) -> None:
         if document["reference_ms"] is None:
-            document["reference_ms"] = reference
-        scale = document["reference_ms"] / reference
-        document["milliseconds"].update({key: scale * value for key, value in found.items()})
+            document["reference_ms"] = found[probe_key(REFERENCE)].milliseconds
+        scale = document["reference_ms"]
+        document["milliseconds"].update({key: scale / figure.speedup for key, figure in found.items()})
+        document["milliseconds"][probe_key(REFERENCE)] = scale
         atomic_write(self.path, json.dumps(document, indent=0, sort_keys=True).encode())
 
     def _read(self) -> dict[str, Any]:

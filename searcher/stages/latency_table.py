@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from learners.latency.from_graph import timed_model
 from learners.latency.timing import ProbeTimes, Setting
 from learners.library.library import Library
 from objectives.hardware import describe
-from objectives.latency import FEWEST_REPETITIONS, ROUNDS, Model, measure
+from objectives.latency import SHORTEST_BURST, WARM_UP, Model, Reference, measure
 from objectives.runtimes.base import Session
 from objectives.runtimes.table import runtime
 from searcher.latency_check import ALL, KINDS, check_table
@@ -31,14 +30,14 @@ from storage.slim import InputContract
 
 STAGE = "latency table"
 CHECK_STAGE = "latency table check"
-FORMAT = "latency-table-5"  # changes whenever the same machine would give another table
+FORMAT = "latency-table-6"  # changes whenever the same machine would give another table
 FOLDER = "latencies"  # in the cache, shared by all studies
-WHOLE_SECONDS = 3.0  # for the whole models that the table is anchored to, before and after the layers are timed
+WHOLE_SECONDS = 20.0  # at most, for the whole models that the table is anchored to
 WANTED_ERROR = 0.06  # median over the checked plans, above which all layers are timed again, once
 # Below it a model takes little more than the call: timing its layers again would tell hardly more.
 TIMEABLE_MS = 0.2
 CHECKED_PLANS = 10  # of each kind: together the 20 that a front reports at least
-CHECK_SECONDS = 8.0  # for all of them; a model that takes less than a millisecond needs less
+CHECK_SECONDS = 30.0  # at most, for all of them, but for slow models
 MOST_CHECK_SECONDS = 60.0  # of models so slow that a single round takes longer than the above
 MILLISECONDS = 1e3  # of a second
 CHECK_SEED = 0  # the table belongs to a model and a machine, not to a study's seed
@@ -87,13 +86,12 @@ class _Making:
         self._progress = progress
         self._timed = timed_model(library)
         self.times = ProbeTimes(Setting(runtime(config.name), config.threads, config.batch), home.cache / FOLDER)
-        self._whole = _WholeModels(library, config, self.times.reference())
+        self._whole = _WholeModels(library, config, self.times.reference)
 
     def table(self, again: bool) -> LatencyTable:
         """Times whole models and layers, `again` also those that were timed before, and checks what comes out."""
         library, progress = self._library, self._progress
         progress.update(STAGE, 0, 1)
-        self._whole.time()
         table = build_table(
             self._timed.layers,
             self._timed.glue,
@@ -103,7 +101,6 @@ class _Making:
             lambda _, done, total: progress.update(STAGE, done, total),
             again,
         )
-        self._whole.time()
         whole = self._whole.times(self.times.reference_ms)
         table = anchored(table, library.space, whole, has_maps=bool(library.analysis.maps))
         return _checked(table, library, self._config, progress)
@@ -127,19 +124,18 @@ def _off(table: LatencyTable) -> str:
 def _checked(table: LatencyTable, library: Library, config: RuntimeConfig, progress: Progress) -> LatencyTable:
     """The table with how well it predicts models it was not made from, or with why that is not known: where it cannot
     be measured, or would take minutes."""
-    calls = 2 * FEWEST_REPETITIONS * CHECKED_PLANS * len(KINDS)  # of a round: every plan's and the dense model's
-    round_seconds = calls * table.dense_ms / MILLISECONDS
-    if round_seconds > MOST_CHECK_SECONDS:
+    # Every plan is warmed up and takes part in one round at least, with the dense model.
+    calls = (WARM_UP + 2 * SHORTEST_BURST) * CHECKED_PLANS * len(KINDS)
+    if calls * table.dense_ms / MILLISECONDS > MOST_CHECK_SECONDS:
         return _without_check(
             table,
             f"one call of the model takes about {table.dense_ms:.0f} ms, too long to time "
             f"{CHECKED_PLANS * len(KINDS)} plans; `slimfront doctor --latency` does it",
             progress,
         )
-    rounds = int(min(ROUNDS, max(1, CHECK_SECONDS / round_seconds)))
     progress.update(CHECK_STAGE, 0, 1)
     try:
-        found = check_table(library, table, config, CHECK_SEED, CHECKED_PLANS, CHECK_SECONDS, rounds).errors[ALL]
+        found = check_table(library, table, config, CHECK_SEED, CHECKED_PLANS, CHECK_SECONDS, 1).errors[ALL]
     except GiveUpError as error:
         return _without_check(table, str(error), progress)
     progress.update(CHECK_STAGE, 1, 1)
@@ -152,9 +148,9 @@ def _without_check(table: LatencyTable, reason: str, progress: Progress) -> Late
 
 
 class _WholeModels:
-    """The models that the table is anchored to, timed as often as wanted; of each the lowest time counts."""
+    """The models that the table is anchored to."""
 
-    def __init__(self, library: Library, config: RuntimeConfig, reference: Model) -> None:
+    def __init__(self, library: Library, config: RuntimeConfig, reference: Reference) -> None:
         space, chosen = library.space, runtime(config.name)
         contract = InputContract(library.analysis.input_shape, (0.0,), (1.0,))
 
@@ -165,7 +161,6 @@ class _WholeModels:
         self._reference = reference
         dense = chosen.session(dense_file(library), config.threads)
         self._models: dict[str, Model] = {
-            "reference": reference,
             "dense": dense,
             "unchanged": candidate((0,) * len(space.sites)),
         }
@@ -173,25 +168,10 @@ class _WholeModels:
         if in_int8 is not None:
             self._models["int8"] = candidate(in_int8)
         self._sample = np.zeros((config.batch, *library.analysis.input_shape), np.float32)
-        self._lowest: dict[str, float] = {}
-        dense(self._sample)
-        started = time.perf_counter()
-        dense(self._sample)
-        round_seconds = FEWEST_REPETITIONS * len(self._models) * (time.perf_counter() - started)
-        self._rounds = int(min(ROUNDS, max(1, WHOLE_SECONDS / round_seconds)))  # one of slow models takes long enough
-
-    def time(self) -> None:
-        """Another look: a slow phase of the machine lasts seconds, and hits float and integer kernels unequally."""
-        figures = measure(self._reference, self._models, self._sample, self._rounds, WHOLE_SECONDS)
-        for name, figure in figures.items():
-            self._lowest[name] = min(figure.milliseconds, self._lowest.get(name, figure.milliseconds))
 
     def times(self, reference_ms: float) -> WholeTimes:
-        """The lowest times so far, on the scale on which the reference takes `reference_ms`."""
-        scale = reference_ms / self._lowest["reference"]
-        in_int8 = self._lowest.get("int8")
-        return WholeTimes(
-            scale * self._lowest["dense"],
-            scale * self._lowest["unchanged"],
-            None if in_int8 is None else scale * in_int8,
-        )
+        """Their times on the scale on which the reference takes `reference_ms`."""
+        # One round of slow models takes long enough.
+        figures = measure(self._reference, self._models, self._sample, seconds=WHOLE_SECONDS, fewest=1)
+        milliseconds = {name: reference_ms / figure.speedup for name, figure in figures.items()}
+        return WholeTimes(milliseconds["dense"], milliseconds["unchanged"], milliseconds.get("int8"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from objectives.hardware import describe
-from objectives.latency import Latency, measure
+from objectives.latency import Latency, disturbed, measure
 from objectives.runtimes.table import runtime
 from searcher.baselines import DENSE
 from searcher.stages.context import StudyContext
@@ -41,6 +41,8 @@ def time_front(context: StudyContext) -> None:
     )
     context.progress.update(STAGE, 0, len(trials), "timing")
     figures = measure(sessions[dense], sessions, sample)
+    if (text := disturbed(figures)) is not None:
+        context.note(text)
     settings = context.config.runtime
     # A study may have been resumed on another machine than the one that its latency table is of.
     store.add_event(name, TIMED_ON, describe(runtime(settings.name), settings.threads))
@@ -53,13 +55,13 @@ def _result(trial: Trial, figure: Latency) -> Result:
         number=trial.number,
         rung=Rung.TIMED,
         measurements=(
-            Measurement("latency", figure.milliseconds, "ms", Direction.MINIMIZE, figure.rounds),
+            Measurement("latency", figure.milliseconds, "ms", Direction.MINIMIZE, figure.turns),
             Measurement(
                 "speedup",
                 figure.speedup,
                 "x",
                 Direction.MAXIMIZE,
-                figure.rounds,
+                figure.turns,
                 figure.speedup_low,
                 figure.speedup_high,
             ),

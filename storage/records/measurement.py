@@ -38,7 +38,7 @@ class Measurement:
     value: float
     unit: str  # "%", "points", "bytes", "ms", "x", "macs"
     direction: Direction
-    samples: int = 1  # images, timing rounds; 1 for a count
+    samples: int = 1  # images, turns of timing; 1 for a count
     low: float | None = None  # interval, where there is one
     high: float | None = None
 

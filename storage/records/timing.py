@@ -12,7 +12,7 @@ class TimedRow:
     number: int  # of the trial
     latency_ms: float  # of one call
     speedup: float  # dense over candidate
-    speedup_low: float  # lowest and highest ratio of one round
+    speedup_low: float  # 5th and 95th percentile of the turns
     speedup_high: float
 
 

@@ -5,12 +5,23 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from objectives.latency import FEWEST_REPETITIONS, MOST_REPETITIONS, Latency, measure
+from objectives.latency import (
+    BURST,
+    FEWEST_TURNS,
+    SHORTEST_BURST,
+    TURNS,
+    WARM_UP,
+    Latency,
+    Reference,
+    disturbed,
+    measure,
+)
 from objectives.runtimes.onnxruntime import OnnxRuntime
 from tests.objectives.models import convolutional, images
 
@@ -46,75 +57,146 @@ def test_steady_machine_gives_exact_values() -> None:
         "same": world.model("same", 4.0),
         "slow": world.model("slow", 10.0),
     }
-    result = measure(world.model("dense", 4.0), models, SAMPLE, rounds=3, seconds=2.0, clock=world.clock)
+    result = measure(world.model("dense", 4.0), models, SAMPLE, clock=world.clock)
     assert list(result) == ["half", "same", "slow"]
-    assert result["half"] == Latency(milliseconds=2.0, speedup=2.0, speedup_low=2.0, speedup_high=2.0, rounds=3)
+    assert result["half"] == Latency(
+        milliseconds=2.0, speedup=2.0, speedup_low=2.0, speedup_high=2.0, turns=TURNS, is_quiet=True
+    )
     assert result["same"].speedup == 1.0
     assert result["slow"].speedup == pytest.approx(0.4)
 
 
-def test_slow_phases_do_not_touch_the_ratio() -> None:
-    # After 6 calls of warm-up a round is 50 pairs. Phases of 100 calls, every second one three times slower,
-    # change in the middle of each round: measured in two blocks, one model would have all the slow calls.
-    world = World(slowdown=lambda call: 3.0 if (call - 56) // 100 % 2 == 0 else 1.0)
+def test_enough_quiet_turns_are_enough() -> None:
+    world = World()
+    measure(world.model("dense", 2.0), {"fast": world.model("fast", 1.0)}, SAMPLE, turns=4, clock=world.clock)
+    # Warmed up, then four turns, each between two bursts of the dense model.
+    assert world.calls.count("fast") == WARM_UP + 4 * BURST
+    assert world.calls.count("dense") == WARM_UP + 8 * BURST
+
+
+@pytest.mark.parametrize("quiet_from", [0, 40, 1000])
+def test_slow_phases_do_not_count(quiet_from: int) -> None:
+    """Another program slows the dense model by a third and the int8 one by two thirds, seven calls in ten."""
+    world = World()
+
+    def phase(name: str, busy: float, milliseconds: float) -> Callable[[Floats], None]:
+        def run(sample: Floats) -> None:
+            is_quiet = (len(world.calls) + 1000 - quiet_from) % 100 < 30
+            world.now += round((1.0 if is_quiet else busy) * milliseconds * MILLISECOND)
+            world.calls.append(name)
+
+        return run
+
     result = measure(
-        world.model("dense", 4.0), {"fast": world.model("fast", 2.0)}, SAMPLE, rounds=3, seconds=0.9, clock=world.clock
-    )["fast"]
-    assert len(world.calls) == 6 + 300
-    assert result == Latency(milliseconds=2.0, speedup=2.0, speedup_low=2.0, speedup_high=2.0, rounds=3)
+        phase("dense", 1.35, 4.0),
+        {"first": phase("first", 1.6, 2.0), "second": phase("second", 1.6, 2.0)},
+        SAMPLE,
+        clock=world.clock,
+    )
+    for latency in result.values():
+        assert latency.speedup == pytest.approx(2.0)
+        assert latency.milliseconds == pytest.approx(2.0)
+        assert latency.turns >= TURNS
+        assert latency.is_quiet
 
 
-def test_interval_is_the_spread_of_the_rounds() -> None:
-    # The candidate alone is disturbed, in the second round only.
+def test_turns_before_the_first_quiet_moment_cease_to_count() -> None:
+    world = World()
+    busy = 100  # calls
+
+    def model(name: str, slow: float, quick: float) -> Callable[[Floats], None]:
+        def run(sample: Floats) -> None:
+            world.now += round((slow if len(world.calls) < busy else quick) * MILLISECOND)
+            world.calls.append(name)
+
+        return run
+
+    candidates = {"c": model("c", 1.6, 1.0), "d": model("d", 1.6, 1.0)}
+    result = measure(model("dense", 2.7, 2.0), candidates, SAMPLE, clock=world.clock)
+    assert result["c"].speedup == result["d"].speedup == 2.0
+
+
+def test_without_a_quiet_turn_the_shortest_bursts_count() -> None:
+    """Bursts of the reference are quiet one at a time, never two in a row."""
+    world = World()
+    calls = 0
+
+    def dense(sample: Floats) -> None:
+        nonlocal calls
+        burst = (calls - WARM_UP) // BURST
+        calls += 1
+        world.now += round((1.0 if burst % 2 else 2.0) * MILLISECOND)
+
+    result = measure(dense, {"c": world.model("c", 0.5)}, SAMPLE, seconds=1.0, clock=world.clock)["c"]
+    assert result.speedup == result.speedup_low == pytest.approx(2.0)
+    assert result.speedup_high == pytest.approx(3.0)
+    assert result.turns > FEWEST_TURNS
+    assert not result.is_quiet
+    text = disturbed({"c": result, "d": replace(result, is_quiet=True)})
+    assert text is not None
+    assert text.startswith("1 of 2 files were timed while something else")
+    assert disturbed({"d": replace(result, is_quiet=True)}) is None
+
+
+def test_interval_is_the_spread_of_the_turns() -> None:
+    # The candidate alone is disturbed, in every fourth turn.
     world = World()
     calls = 0
 
     def candidate(sample: Floats) -> None:
         nonlocal calls
+        turn = (calls - WARM_UP) // BURST
         calls += 1
-        second_round = 3 + FEWEST_REPETITIONS < calls <= 3 + 2 * FEWEST_REPETITIONS
-        world.now += (4 if second_round else 2) * MILLISECOND
+        world.now += (2 if turn % 4 == 3 else 1) * MILLISECOND
 
-    result = measure(world.model("dense", 4.0), {"c": candidate}, SAMPLE, seconds=0.001, clock=world.clock)["c"]
+    result = measure(world.model("dense", 2.0), {"c": candidate}, SAMPLE, clock=world.clock)["c"]
     assert (result.speedup_low, result.speedup, result.speedup_high) == (1.0, 2.0, 2.0)
-    assert result.milliseconds == 2.0
+    assert result.milliseconds == 1.0
 
 
 def test_rare_interruptions_are_ignored() -> None:
     generator = np.random.default_rng(0)
-    world = World(slowdown=lambda call: 50.0 if generator.uniform() < 0.3 else 1.0)
-    result = measure(world.model("dense", 3.0), {"c": world.model("c", 1.0)}, SAMPLE, seconds=1.0, clock=world.clock)[
-        "c"
-    ]
+    world = World(slowdown=lambda call: 50.0 if generator.uniform() < 0.2 else 1.0)
+    result = measure(world.model("dense", 3.0), {"c": world.model("c", 1.0)}, SAMPLE, clock=world.clock)["c"]
     assert result.speedup == pytest.approx(3.0)
 
 
 def test_calls_interleave_in_a_stable_order() -> None:
     world = World()
     models = {"a": world.model("a", 1.0), "b": world.model("b", 1.0)}
-    measure(world.model("dense", 1.0), models, SAMPLE, rounds=2, seconds=0.001, clock=world.clock)
-    timed = "".join({"dense": "d"}.get(name, name) for name in world.calls)[9:]  # after 3 warm-up calls each
-    bursts = FEWEST_REPETITIONS // 5
-    first, second = ("d" * 5 + "a" * 5) * bursts, ("d" * 5 + "b" * 5) * bursts
-    assert timed == first + second + second + first  # to and fro
+    measure(world.model("dense", 1.0), models, SAMPLE, turns=2, fewest=2, clock=world.clock)
+    timed = "".join({"dense": "d"}.get(name, name) for name in world.calls)[3 * WARM_UP :]
+    assert timed == "".join(letter * BURST for letter in "dadbd" + "dbdad")  # to and fro
 
 
 @pytest.mark.parametrize(
-    ("milliseconds", "seconds", "repetitions"),
-    [
-        (1.0, 0.001, FEWEST_REPETITIONS),
-        (1.0, 0.3, 50),
-        (1.0, 60.0, MOST_REPETITIONS),
-        (0.0, 1.0, MOST_REPETITIONS),
-    ],
+    ("milliseconds", "burst"), [(1.0, BURST), (2.4, BURST), (3.0, 4), (4.0, SHORTEST_BURST), (500.0, SHORTEST_BURST)]
 )
-def test_repetitions_follow_the_budget(milliseconds: float, seconds: float, repetitions: int) -> None:
+def test_bursts_of_slow_models_are_short(milliseconds: float, burst: int) -> None:
     world = World()
-    models = {"c": world.model("c", milliseconds)}
-    measure(world.model("dense", milliseconds), models, SAMPLE, rounds=3, seconds=seconds, clock=world.clock)
-    assert world.calls.count("c") == 3 + 3 * repetitions
-    if repetitions not in (FEWEST_REPETITIONS, MOST_REPETITIONS):
-        assert world.now == pytest.approx(seconds * 1e9, rel=0.1)
+    dense, candidate = world.model("dense", milliseconds / 2), world.model("c", milliseconds)
+    measure(dense, {"c": candidate}, SAMPLE, turns=4, clock=world.clock)
+    assert world.calls.count("c") == WARM_UP + 4 * burst
+
+
+@pytest.mark.parametrize(("seconds", "fewest", "turns"), [(0.001, 1, 1), (0.001, 3, 3), (0.5, 1, 33)])
+def test_time_ends_the_search_for_quiet_turns(seconds: float, fewest: int, turns: int) -> None:
+    """A model of 1 ms beside one of 1 ms: 15 ms a turn, and 6 ms to warm up."""
+    world = World()
+    models = {"c": world.model("c", 1.0)}
+    measure(world.model("d", 1.0), models, SAMPLE, 1000, seconds, fewest, world.clock)
+    assert world.calls.count("c") == WARM_UP + turns * BURST
+
+
+def test_a_reference_remembers_quiet_moments() -> None:
+    """What was quiet in one session is the measure of the next, in which nothing is."""
+    world = World()
+    reference = Reference(world.model("dense", 4.0))
+    measure(reference, {"c": world.model("c", 2.0)}, SAMPLE, clock=world.clock)
+    assert reference.is_quiet(4.5 * MILLISECOND)
+    reference.model = world.model("dense", 6.0)
+    measure(reference, {"c": world.model("c", 2.0)}, SAMPLE, seconds=0.1, clock=world.clock)
+    assert not reference.is_quiet(6.0 * MILLISECOND)
 
 
 def test_clock_too_coarse_to_see_a_call_gives_finite_numbers() -> None:
@@ -130,12 +212,12 @@ def test_garbage_collector_pauses_and_comes_back() -> None:
         during.append(gc.isenabled())
 
     assert gc.isenabled()
-    measure(model, {"c": model}, SAMPLE, rounds=1, seconds=0.001)
+    measure(model, {"c": model}, SAMPLE, turns=1, seconds=0.001)
     assert not any(during)
     assert gc.isenabled()
     gc.disable()
     try:
-        measure(model, {"c": model}, SAMPLE, rounds=1, seconds=0.001)
+        measure(model, {"c": model}, SAMPLE, turns=1, seconds=0.001)
         assert not gc.isenabled()
     finally:
         gc.enable()
@@ -152,9 +234,9 @@ def test_failing_model_is_passed_on_and_leaves_the_collector_on() -> None:
 
 def test_nothing_to_measure() -> None:
     assert measure(lambda sample: None, {}, SAMPLE) == {}
-    for rounds, seconds in [(0, 1.0), (3, 0.0), (3, float("nan"))]:
+    for turns, seconds, fewest in [(0, 1.0, 1), (3, 0.0, 1), (3, float("nan"), 1), (3, 1.0, 0)]:
         with pytest.raises(ValueError, match="cannot be measured"):
-            measure(lambda sample: None, {"c": lambda sample: None}, SAMPLE, rounds=rounds, seconds=seconds)
+            measure(lambda sample: None, {"c": lambda sample: None}, SAMPLE, turns, seconds, fewest)
 
 
 def spin(milliseconds: float) -> Callable[[Floats], None]:

@@ -113,8 +113,9 @@ def again(setting: Setting, history: History) -> None:
 
 
 Look = Callable[[Setting, History, Sequence[Candidate], int], None]
+PLAIN = "one block"
 WAYS: Mapping[str, tuple[Look, Callable[[Setting, History], None]]] = {
-    "one block": (as_it_is, nothing),
+    PLAIN: (as_it_is, nothing),
     "one block, front scored again": (as_it_is, again),
     "blocks in turn": (rotated, nothing),
 }
@@ -128,7 +129,7 @@ class RungFigures:
     seed: int
     hypervolume: float  # on the held-out images
     passes: int  # of a candidate over a block of quick images
-    stopped: int  # candidates that half of their images would have told to be dominated; of the plain way only
+    stopped: int  # candidates that half of their images would have told to be dominated; means something for `PLAIN`
 
 
 def measure(model: str, folder: Path) -> list[RungFigures]:
@@ -219,7 +220,7 @@ def write_table(folder: Path, models: Sequence[str]) -> None:
         f"accuracy against size of at most {ROWS} models of the front on {HELD_OUT} images that nothing else has seen:",
         f"mean and standard deviation over {len(SEEDS)} seeds, each with quick images of its own. A pass is one",
         f"candidate over {QUICK} images. The last column: how many of the candidates a stop after {HALF} images would",
-        f"have ended, as dominated by {STOP_ERRORS:.0f} standard errors of the paired difference.",
+        f"have ended, as dominated by {STOP_ERRORS:.0f} standard errors of the paired difference (one block alone).",
     ]
     for model in models:
         path = folder / f"rungs-{model}.json"
@@ -230,10 +231,11 @@ def write_table(folder: Path, models: Sequence[str]) -> None:
             for way in WAYS:
                 own = [RungFigures(**item) for item in document["figures"] if item["way"] == way]
                 volumes = [item.hypervolume for item in own]
+                stopped = f"{np.mean([item.stopped for item in own]):.0f} of {CANDIDATES}" if way == PLAIN else "-"
                 lines.append(
                     f"| {way} | {np.mean(volumes):.3f} ± {np.std(volumes, ddof=1):.3f} "
                     f"| {np.mean([item.passes for item in own]):.0f} "
-                    f"| {np.mean([item.stopped for item in own]):.0f} of {CANDIDATES} |"
+                    f"| {stopped} |"
                 )
     (folder / "rungs.md").write_text("\n".join(lines) + "\n")
 

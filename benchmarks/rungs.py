@@ -21,13 +21,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from benchmarks.images import draw
 from benchmarks.material import RESULTS, config
 from benchmarks.quick import Silent
 from learners.library.library import Library
 from learners.score import QuickScorer
 from objectives.hypervolume import normalised
 from objectives.pareto import non_dominated, thin
-from objectives.workload.subsets import Subset, choose
 from searcher.allocation.reach import USELESS_POINTS
 from searcher.samplers.base import SamplerContext, Scored
 from searcher.samplers.table import sampler
@@ -148,13 +148,7 @@ def measure(model: str, folder: Path) -> list[RungFigures]:
 
 def _setting(library: Library, prepared: Prepared, seed: int) -> Setting:
     """Disjoint blocks and held-out images of one seed, stratified."""
-    parts = (prepared.workload.quick, prepared.workload.confirmation)
-    images = np.concatenate([part.images for part in parts])
-    labels = np.concatenate([part.labels for part in parts if part.labels is not None])
-    order = choose(len(images), labels, BLOCKS * QUICK + HELD_OUT, seed)
-    subsets = [
-        Subset(images[chosen], labels[chosen]) for chosen in np.split(order, [QUICK * (n + 1) for n in range(BLOCKS)])
-    ]
+    subsets = draw(prepared, [QUICK] * BLOCKS + [HELD_OUT], seed)
     metric = prepared.workload.metric
     *scorers, judge = (QuickScorer(library, subset, metric) for subset in subsets)
     return Setting(library, scorers, judge, seed)

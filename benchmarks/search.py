@@ -9,26 +9,27 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.images import draw
 from benchmarks.material import RESULTS, config
+from benchmarks.parts import Parts
 from benchmarks.quick import Silent
 from learners.library.library import Library
 from learners.score import QuickScorer
 from objectives.hypervolume import normalised
 from objectives.pareto import non_dominated, thin
-from objectives.workload.subsets import Subset
 from searcher.allocation.reach import USELESS_POINTS
 from searcher.samplers.base import SamplerContext, Scored
 from searcher.samplers.table import SAMPLERS, sampler
-from searcher.stages.prepare import Prepared, open_library, prepare
+from searcher.stages.prepare import open_library, prepare
 from searcher.stages.quick import FIRST_BATCH
 from storage.home import Home
 from storage.records.candidate import Candidate
@@ -36,9 +37,9 @@ from storage.records.space import SearchSpace
 
 MODELS = ("resnet20", "resnet56")
 SEEDS = (0, 1, 2)
-WITHOUT_SEED = frozenset({"allocation", "corrected", "uniform"})  # the same whatever the seed: one run
 AFTER = (24, 48, 240)  # evaluations
-HELD_OUT = 1024  # images of the confirmation subset
+QUICK = 256  # images that candidates are scored on, as in a study
+HELD_OUT = 2048  # images that judge the front
 ROWS = 16  # of a front that are looked at on them, spread over its sizes
 
 
@@ -57,10 +58,8 @@ class SearchFigures:
 class HeldOut:
     """Accuracies on images that no sampler scores, remembered."""
 
-    def __init__(self, library: Library, prepared: Prepared) -> None:
-        confirmation = prepared.workload.confirmation
-        labels = None if confirmation.labels is None else confirmation.labels[:HELD_OUT]
-        self._scorer = QuickScorer(library, Subset(confirmation.images[:HELD_OUT], labels), prepared.workload.metric)
+    def __init__(self, scorer: QuickScorer) -> None:
+        self._scorer = scorer
         self._known: dict[Candidate, float] = {}
 
     def accuracies(self, candidates: Sequence[Candidate]) -> list[float]:
@@ -71,20 +70,28 @@ class HeldOut:
         return [self._known[item] for item in candidates]
 
 
-def measure(model: str, folder: Path, names: Sequence[str]) -> Iterator[list[SearchFigures]]:
-    """Yields all figures so far after each run of one of `names`, every seed in turn; `folder` is a home."""
+def measure(model: str, parts: Parts, names: Sequence[str]) -> Iterator[list[SearchFigures]]:
+    """Yields all figures so far after each run of one of `names`, every seed in turn."""
     torch.set_num_threads(1)
     prepared = prepare(config(model, model, "size=10x drop<=1"), Silent())
-    library = open_library(prepared, Home(folder), lambda *_: None)
-    scorer = QuickScorer(library, prepared.workload.quick, prepared.workload.metric)
-    held_out = HeldOut(library, prepared)
+    library = open_library(prepared, Home(parts.folder / "home"), lambda *_: None)
     found: list[SearchFigures] = []
     for seed in SEEDS:
+        quick, held_out = (
+            QuickScorer(library, subset, prepared.workload.metric) for subset in draw(prepared, (QUICK, HELD_OUT), seed)
+        )
+        judge = HeldOut(held_out)
         for name in names:
-            if seed == SEEDS[0] or name not in WITHOUT_SEED:
-                found += _run(name, seed, library, scorer, held_out)
-                print(f"{model} {name} {seed}: {found[-1].hypervolume:.4f}", file=sys.stderr)
-                yield found
+            run = partial(_documents, name, seed, library, quick, judge)
+            found += [SearchFigures(**item) for item in parts.get(f"{name}-{seed}", run)]
+            print(f"{model} {name} {seed}: {found[-1].hypervolume:.4f}", file=sys.stderr)
+            yield found
+
+
+def _documents(
+    name: str, seed: int, library: Library, scorer: QuickScorer, held_out: HeldOut
+) -> list[dict[str, str | float]]:
+    return [asdict(item) for item in _run(name, seed, library, scorer, held_out)]
 
 
 def _run(name: str, seed: int, library: Library, scorer: QuickScorer, held_out: HeldOut) -> list[SearchFigures]:
@@ -147,12 +154,11 @@ def write_tables(folder: Path) -> None:
         "",
         "Written by `make bench-search` (`python -m benchmarks.search`). Normalised hypervolume of accuracy against",
         f"size, on {HELD_OUT} images that no sampler has scored, of at most {ROWS} models of the front by quick score",
-        "after so many evaluations: mean and standard deviation over the seeds of those that draw. A seed is the",
-        "sampler's alone: quick and held-out images are the same for all, so that the spread tells nothing of them,",
-        "and is none where a sampler draws nothing. `tpe`, `nsga2` and their seeded kinds look for speed, too, which",
-        "is not judged here. CPU seconds of asking, scoring and telling, and the last volume per 100 of them, by which",
-        "what costs least leads as soon as volumes no longer grow. The last column is the same volume on the images",
-        "that chose the front: what it is more is luck.",
+        f"after so many evaluations: mean and standard deviation over seeds. A seed draws the {QUICK} quick images and",
+        "the held-out ones, too, the same for all samplers. `tpe`, `nsga2` and their seeded kinds look for speed, too,",
+        "which is not judged here. CPU seconds of asking, scoring and telling, and the last volume per 100 of them, by",
+        "which what costs least leads as soon as volumes no longer grow. The last column is the same volume on the",
+        "images that chose the front: what it is more is luck.",
     ]
     for model in MODELS:
         path = folder / f"search-{model}.json"
@@ -193,9 +199,10 @@ def _spread(values: Sequence[float]) -> str:
 def main(models: Sequence[str]) -> None:
     """Runs all samplers on each model."""
     for model in models or MODELS:
-        with tempfile.TemporaryDirectory() as folder:
-            for figures in measure(model, Path(folder), sorted(SAMPLERS)):
-                _save(model, figures)  # a run of an hour that is cut short keeps what it has
+        parts = Parts(f"search-{model}")
+        for figures in measure(model, parts, sorted(SAMPLERS)):
+            _save(model, figures)  # a run of hours that is cut short goes on, and keeps what it has
+        parts.remove()
     print((RESULTS / "search.md").read_text())
 
 

@@ -36,6 +36,7 @@ from storage.rules import (
     no_trial_error,
     numbered,
     result_order,
+    timed_study,
     unstored_trials,
 )
 
@@ -142,11 +143,19 @@ class MemoryStore:
         with self._shelf(name) as shelf:
             return tuple(shelf.trials.values())
 
-    def record(self, name: str, result: Result, front: Sequence[FrontRow] | None = None) -> None:
+    def record(
+        self, name: str, result: Result, front: Sequence[FrontRow] | None = None, seconds: float | None = None
+    ) -> None:
         """See StudyStore."""
-        self.record_batch(name, (result,), front)
+        self.record_batch(name, (result,), front, seconds)
 
-    def record_batch(self, name: str, results: Sequence[Result], front: Sequence[FrontRow] | None = None) -> None:
+    def record_batch(
+        self,
+        name: str,
+        results: Sequence[Result],
+        front: Sequence[FrontRow] | None = None,
+        seconds: float | None = None,
+    ) -> None:
         """See StudyStore."""
         with self._shelf(name) as shelf:
             new: dict[tuple[int, str], Result] = {}
@@ -159,6 +168,8 @@ class MemoryStore:
             if results and not new:
                 return
             rows = None if front is None else checked_front(front, shelf.results.keys() | new.keys())
+            if seconds is not None:
+                shelf.study = timed_study(shelf.study, self._clock(), seconds)
             shelf.results.update(new)
             if rows is not None:
                 shelf.front = rows

@@ -106,6 +106,11 @@ def changed_study(
     return new, change_notes(old, new)
 
 
+def timed_study(old: Study, now: float, seconds: float) -> Study:
+    """The study after it has taken `seconds` in all. ValueError if that is no time."""
+    return changed_study(old, now, state=None, stage=None, seconds=seconds, error=..., attempt=None)[0]
+
+
 def numbered(first_number: int, proposals: Sequence[Proposal], count: int) -> tuple[Trial, ...]:
     """`proposals` as trials from `first_number` on, where `count` are stored. ValueError for a gap."""
     if not 1 <= first_number <= count + 1:

@@ -87,18 +87,27 @@ class StudyStore(Protocol):
         """All trials by number."""
         ...
 
-    def record(self, name: str, result: Result, front: Sequence[FrontRow] | None = None) -> None:
+    def record(
+        self, name: str, result: Result, front: Sequence[FrontRow] | None = None, seconds: float | None = None
+    ) -> None:
         """`record_batch` of one result."""
         ...
 
-    def record_batch(self, name: str, results: Sequence[Result], front: Sequence[FrontRow] | None = None) -> None:
-        """Store results with their measurements and, if given, the whole new front: all of it or nothing.
+    def record_batch(
+        self,
+        name: str,
+        results: Sequence[Result],
+        front: Sequence[FrontRow] | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        """Store results with their measurements and, if given, the whole new front and the seconds that the study has
+        taken: all of it or nothing.
 
         Idempotent by (study, number, rung): the first result stays. A call of which nothing is new leaves the
-        front alone too, so that a late repetition cannot bring an old front back; a call without results sets
-        the front. NotFoundError for a trial that is not stored; ValueError for a measurement twice in a
-        result, a NaN interval, or a front that is not numbered from 0, names a trial twice or a result that
-        is not stored.
+        front and the seconds alone too, so that a late repetition cannot bring an old front back; a call without
+        results sets them. NotFoundError for a trial that is not stored; ValueError for a measurement twice in a
+        result, a NaN interval, seconds that are no time, or a front that is not numbered from 0, names a trial
+        twice or a result that is not stored.
         """
         ...
 

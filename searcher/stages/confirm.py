@@ -114,8 +114,7 @@ class Confirmation:
         if result is None:
             return
         self._results[number] = result
-        context.store.record(context.name, result, self._front())
-        context.checkpoint(STAGE)
+        context.store.record(context.name, result, self._front(), context.clock.seconds)
         context.progress.update(STAGE, len(self._results), total, self._best())
 
     def _front(self) -> tuple[FrontRow, ...]:

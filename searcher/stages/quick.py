@@ -234,8 +234,8 @@ class Search:
         # What is not on the front never comes back to it: the front of it and of what is new is that of all.
         self._front = front = quick_front([*self._front, *results], context.wants_macs)
         stored = None if self._confirmed else rows(front, (), context.wants_macs)
-        context.store.record_batch(context.name, sorted(results, key=lambda item: item.number), stored)
-        context.checkpoint(STAGE)
+        in_order = sorted(results, key=lambda item: item.number)
+        context.store.record_batch(context.name, in_order, stored, context.clock.seconds)
         self._note = self._best(front) or self._note
         context.progress.update(STAGE, self._searched, context.config.search.candidates or 0, self._note)
 

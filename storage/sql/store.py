@@ -38,6 +38,7 @@ from storage.rules import (
     exists_error,
     no_trial_error,
     numbered,
+    timed_study,
     unstored_trials,
 )
 from storage.sql import rows, tables
@@ -175,11 +176,19 @@ class SqlStore:
             found = connection.execute(select(table).where(table.c.study_id == study_id).order_by(table.c.number))
             return tuple(map(rows.trial_from, found))
 
-    def record(self, name: str, result: Result, front: Sequence[FrontRow] | None = None) -> None:
+    def record(
+        self, name: str, result: Result, front: Sequence[FrontRow] | None = None, seconds: float | None = None
+    ) -> None:
         """See StudyStore."""
-        self.record_batch(name, (result,), front)
+        self.record_batch(name, (result,), front, seconds)
 
-    def record_batch(self, name: str, results: Sequence[Result], front: Sequence[FrontRow] | None = None) -> None:
+    def record_batch(
+        self,
+        name: str,
+        results: Sequence[Result],
+        front: Sequence[FrontRow] | None = None,
+        seconds: float | None = None,
+    ) -> None:
         """See StudyStore."""
         with self._changing(name) as (connection, row):
             count = count_trials(connection, row.id)
@@ -195,6 +204,10 @@ class SqlStore:
             if results and not new:
                 return
             checked = None if front is None else checked_front(front, recorded | new.keys())
+            if seconds is not None:
+                study = timed_study(rows.study_from(row), self._clock(), seconds)
+                table = tables.studies
+                connection.execute(update(table).where(table.c.id == row.id), rows.study_values(study))
             insert_results(connection, row.id, tuple(new.values()))
             if checked is not None:
                 replace_front(connection, row.id, checked)

@@ -154,6 +154,23 @@ def test_a_batch_is_one_change(store: StudyStore, study: str) -> None:
     assert store.events(study)[-1].text == "candidates 2 to 3 at quick; front of 2"
 
 
+def test_the_time_spent_is_part_of_the_change(store: StudyStore, study: str) -> None:
+    events = len(store.events(study))
+    store.record_batch(study, [samples.result(1)], samples.front(1), 12.5)
+    assert store.study(study).seconds == 12.5
+    assert len(store.events(study)) == events + 1
+    store.record(study, samples.result(2), seconds=14.0)
+    assert store.study(study).seconds == 14.0
+    store.record(study, samples.result(2), seconds=99.0)  # nothing new
+    assert store.study(study).seconds == 14.0
+    before = store.study(study)
+    with pytest.raises(ValueError, match="seconds is"):
+        store.record_batch(study, [samples.result(3)], samples.front(2), float("nan"))
+    assert (len(store.results(study)), store.front(study)) == (2, samples.front(1))
+    store.record(study, samples.result(3))
+    assert store.study(study) == before
+
+
 def test_a_front_can_be_set_alone_and_emptied(store: StudyStore, study: str) -> None:
     store.record(study, samples.result(1))
     store.record_batch(study, [], samples.front(1))

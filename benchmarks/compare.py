@@ -11,7 +11,7 @@ import numpy as np
 
 import slimfront
 from objectives.hypervolume import ACCURACY_SPAN_POINTS
-from objectives.latency import measure
+from objectives.latency import disturbed, measure
 from objectives.paired import paired_drop, unpack_scores
 from searcher.front import QUICK_OBJECTIVE, SPEED_STEP
 from searcher.stages.files import SLIM_FILE
@@ -23,7 +23,7 @@ from storage.records.measurement import Result, Rung
 
 SPEED = "measured speed"  # a cost, as the reciprocal of the speed-up
 SPEED_TOLERANCE = 2.0**SPEED_STEP  # what a file may be slower at least and still count as equally fast
-TIMED_SECONDS = 90.0  # for all files of both fronts, in turn, each as two models
+TIMED_SECONDS = 90.0  # at most, for all files of both fronts, in turn, each as two models
 TWINS = ("first", "second")
 TWINS_PERCENTILE = 95.0  # of the ratios between the two of a file: what speeds differ by chance in this session
 
@@ -110,6 +110,8 @@ def _speeds(home: Home, found: dict[str, list[Result]], shape: Sequence[int]) ->
     }
     sample = np.random.default_rng(0).standard_normal((1, *shape), np.float32)
     figures = measure(next(iter(models.values())), models, sample, seconds=TIMED_SECONDS)
+    if (text := disturbed(figures)) is not None:
+        raise SystemExit(f"{text}; measure again when the machine is quiet")
     speeds = {
         (study, number): [figures[f"{study}/{number}/{twin}"].speedup for twin in TWINS] for study, number in files
     }

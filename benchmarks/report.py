@@ -98,7 +98,7 @@ def _baseline_speed(figures: dict[str, Any], name: str) -> str:
 
 
 def _speed(row: dict[str, Any]) -> str:
-    """With the lowest and the highest round."""
+    """With the 5th and the 95th percentile of its turns."""
     return f"{row['speedup']:.2f}x [{row['speedup_low']:.2f}, {row['speedup_high']:.2f}], drop {row['drop']:.2f}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -14,21 +14,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-SECONDS = 60.0  # at most, for everything that is measured in one go
+SECONDS = 60.0  # at most, for everything that is measured in one go, but for slow models
+# At least, before a session ends: what looks quiet may be the middle of a disturbance. They last 0.5 to 20 seconds.
+LEAST_SECONDS = 10.0
 TURNS = 10  # quiet ones of each model: the speed-ups of equal files then differ by about half a percent
-FEWEST_TURNS = 3  # of each model, whatever they take
+FEWEST_TURNS = 3  # of each model, whatever they take; with fewer quiet ones it was not measured in quiet
 # Calls in a row before the turn changes: caches are warm for most of them, as in use, and yet a slow phase of
-# the machine, which lasts from milliseconds to seconds, hits the reference and the candidate alike.
+# the machine hits the reference and the candidate alike.
 BURST = 5
 # Of slow models: more of their bursts are quiet when they are short. The first call is the one with cold caches.
 SHORTEST_BURST = 3
 BURST_NANOSECONDS = 12e6
 WARM_UP = 3  # calls before the first timed one: allocations and lazily packed weights
-# What the reference may take, beside its shortest burst, in a quiet moment. Where a core has two threads and another
+# What the reference may take, beside its shortest bursts, in a quiet moment. Where a core has two threads and another
 # program runs on the other one, float kernels take 1.35 times as long and int8 kernels 1.6 times.
 QUIET = 1.15
+SHORTEST = 3  # bursts of the reference, the longest of which is the measure: a single one may be a freak
 INTERVAL = (5.0, 95.0)  # percentiles of the ratios
 NANOSECONDS_PER_MILLISECOND = 1e6
+NANOSECONDS_PER_SECOND = 1e9
+SHOWN_NAMES = 8  # of files that were not timed in quiet
 
 Model = Callable[[npt.NDArray[np.float32]], Any]
 Clock = Callable[[], int]  # nanoseconds, never falling
@@ -47,23 +52,36 @@ class Latency:
 
 
 class Reference:
-    """The model that all others are timed beside. It remembers its shortest burst, which tells quiet moments from
-    others: kept for several sessions, it holds for all of them."""
+    """The model that all others are timed beside. It remembers its shortest bursts, which tell quiet moments from
+    others, and since when it has been watched: kept for several sessions, it holds for all of them."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, quiet_ms: float | None = None) -> None:
+        """`quiet_ms` is what a call takes in quiet where that is known already, or nearly."""
         self.model = model
-        self._shortest = float("inf")
+        self.is_known = quiet_ms is not None
+        self.since: int | None = None  # nanoseconds of the clock
+        self._shortest = [] if quiet_ms is None else [quiet_ms * NANOSECONDS_PER_MILLISECOND] * SHORTEST
+
+    @property
+    def quiet_ns(self) -> float:
+        """Nanoseconds of a call in the quietest moment so far."""
+        return self._shortest[-1] if self._shortest else float("inf")
 
     def saw(self, nanoseconds: float) -> None:
         """One call of a burst took so long."""
-        self._shortest = min(self._shortest, nanoseconds)
+        if len(self._shortest) < SHORTEST or nanoseconds < self._shortest[-1]:
+            self._shortest = sorted([*self._shortest, nanoseconds])[:SHORTEST]
 
     def is_quiet(self, nanoseconds: float) -> bool:
         """Whether a burst of such calls was not disturbed."""
-        return nanoseconds <= QUIET * self._shortest
+        return nanoseconds <= QUIET * self.quiet_ns
+
+    def is_watched(self, now: int) -> bool:
+        """Whether it has been watched for long enough to know what quiet is."""
+        return self.is_known or (self.since is not None and now - self.since >= LEAST_SECONDS * NANOSECONDS_PER_SECOND)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Turn:
     """Nanoseconds of one call of a candidate, and of the reference right before and after."""
 
@@ -74,6 +92,45 @@ class _Turn:
     @property
     def ratio(self) -> float:
         return (self.before + self.after) / 2 / self.own
+
+    @property
+    def slower(self) -> float:
+        """The longer of the reference's two."""
+        return max(self.before, self.after)
+
+
+class _Turns:
+    """Those of one candidate that are quiet, and the least disturbed ones."""
+
+    def __init__(self, reference: Reference, fewest: int) -> None:
+        self._reference = reference
+        self._fewest = fewest
+        self._quiet: list[_Turn] = []
+        self._least: list[_Turn] = []
+
+    def add(self, turn: _Turn) -> None:
+        self._quiet.append(turn)
+        self._least = sorted([*self._least, turn], key=lambda item: item.slower)[: self._fewest]
+
+    def quiet(self) -> list[_Turn]:
+        """A turn ceases to be quiet when the reference is seen to be faster, and never becomes so again."""
+        self._quiet = [turn for turn in self._quiet if self._reference.is_quiet(turn.slower)]
+        return self._quiet
+
+    def latency(self) -> Latency:
+        kept = self.quiet()
+        is_quiet = len(kept) >= self._fewest
+        counted = kept if is_quiet else self._least
+        ratios = [turn.ratio for turn in counted]
+        low, high = np.percentile(ratios, INTERVAL)
+        return Latency(
+            milliseconds=median(turn.own for turn in counted) / NANOSECONDS_PER_MILLISECOND,
+            speedup=median(ratios),
+            speedup_low=float(low),
+            speedup_high=float(high),
+            turns=len(counted),
+            is_quiet=is_quiet,
+        )
 
 
 def measure(
@@ -88,9 +145,9 @@ def measure(
     """Time every candidate in turn with `reference` on `sample`.
 
     In each round each candidate, in the order of the mapping and back again, runs for a short burst of calls between
-    two bursts of the reference; a burst's time is the lower quartile of its calls. A turn counts if both bursts of the
-    reference were quiet; candidates go on until they have enough such turns or time is up. One without any goes by the
-    shortest bursts of its turns. Python's garbage collector pauses.
+    two bursts of the reference. A turn counts if both of these were quiet; candidates go on until all have enough such
+    turns and the reference has been watched for long enough, or time is up. One with fewer than `fewest` quiet turns
+    goes by its least disturbed ones. Python's garbage collector pauses.
 
     Args:
         reference: the dense model. To learn its milliseconds, measure it as a candidate too.
@@ -98,76 +155,48 @@ def measure(
         sample: one batch as every callable takes it.
         turns: quiet turns that are enough, >= 1.
         seconds: budget for the whole, > 0. A round is ended, and `fewest` rounds are made, whatever they take.
-        fewest: rounds, >= 1.
+        fewest: rounds, and quiet turns of a candidate that count as measured in quiet; >= 1, at most `turns`.
         clock: nanoseconds.
 
     Raises:
         ValueError: turns, seconds or fewest out of range. What a callable raises is passed on.
     """
-    if min(turns, fewest) < 1 or not seconds > 0:
+    if not 1 <= fewest <= turns or not seconds > 0:
         raise ValueError(f"{turns} turns, {fewest} at least, in {seconds} seconds cannot be measured")
     if not candidates:
         return {}
     if not isinstance(reference, Reference):
         reference = Reference(reference)
-    found: dict[str, list[_Turn]] = {name: [] for name in candidates}
+    found = {name: _Turns(reference, fewest) for name in candidates}
     with _garbage_collector_paused():
-        end = clock() + seconds * NANOSECONDS_PER_MILLISECOND * 1e3
-        slowest = max(_warm_up(model, sample, clock) for model in (reference.model, *candidates.values()))
+        started = clock()
+        reference.since = started if reference.since is None else reference.since
+        slowest = max(_burst(model, sample, WARM_UP, clock) for model in (reference.model, *candidates.values()))
         calls = int(np.clip(BURST_NANOSECONDS / slowest, SHORTEST_BURST, BURST))
-        lacking = list(candidates)
+        wanted = list(candidates)
         for number in count():
             # To and fro, so that no candidate always comes after the same one.
             before = _burst(reference.model, sample, calls, clock)
-            for name in lacking if number % 2 == 0 else reversed(lacking):
+            reference.saw(before)
+            for name in wanted if number % 2 == 0 else reversed(wanted):
                 own = _burst(candidates[name], sample, calls, clock)
                 after = _burst(reference.model, sample, calls, clock)
-                found[name].append(_Turn(before, own, after))
+                found[name].add(_Turn(before, own, after))
                 reference.saw(after)
                 before = after
-            if number + 1 >= fewest:
-                # Turns of before may cease to count when the reference is seen to be faster than ever.
-                lacking = [name for name, items in found.items() if len(_quiet(items, reference)) < turns]
-                if not lacking or clock() >= end:
-                    break
-    return {name: _latency(_quiet(items, reference)) or _shortest(items) for name, items in found.items()}
-
-
-def _quiet(turns: Sequence[_Turn], reference: Reference) -> list[_Turn]:
-    return [turn for turn in turns if reference.is_quiet(max(turn.before, turn.after))]
-
-
-def _latency(turns: Sequence[_Turn]) -> Latency | None:
-    """Of quiet turns; None without any."""
-    if not turns:
-        return None
-    ratios = [turn.ratio for turn in turns]
-    low, high = np.percentile(ratios, INTERVAL)
-    return Latency(
-        milliseconds=median(turn.own for turn in turns) / NANOSECONDS_PER_MILLISECOND,
-        speedup=median(ratios),
-        speedup_low=float(low),
-        speedup_high=float(high),
-        turns=len(turns),
-        is_quiet=True,
-    )
-
-
-def _shortest(turns: Sequence[_Turn]) -> Latency:
-    """Of turns each of which was disturbed somewhere."""
-    own = min(turn.own for turn in turns)
-    reference = min(min(turn.before, turn.after) for turn in turns)
-    ratios = [reference / own, *(turn.ratio for turn in turns)]
-    return Latency(own / NANOSECONDS_PER_MILLISECOND, ratios[0], min(ratios), max(ratios), len(turns), is_quiet=False)
-
-
-def _warm_up(model: Model, sample: npt.NDArray[np.float32], clock: Clock) -> float:
-    return _burst(model, sample, WARM_UP, clock)
+            if number + 1 < fewest:
+                continue
+            wanted = [name for name, items in found.items() if len(items.quiet()) < turns]
+            now = clock()
+            if now - started >= seconds * NANOSECONDS_PER_SECOND or (not wanted and reference.is_watched(now)):
+                break
+            wanted = wanted or list(candidates)
+    return {name: items.latency() for name, items in found.items()}
 
 
 def _burst(model: Model, sample: npt.NDArray[np.float32], calls: int, clock: Clock) -> float:
-    """Nanoseconds of one of several calls in a row: the lower quartile, since interruptions only ever add time, and the
-    shortest would reward a lucky call. At least 1: a coarse clock can read 0, and there are ratios to be taken."""
+    """Nanoseconds of one of several calls in a row: the second shortest of five, the shortest of fewer, since
+    interruptions only ever add time. At least 1: a coarse clock can read 0, and there are ratios to be taken."""
     times = []
     for _ in range(calls):
         start = clock()
@@ -177,13 +206,14 @@ def _burst(model: Model, sample: npt.NDArray[np.float32], calls: int, clock: Clo
 
 
 def disturbed(figures: Mapping[str, Latency]) -> str | None:
-    """What to tell of a session in which some files were never timed in a quiet moment; None if all were."""
-    count = sum(not figure.is_quiet for figure in figures.values())
-    if not count:
+    """What to tell of a session in which some files were not timed in quiet; None if all were. Names are numbers."""
+    names = [name for name, figure in figures.items() if not figure.is_quiet]
+    if not names:
         return None
+    shown = ", ".join(names[:SHOWN_NAMES]) + (" and more" if len(names) > SHOWN_NAMES else "")
     return (
-        f"{count} of {len(figures)} files were timed while something else slowed the processor: "
-        "`slimfront measure` times them again"
+        f"{len(names)} of {len(figures)} files ({shown}) were timed while the processor was slower than before, by "
+        "another program or a lower clock: `slimfront measure` times them again"
     )
 
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from learners.export.packing import assemble_onnx, pack_candidate
 from learners.library.library import Library
-from objectives.latency import FEWEST_TURNS, TURNS, measure
+from objectives.latency import FEWEST_TURNS, TURNS, Reference, measure
 from objectives.prediction import PredictionError, compare
 from objectives.runtimes.table import runtime
 from searcher.stages.prepare import dense_file
+from storage.errors import GiveUpError
 from storage.records.config import RuntimeConfig
 from storage.records.latency import LatencyTable
 from storage.records.space import CHANNEL, FLOAT_BITS, SearchSpace, Site
@@ -55,9 +56,14 @@ def check_table(
     plans: int = PLANS,
     seconds: float = SECONDS,
     fewest: int = FEWEST_TURNS,
+    quiet_ms: float | None = None,
 ) -> LatencyCheck:
     """Measures `plans` random plans of each kind in turn with the dense model, in at most `seconds` but for slow
-    ones, each `fewest` times at least, and compares."""
+    ones, each `fewest` times at least, and compares those that were timed in quiet. `quiet_ms` is what the dense model
+    takes then, where that is known.
+
+    Raises GiveUpError where something slowed the processor while most of them were timed.
+    """
     generator = np.random.default_rng(seed)
     space, shape = library.space, library.analysis.input_shape
     contract = InputContract(shape, (0.0,), (1.0,))
@@ -73,11 +79,19 @@ def check_table(
         sessions[str(index)] = engine.session(assemble_onnx(packed), config.threads)
     dense = engine.session(dense_file(library), config.threads)
     sample = np.zeros((config.batch, *shape), np.float32)
-    figures = measure(dense, sessions, sample, TURNS, seconds, fewest)
+    figures = measure(Reference(dense, quiet_ms), sessions, sample, TURNS, seconds, fewest)
     checked = tuple(
         CheckedPlan(kind, levels, table.speedup(space, levels), figures[str(index)].speedup)
         for index, (kind, levels) in enumerate(chosen)
+        if figures[str(index)].is_quiet
     )
+    for kind in KINDS:
+        count = sum(plan.kind == kind for plan in checked)
+        if 2 * count < plans:
+            raise GiveUpError(
+                f"only {count} of {plans} random plans on the {kind} were timed in quiet, something else slowed the "
+                "processor; `slimfront doctor --latency` tries again"
+            )
     errors = {kind: _error([plan for plan in checked if plan.kind == kind]) for kind in KINDS}
     return LatencyCheck(checked, {**errors, ALL: _error(checked)})
 

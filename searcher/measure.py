@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from objectives.hardware import describe, physical_memory
-from objectives.latency import Latency, disturbed, measure
+from objectives.latency import Latency, Reference, disturbed, measure
 from objectives.runtimes.table import runtime
 from searcher.baselines import DENSE
 from searcher.progress import Progress
@@ -18,6 +18,7 @@ from storage.errors import FixInputError
 from storage.home import Home
 from storage.records.candidate import Trial
 from storage.records.config import MAX_BATCH, MAX_THREADS, StudyConfig
+from storage.records.latency import LatencyTable
 from storage.records.measurement import Rung
 from storage.records.timing import TimedRow, Timing
 from storage.store import StudyStore
@@ -64,19 +65,29 @@ def measure_front(
         sessions[trial.number] = _session(home, name, trial, runtime_name, threads)
         progress.update(STAGE, index + 1, len(trials), "loading models")
     sample = np.random.default_rng(SEED).standard_normal((batch, *config.model.input), np.float32)
-    figures = measure(sessions[dense.number], {str(number): item for number, item in sessions.items()}, sample)
+    hardware = describe(runtime(runtime_name), threads)
+    known = _quiet_ms(store, name, hardware) if batch == config.runtime.batch else None
+    reference = Reference(sessions[dense.number], known)
+    figures = measure(reference, {str(number): item for number, item in sessions.items()}, sample)
     if (text := disturbed(figures)) is not None:
         progress.event(text)
-    chosen = runtime(runtime_name)
     timing = Timing(
         runtime=runtime_name,
-        hardware=describe(chosen, threads),
+        hardware=hardware,
         threads=threads,
         batch=batch,
         rows=tuple(_row(int(number), figure) for number, figure in figures.items()),
     )
     store.add_timing(name, timing)
     return timing
+
+
+def _quiet_ms(store: StudyStore, name: str, hardware: str) -> float | None:
+    """What the dense file takes on `hardware` in a quiet moment, where the study's latency table knows it."""
+    analysis = store.analysis(name)
+    if analysis is None or analysis.latency_json is None:
+        return None
+    return LatencyTable.from_json(analysis.latency_json).quiet_on(hardware)
 
 
 def _check_threads(threads: int) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from objectives.hardware import available_cores
+from objectives.latency import FEWEST_TURNS, LEAST_SECONDS, SECONDS, SHORTEST_BURST, WARM_UP
 from objectives.pareto import FRONT_ROWS
 from searcher.baselines import ROUNDED_WIDTHS, UNIFORM_SHARES, UNIFORM_WIDTHS
 from searcher.latency_check import KINDS
@@ -20,8 +21,9 @@ FIT_SECONDS_PER_COLUMN = 0.8e-3  # of a layer's weight matrix, all widths togeth
 COLUMN_POWER_SECONDS = 1e-12  # GPTQ's inverse, a column cubed
 MACS_PER_SECOND = 5e10  # of a forward pass, quick scores and files alike
 OVERHEAD_SECONDS = 2.0  # traces, sessions, the store
-TIMING_SECONDS = 60.0  # at most: latency.SECONDS
-TIMED_CALLS = 300  # of a model or of the dense one: ten turns of three bursts, as often again where others disturb
+# Of a model or of the dense one: ten turns of two bursts, as often again where others disturb.
+TIMED_CALLS = 200
+LEAST_CALLS = WARM_UP + 2 * SHORTEST_BURST * FEWEST_TURNS  # whatever they take
 CALL_SECONDS = 2e-5  # of the smallest model
 PROBE_SECONDS = 0.05  # of a single-layer model of the latency table, loading and all turns
 PROBE_PRECISIONS = 2  # float and int8
@@ -54,9 +56,9 @@ def planned_time(prepared: Prepared) -> PlannedTime:
     confirmed = OVERHEAD_SECONDS + files * len(workload.confirmation) * pass_seconds / available_cores()
     call_seconds = max(CALL_SECONDS, config.runtime.batch * pass_seconds)
     check = min(CHECK_SECONDS, len(KINDS) * CHECKED_PLANS * TIMED_CALLS * call_seconds)
-    table = _probes(prepared.space) * PROBE_SECONDS + check
-    calls = files * TIMED_CALLS * call_seconds
-    quick, latency = _search_seconds(config, len(workload.quick) * pass_seconds), min(TIMING_SECONDS, calls)
+    table = _probes(prepared.space) * PROBE_SECONDS + LEAST_SECONDS + check
+    latency = max(files * LEAST_CALLS * call_seconds, min(SECONDS, files * TIMED_CALLS * call_seconds))
+    quick = _search_seconds(config, len(workload.quick) * pass_seconds)
     return PlannedTime(library, table, quick, confirmed, latency, library + table + quick + confirmed + latency)
 
 

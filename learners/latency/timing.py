@@ -20,7 +20,7 @@ from storage.files import atomic_write, content_hash, file_lock
 from storage.records.space import FLOAT_BITS
 
 FORMAT_VERSION = 5  # changes whenever an equal probe would be another model or be timed in another way
-# Sessions alive at once: enough that a slow phase of the machine is a small share of a round, few enough for memory.
+# Models alive at once, few enough for memory.
 TOGETHER = 100
 TURNS = 7  # quiet ones of each probe: the errors of many differences even out
 SECONDS = 0.1  # of one probe at most, with its share of the reference's calls: a turn takes a millisecond
@@ -77,7 +77,7 @@ class ProbeTimes:
 
     def measure(self, probes: Sequence[Probe], progress: Progress, again: bool = False) -> None:
         """Makes sure that every one of `probes` is known; `again` times those that are, too, and what they took
-        before is forgotten: the lowest times of two occasions are not on one scale.
+        before is forgotten: it may have been disturbed.
 
         Raises GiveUpError if the runtime refuses one.
         """
@@ -87,13 +87,31 @@ class ProbeTimes:
             missing = [item for item in dict.fromkeys(probes) if again or probe_key(item) not in self._milliseconds]
             progress(STAGE, 0, len(missing))
             found: dict[str, Latency] = {}
-            for start in range(0, len(missing), TOGETHER):
-                batch = missing[start : start + TOGETHER]
-                found.update(self._time(batch))
-                progress(STAGE, start + len(batch), len(missing))
+            late = self._time_all(missing, found, lambda done: progress(STAGE, done, len(missing)))
+            # What was timed before the first quiet moment, or found none, has another chance.
+            total = len(missing) + len(late)
+            self._time_all(late, found, lambda done: progress(STAGE, len(missing) + done, total))
             if missing:
                 self._keep(found, document)
             self._scale_ms = document["reference_ms"]
+
+    def _time_all(self, probes: Sequence[Probe], found: dict[str, Latency], done: Callable[[int], None]) -> list[Probe]:
+        """Adds the figures of `probes` to those found; which of them were not timed in quiet, as far as is known now.
+
+        A figure that was not is replaced by the next one, whatever that is.
+        """
+        known: list[tuple[list[Probe], float]] = []  # each batch, and what was known of quiet after it
+        for start in range(0, len(probes), TOGETHER):
+            batch = list(probes[start : start + TOGETHER])
+            found.update(self._time(batch))
+            known.append((batch, self.reference.quiet_ns))
+            done(start + len(batch))
+        return [
+            item
+            for batch, quiet_ns in known
+            for item in batch
+            if not (found[probe_key(item)].is_quiet and self.reference.is_quiet(quiet_ns))
+        ]
 
     def _time(self, probes: Sequence[Probe]) -> dict[str, Latency]:
         """Of each probe and of the reference."""

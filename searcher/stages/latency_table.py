@@ -38,7 +38,7 @@ WANTED_ERROR = 0.06  # median over the checked plans, above which all layers are
 TIMEABLE_MS = 0.2
 CHECKED_PLANS = 10  # of each kind: together the 20 that a front reports at least
 CHECK_SECONDS = 30.0  # at most, for all of them, but for slow models
-MOST_CHECK_SECONDS = 60.0  # of models so slow that a single round takes longer than the above
+MOST_CHECK_SECONDS = 60.0  # of models so slow that a single round takes longer than CHECK_SECONDS
 MILLISECONDS = 1e3  # of a second
 CHECK_SEED = 0  # the table belongs to a model and a machine, not to a study's seed
 
@@ -101,8 +101,9 @@ class _Making:
             lambda _, done, total: progress.update(STAGE, done, total),
             again,
         )
-        whole = self._whole.times(self.times.reference_ms)
+        whole = self._whole.times(self.times.reference_ms, watch=table.dense_ms >= TIMEABLE_MS)
         table = anchored(table, library.space, whole, has_maps=bool(library.analysis.maps))
+        table = replace(table, quiet_ms=self._whole.quiet_ms)
         return _checked(table, library, self._config, progress)
 
 
@@ -135,10 +136,11 @@ def _checked(table: LatencyTable, library: Library, config: RuntimeConfig, progr
         )
     progress.update(CHECK_STAGE, 0, 1)
     try:
-        found = check_table(library, table, config, CHECK_SEED, CHECKED_PLANS, CHECK_SECONDS, 1).errors[ALL]
+        check = check_table(library, table, config, CHECK_SEED, CHECKED_PLANS, CHECK_SECONDS, 1, table.quiet_ms)
     except GiveUpError as error:
         return _without_check(table, str(error), progress)
     progress.update(CHECK_STAGE, 1, 1)
+    found = check.errors[ALL]
     return replace(table, checked=TableCheck(found.plans, found.spearman, found.median_error, found.largest_error))
 
 
@@ -168,10 +170,16 @@ class _WholeModels:
         if in_int8 is not None:
             self._models["int8"] = candidate(in_int8)
         self._sample = np.zeros((config.batch, *library.analysis.input_shape), np.float32)
+        self.quiet_ms: float | None = None  # of the user's file, once it was timed in quiet
 
-    def times(self, reference_ms: float) -> WholeTimes:
-        """Their times on the scale on which the reference takes `reference_ms`."""
+    def times(self, reference_ms: float, watch: bool) -> WholeTimes:
+        """Their times on the scale on which the reference takes `reference_ms`. `watch` waits until the reference has
+        been watched for long enough, which pays unless a model takes little more than the call."""
+        self._reference.is_known |= not watch
         # One round of slow models takes long enough.
         figures = measure(self._reference, self._models, self._sample, seconds=WHOLE_SECONDS, fewest=1)
         milliseconds = {name: reference_ms / figure.speedup for name, figure in figures.items()}
-        return WholeTimes(milliseconds["dense"], milliseconds["unchanged"], milliseconds.get("int8"))
+        self.quiet_ms = figures["dense"].milliseconds if figures["dense"].is_quiet else None
+        # What was disturbed would put every layer's int8 cells off.
+        in_int8 = milliseconds["int8"] if "int8" in figures and figures["int8"].is_quiet else None
+        return WholeTimes(milliseconds["dense"], milliseconds["unchanged"], in_int8)

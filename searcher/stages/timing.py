@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from objectives.hardware import describe
-from objectives.latency import Latency, disturbed, measure
+from objectives.latency import Latency, Reference, disturbed, measure
 from objectives.runtimes.table import runtime
 from searcher.baselines import DENSE
 from searcher.stages.context import StudyContext
@@ -40,13 +40,15 @@ def time_front(context: StudyContext) -> None:
         np.resize(context.workload.quick.images, (context.config.runtime.batch, *context.workload.input_shape))
     )
     context.progress.update(STAGE, 0, len(trials), "timing")
-    figures = measure(sessions[dense], sessions, sample)
+    settings, table = context.config.runtime, context.latency
+    hardware = describe(runtime(settings.name), settings.threads)
+    known = None if table is None else table.quiet_on(hardware)
+    figures = measure(Reference(sessions[dense], known), sessions, sample)
+    # A study may have been resumed on another machine than the one that its latency table is of.
+    store.add_event(name, TIMED_ON, hardware)
+    store.record_batch(name, [_result(trial, figures[str(trial.number)]) for trial in trials], store.front(name))
     if (text := disturbed(figures)) is not None:
         context.note(text)
-    settings = context.config.runtime
-    # A study may have been resumed on another machine than the one that its latency table is of.
-    store.add_event(name, TIMED_ON, describe(runtime(settings.name), settings.threads))
-    store.record_batch(name, [_result(trial, figures[str(trial.number)]) for trial in trials], store.front(name))
     context.progress.update(STAGE, len(trials), len(trials))
 
 

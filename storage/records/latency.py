@@ -43,6 +43,8 @@ class LatencyTable:
     checked: TableCheck | None = None  # None in tables that nobody has checked
     unchecked: str | None = None  # why; None also in tables of versions that did not say
     is_floored: bool = False  # whether no prediction is below `fixed_ms`; False in tables of versions before
+    # What a call of the dense file took in a quiet moment when the table was made; None where that is not known.
+    quiet_ms: float | None = None
 
     def check(self, space: SearchSpace) -> None:
         """Raises ValueError if the table is not one of this space."""
@@ -64,6 +66,11 @@ class LatencyTable:
     def speedup(self, space: SearchSpace, levels: Sequence[int]) -> float:
         """Predicted ratio of the dense model's latency to the candidate's; above 1 is faster."""
         return self.dense_ms / self.milliseconds(space, levels)
+
+    def quiet_on(self, hardware: str) -> float | None:
+        """What a call of the dense file takes on `hardware` in a quiet moment, at the batch of the study, where that is
+        known."""
+        return self.quiet_ms if self.hardware == hardware else None
 
     def to_json(self) -> str:
         """One line of JSON that `from_json` reads back to an equal value."""

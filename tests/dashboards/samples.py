@@ -159,7 +159,7 @@ def confirmed(number: int, accuracy: float, size: int, macs: int = 1000, speedup
 
 
 def timed(number: int, latency: float, speedup: float) -> Result:
-    """A latency of three rounds."""
+    """A latency of three turns."""
     return Result(
         number,
         Rung.TIMED,

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from learners import gram
+from objectives.latency import Latency, Model, Reference
 from searcher.baselines import AT_TARGET
 from searcher.controller import Controller
+from searcher.stages import timing
 from searcher.stages.latency_table import FOLDER
 from searcher.stages.latency_table import STAGE as TABLE_STAGE
 from searcher.stages.prepare import Prepared
@@ -18,7 +20,7 @@ from storage.errors import FixInputError, StoreLockedError
 from storage.home import Home
 from storage.memory import MemoryStore
 from storage.records.measurement import Result, Rung
-from storage.records.study import FrontRow, StudyState
+from storage.records.study import SEARCH_NOTE, FrontRow, StudyState
 from storage.records.target import CostTarget
 from storage.store import StudyStore
 from tests.searcher.controlled import CANDIDATES, NAME, Killed, Recorder, config, started
@@ -262,3 +264,20 @@ def test_a_search_ends_when_the_hypervolume_no_longer_grows(prepared: Prepared, 
     searched = [trial for trial in store.trials(NAME) if trial.baseline is None]
     assert 8 < len(searched) < 1_000
     assert any(text.startswith(f"the last 8 of {len(searched)} candidates") for text in recorder.seen)
+
+
+def test_files_that_were_timed_while_disturbed_are_noted(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(reference: Reference, candidates: dict[str, Model], sample: object) -> dict[str, Latency]:
+        del sample
+        assert reference.is_known  # by the latency table
+        return {name: Latency(1.0, 1.0, 1.0, 1.0, 3, is_quiet=name != "2") for name in candidates}
+
+    monkeypatch.setattr(timing, "measure", busy)
+    store, home = started(prepared, tmp_path)
+    Controller(store, home, Recorder()).run(NAME, prepared)
+    notes = [event.text for event in store.events(NAME) if event.kind == SEARCH_NOTE]
+    assert any(
+        text.endswith("`slimfront measure` times them again") and "files (2) were timed" in text for text in notes
+    )

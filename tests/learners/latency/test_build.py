@@ -15,7 +15,7 @@ import pytest
 from learners.latency import timing
 from learners.latency.blocks import glue_difference, layer_difference
 from learners.latency.build import build_table
-from objectives.latency import Latency, Reference
+from objectives.latency import SHORTEST, Latency, Reference
 from objectives.runtimes.base import Session
 from objectives.runtimes.onnxruntime import OnnxRuntime
 from storage.records.latency import LatencyTable
@@ -23,13 +23,17 @@ from tests.learners.latency.samples import INPUT, glue, layers, space
 
 
 class Counting(OnnxRuntime):
-    """ONNX Runtime that counts the sessions it opens."""
+    """ONNX Runtime that counts the models it opens, each once."""
 
     def __init__(self) -> None:
-        self.opened = 0
+        self._models: set[bytes] = set()
+
+    @property
+    def opened(self) -> int:
+        return len(self._models)
 
     def session(self, model: bytes, threads: int) -> Session:
-        self.opened += 1
+        self._models.add(model)
         return super().session(model, threads)
 
 
@@ -155,6 +159,48 @@ def test_equal_layers_are_timed_once(tmp_path: Path) -> None:
     copies = [replace(item, name=f"{item.name} {number}") for item in layers() for number in range(3)]
     build_table(copies, glue(), space(), times(tmp_path / "two", twice), INPUT, lambda *_: None)
     assert runtime.opened == twice.opened
+
+
+def test_all_sessions_share_the_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one of them has seen of quiet moments holds for the next."""
+    monkeypatch.setattr(timing, "TOGETHER", 2)
+    seen = []
+
+    def measure(reference: Reference, candidates: Mapping[str, Session], *_: object) -> dict[str, Latency]:
+        seen.append(reference)
+        reference.saw(1.0)
+        return dict.fromkeys(candidates, Latency(1.0, 1.0, 1.0, 1.0, 1, True))
+
+    monkeypatch.setattr(timing, "measure", measure)
+    known = times(tmp_path)
+    build_table(layers(), glue(), space(), known, INPUT, lambda *_: None)
+    assert len(seen) > 2
+    assert all(reference is known.reference for reference in seen)
+
+
+@pytest.mark.parametrize("is_marked", [True, False])
+def test_what_was_disturbed_is_timed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_marked: bool) -> None:
+    """The first of three batches is wholly disturbed: told at once, or by a quiet moment that comes later."""
+    monkeypatch.setattr(timing, "TOGETHER", 4)
+    sessions: list[set[str]] = []
+
+    def measure(reference: Reference, candidates: Mapping[str, Session], *_: object) -> dict[str, Latency]:
+        first = not sessions
+        sessions.append(set(candidates))
+        for nanoseconds in [1.5 if first else 1.0] * SHORTEST:
+            reference.saw(nanoseconds)
+        figure = Latency(1.0, 0.5, 0.5, 0.5, 1, False) if first and is_marked else Latency(1.0, 1.0, 1.0, 1.0, 1, True)
+        if first and not is_marked:
+            figure = replace(figure, speedup=0.5)
+        return dict.fromkeys(candidates, figure)
+
+    monkeypatch.setattr(timing, "measure", measure)
+    known = times(tmp_path)
+    build_table(layers(), glue(), space(), known, INPUT, lambda *_: None)
+    repeated = [later for later in sessions[1:] if later == sessions[0]]
+    assert len(repeated) == 1
+    (path,) = tmp_path.glob("*.json")
+    assert set(json.loads(path.read_text())["milliseconds"].values()) == {1.0}
 
 
 def test_timing_again_forgets_the_times_before(tmp_path: Path) -> None:

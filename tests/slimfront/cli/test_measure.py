@@ -5,11 +5,17 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from rich.console import Console
 
+import searcher.measure
+from objectives import latency
+from objectives.latency import Latency, Model
 from objectives.prediction import PredictionError
 from searcher.latency_check import ALL
 from searcher.stages.latency_table import FOLDER
@@ -21,6 +27,7 @@ from storage.open import open_store
 from tests.slimfront.finished import Finished
 from tests.slimfront.material import invoke
 
+Floats = npt.NDArray[np.float32]
 ROW = {
     *("candidate", "name", "accuracy", "size_ratio", "latency_ms", "speedup", "speedup_low", "speedup_high"),
     "predicted_speedup",
@@ -36,6 +43,27 @@ def own(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("SLIMFRONT_STORE", raising=False)
     monkeypatch.setenv("COLUMNS", "100")
     return home
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes what there is for quiet after a second: these figures are not looked at."""
+    monkeypatch.setattr(latency, "LEAST_SECONDS", 1.0)
+
+
+def test_files_that_were_disturbed_are_named(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert own.is_dir()
+
+    def busy(reference: latency.Reference, candidates: dict[str, Model], sample: Floats) -> dict[str, Latency]:
+        assert reference.is_known  # by the latency table of the study, which is of this machine
+        found = latency.measure(reference, candidates, sample, seconds=0.1)
+        return {name: replace(figure, is_quiet=name != "1") for name, figure in found.items()}
+
+    monkeypatch.setattr(searcher.measure, "measure", busy)
+    ran = invoke("measure", "tiny")
+    assert ran.code == 0, ran.err
+    assert "1 of " in ran.err
+    assert "files (1) were timed while the processor was slower than before" in " ".join(ran.err.split())
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])

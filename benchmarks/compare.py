@@ -111,7 +111,7 @@ def _speeds(home: Home, found: dict[str, list[Result]], shape: Sequence[int]) ->
     sample = np.random.default_rng(0).standard_normal((1, *shape), np.float32)
     figures = measure(next(iter(models.values())), models, sample, seconds=TIMED_SECONDS)
     if (text := disturbed(figures)) is not None:
-        raise SystemExit(f"{text}; measure again when the machine is quiet")
+        raise SystemExit(f"{text}: run the benchmark again, it goes on with this comparison")
     speeds = {
         (study, number): [figures[f"{study}/{number}/{twin}"].speedup for twin in TWINS] for study, number in files
     }

@@ -16,6 +16,8 @@ def draw(prepared: Prepared, counts: Sequence[int], seed: int) -> list[Subset]:
     parts = (prepared.workload.quick, prepared.workload.confirmation)
     images = np.concatenate([part.images for part in parts])
     labels = np.concatenate([part.labels for part in parts if part.labels is not None])
+    if sum(counts) > len(images):
+        raise ValueError(f"{sum(counts)} images are wanted of {len(images)}")
     order = choose(len(images), labels, sum(counts), seed)
     bounds = np.cumsum([0, *counts])
     return [Subset(images[order[start:end]], labels[order[start:end]]) for start, end in pairwise(bounds)]

@@ -129,7 +129,7 @@ class RungFigures:
     seed: int
     hypervolume: float  # on the held-out images
     passes: int  # of a candidate over a block of quick images
-    stopped: int  # candidates that half of their images would have told to be dominated; means something for `PLAIN`
+    stopped: int  # candidates that half of their images would have told to be dominated; only for `PLAIN`
 
 
 def measure(model: str, folder: Path) -> list[RungFigures]:

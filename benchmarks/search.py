@@ -74,15 +74,15 @@ def measure(model: str, parts: Parts, names: Sequence[str]) -> Iterator[list[Sea
     """Yields all figures so far after each run of one of `names`, every seed in turn."""
     torch.set_num_threads(1)
     prepared = prepare(config(model, model, "size=10x drop<=1"), Silent())
-    library = open_library(prepared, Home(parts.folder / "home"), lambda *_: None)
+    home = Home(parts.folder / "home")
     found: list[SearchFigures] = []
     for seed in SEEDS:
-        quick, held_out = (
-            QuickScorer(library, subset, prepared.workload.metric) for subset in draw(prepared, (QUICK, HELD_OUT), seed)
-        )
-        judge = HeldOut(held_out)
+        quick, held_out = draw(prepared, (QUICK, HELD_OUT), seed)
+        judge = HeldOut(QuickScorer(open_library(prepared, home, lambda *_: None), held_out, prepared.workload.metric))
         for name in names:
-            run = partial(_documents, name, seed, library, quick, judge)
+            # Each with a library of its own: weights that one sampler has had made would be free for the next.
+            library = open_library(prepared, home, lambda *_: None)
+            run = partial(_documents, name, seed, library, QuickScorer(library, quick, prepared.workload.metric), judge)
             found += [SearchFigures(**item) for item in parts.get(f"{name}-{seed}", run)]
             print(f"{model} {name} {seed}: {found[-1].hypervolume:.4f}", file=sys.stderr)
             yield found

@@ -29,7 +29,10 @@ WARM_UP = 3  # calls before the first timed one: allocations and lazily packed w
 # What the reference may take, beside its shortest bursts, in a quiet moment. Where a core has two threads and another
 # program runs on the other one, float kernels take 1.35 times as long and int8 kernels 1.6 times.
 QUIET = 1.15
-SHORTEST = 3  # bursts of the reference, the longest of which is the measure: a single one may be a freak
+SHORTEST_KEPT = 3  # bursts of the reference, the longest of which is the measure: a single one may be a freak
+# Without a quiet burst, after which what was known before is of another clock of the processor: no disturbance lasts
+# as long.
+FORGET_SECONDS = 30.0
 INTERVAL = (5.0, 95.0)  # percentiles of the ratios
 NANOSECONDS_PER_MILLISECOND = 1e6
 NANOSECONDS_PER_SECOND = 1e9
@@ -56,29 +59,46 @@ class Reference:
     others, and since when it has been watched: kept for several sessions, it holds for all of them."""
 
     def __init__(self, model: Model, quiet_ms: float | None = None) -> None:
-        """`quiet_ms` is what a call takes in quiet where that is known already, or nearly."""
+        """`quiet_ms` is what a call takes in quiet where that is known already."""
         self.model = model
-        self.is_known = quiet_ms is not None
-        self.since: int | None = None  # nanoseconds of the clock
-        self._shortest = [] if quiet_ms is None else [quiet_ms * NANOSECONDS_PER_MILLISECOND] * SHORTEST
+        self._known = float("inf") if quiet_ms is None else quiet_ms * NANOSECONDS_PER_MILLISECOND
+        self._is_trusted = quiet_ms is not None
+        self._since: int | None = None  # nanoseconds of the clock
+        self._shortest: list[float] = []
 
     @property
     def quiet_ns(self) -> float:
-        """Nanoseconds of a call in the quietest moment so far."""
-        return self._shortest[-1] if self._shortest else float("inf")
+        """Nanoseconds of a call in quiet, as far as is known."""
+        return min(self._known, self._shortest[-1] if self._shortest else float("inf"))
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether quiet is known without watching."""
+        return self._is_trusted
+
+    def trust(self) -> None:
+        """Takes what there is for quiet."""
+        self._is_trusted = True
 
     def saw(self, nanoseconds: float) -> None:
         """One call of a burst took so long."""
-        if len(self._shortest) < SHORTEST or nanoseconds < self._shortest[-1]:
-            self._shortest = sorted([*self._shortest, nanoseconds])[:SHORTEST]
+        if len(self._shortest) < SHORTEST_KEPT or nanoseconds < self._shortest[-1]:
+            self._shortest = sorted([*self._shortest, nanoseconds])[:SHORTEST_KEPT]
 
     def is_quiet(self, nanoseconds: float) -> bool:
         """Whether a burst of such calls was not disturbed."""
         return nanoseconds <= QUIET * self.quiet_ns
 
+    def watch(self, now: int) -> None:
+        """Begins to watch, if that has not begun."""
+        self._since = now if self._since is None else self._since
+
     def is_watched(self, now: int) -> bool:
-        """Whether it has been watched for long enough to know what quiet is."""
-        return self.is_known or (self.since is not None and now - self.since >= LEAST_SECONDS * NANOSECONDS_PER_SECOND)
+        """Whether quiet is known, or was watched for, by the time `now`. Forgets what has not been seen for long."""
+        seconds = 0.0 if self._since is None else (now - self._since) / NANOSECONDS_PER_SECOND
+        if seconds >= FORGET_SECONDS and self._shortest and self._shortest[-1] > QUIET * self._known:
+            self._known = float("inf")
+        return self._is_trusted or seconds >= LEAST_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,24 +122,29 @@ class _Turn:
 class _Turns:
     """Those of one candidate that are quiet, and the least disturbed ones."""
 
-    def __init__(self, reference: Reference, fewest: int) -> None:
+    def __init__(self, reference: Reference) -> None:
         self._reference = reference
-        self._fewest = fewest
-        self._quiet: list[_Turn] = []
+        self._turns: list[_Turn] = []
         self._least: list[_Turn] = []
+        self._quiet: list[_Turn] = []
+        self._filtered = 0, float("inf")  # how many turns `_quiet` is of, and what was known of quiet then
 
     def add(self, turn: _Turn) -> None:
-        self._quiet.append(turn)
-        self._least = sorted([*self._least, turn], key=lambda item: item.slower)[: self._fewest]
+        self._turns.append(turn)
+        self._least = sorted([*self._least, turn], key=lambda item: item.slower)[:FEWEST_TURNS]
 
     def quiet(self) -> list[_Turn]:
-        """A turn ceases to be quiet when the reference is seen to be faster, and never becomes so again."""
-        self._quiet = [turn for turn in self._quiet if self._reference.is_quiet(turn.slower)]
+        """A turn ceases to be quiet when the reference is seen to be faster; what it forgets lets some be so again."""
+        count, quiet_ns = self._filtered
+        if quiet_ns != self._reference.quiet_ns:
+            count, self._quiet = 0, []
+        self._quiet += [turn for turn in self._turns[count:] if self._reference.is_quiet(turn.slower)]
+        self._filtered = len(self._turns), self._reference.quiet_ns
         return self._quiet
 
     def latency(self) -> Latency:
         kept = self.quiet()
-        is_quiet = len(kept) >= self._fewest
+        is_quiet = len(kept) >= len(self._least)
         counted = kept if is_quiet else self._least
         ratios = [turn.ratio for turn in counted]
         low, high = np.percentile(ratios, INTERVAL)
@@ -146,8 +171,8 @@ def measure(
 
     In each round each candidate, in the order of the mapping and back again, runs for a short burst of calls between
     two bursts of the reference. A turn counts if both of these were quiet; candidates go on until all have enough such
-    turns and the reference has been watched for long enough, or time is up. One with fewer than `fewest` quiet turns
-    goes by its least disturbed ones. Python's garbage collector pauses.
+    turns and the reference has been watched for long enough, or time is up. One with fewer than three quiet turns goes
+    by its three least disturbed ones. Python's garbage collector pauses.
 
     Args:
         reference: the dense model. To learn its milliseconds, measure it as a candidate too.
@@ -155,7 +180,7 @@ def measure(
         sample: one batch as every callable takes it.
         turns: quiet turns that are enough, >= 1.
         seconds: budget for the whole, > 0. A round is ended, and `fewest` rounds are made, whatever they take.
-        fewest: rounds, and quiet turns of a candidate that count as measured in quiet; >= 1, at most `turns`.
+        fewest: rounds, >= 1, at most `turns`.
         clock: nanoseconds.
 
     Raises:
@@ -167,13 +192,13 @@ def measure(
         return {}
     if not isinstance(reference, Reference):
         reference = Reference(reference)
-    found = {name: _Turns(reference, fewest) for name in candidates}
+    found = {name: _Turns(reference) for name in candidates}
     with _garbage_collector_paused():
         started = clock()
-        reference.since = started if reference.since is None else reference.since
         slowest = max(_burst(model, sample, WARM_UP, clock) for model in (reference.model, *candidates.values()))
         calls = int(np.clip(BURST_NANOSECONDS / slowest, SHORTEST_BURST, BURST))
         wanted = list(candidates)
+        reference.watch(clock())
         for number in count():
             # To and fro, so that no candidate always comes after the same one.
             before = _burst(reference.model, sample, calls, clock)
@@ -186,9 +211,10 @@ def measure(
                 before = after
             if number + 1 < fewest:
                 continue
-            wanted = [name for name, items in found.items() if len(items.quiet()) < turns]
             now = clock()
-            if now - started >= seconds * NANOSECONDS_PER_SECOND or (not wanted and reference.is_watched(now)):
+            is_watched = reference.is_watched(now)
+            wanted = [name for name, items in found.items() if len(items.quiet()) < turns]
+            if now - started >= seconds * NANOSECONDS_PER_SECOND or (not wanted and is_watched):
                 break
             wanted = wanted or list(candidates)
     return {name: items.latency() for name, items in found.items()}
@@ -206,14 +232,14 @@ def _burst(model: Model, sample: npt.NDArray[np.float32], calls: int, clock: Clo
 
 
 def disturbed(figures: Mapping[str, Latency]) -> str | None:
-    """What to tell of a session in which some files were not timed in quiet; None if all were. Names are numbers."""
+    """What to tell of a session in which some files were not timed in quiet; None if all were."""
     names = [name for name, figure in figures.items() if not figure.is_quiet]
     if not names:
         return None
     shown = ", ".join(names[:SHOWN_NAMES]) + (" and more" if len(names) > SHOWN_NAMES else "")
     return (
-        f"{len(names)} of {len(figures)} files ({shown}) were timed while the processor was slower than before, by "
-        "another program or a lower clock: `slimfront measure` times them again"
+        f"{len(names)} of {len(figures)} files ({shown}) found no quiet moment: something else slowed the processor, "
+        "and int8 files most"
     )
 
 

@@ -13,7 +13,7 @@ from objectives.latency import FEWEST_TURNS, TURNS, Reference, measure
 from objectives.prediction import PredictionError, compare
 from objectives.runtimes.table import runtime
 from searcher.stages.prepare import dense_file
-from storage.errors import GiveUpError
+from storage.errors import RetryError
 from storage.records.config import RuntimeConfig
 from storage.records.latency import LatencyTable
 from storage.records.space import CHANNEL, FLOAT_BITS, SearchSpace, Site
@@ -62,7 +62,7 @@ def check_table(
     ones, each `fewest` times at least, and compares those that were timed in quiet. `quiet_ms` is what the dense model
     takes then, where that is known.
 
-    Raises GiveUpError where something slowed the processor while most of them were timed.
+    Raises RetryError where something slowed the processor while most of them were timed.
     """
     generator = np.random.default_rng(seed)
     space, shape = library.space, library.analysis.input_shape
@@ -88,8 +88,8 @@ def check_table(
     for kind in KINDS:
         count = sum(plan.kind == kind for plan in checked)
         if 2 * count < plans:
-            raise GiveUpError(
-                f"only {count} of {plans} random plans on the {kind} were timed in quiet, something else slowed the "
+            raise RetryError(
+                f"only {count} of {plans} random plans on the {kind} found a quiet moment, something else slowed the "
                 "processor; `slimfront doctor --latency` tries again"
             )
     errors = {kind: _error([plan for plan in checked if plan.kind == kind]) for kind in KINDS}

@@ -70,7 +70,7 @@ def measure_front(
     reference = Reference(sessions[dense.number], known)
     figures = measure(reference, {str(number): item for number, item in sessions.items()}, sample)
     if (text := disturbed(figures)) is not None:
-        progress.event(text)
+        progress.event(f"{text}; measure again at another moment")
     timing = Timing(
         runtime=runtime_name,
         hardware=hardware,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from learners.latency.models import Layer, Opening, Probe, build_model, input_shape
 from objectives.hardware import describe
-from objectives.latency import Latency, Model, Reference, measure
+from objectives.latency import LEAST_SECONDS, NANOSECONDS_PER_MILLISECOND, Latency, Model, Reference, measure
 from objectives.runtimes.base import Runtime
 from storage.files import atomic_write, content_hash, file_lock
 from storage.records.space import FLOAT_BITS
@@ -118,11 +119,14 @@ class ProbeTimes:
         models = {probe_key(item): _load(item, self.setting) for item in (*probes, REFERENCE)}
         # `measure` hands every model one sample; these have their own.
         sample = np.zeros(0, np.float32)
-        return measure(self.reference, models, sample, TURNS, SECONDS * len(models))
+        seconds = SECONDS * len(models)
+        if not self.reference.is_watched(time.perf_counter_ns()):
+            seconds = max(seconds, LEAST_SECONDS)
+        return measure(self.reference, models, sample, TURNS, seconds)
 
     def _keep(self, found: dict[str, Latency], document: dict[str, Any]) -> None:
         if document["reference_ms"] is None:
-            document["reference_ms"] = found[probe_key(REFERENCE)].milliseconds
+            document["reference_ms"] = self.reference.quiet_ns / NANOSECONDS_PER_MILLISECOND
         scale = document["reference_ms"]
         document["milliseconds"].update({key: scale / figure.speedup for key, figure in found.items()})
         document["milliseconds"][probe_key(REFERENCE)] = scale

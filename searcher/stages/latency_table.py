@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from objectives.runtimes.table import runtime
 from searcher.latency_check import ALL, KINDS, check_table
 from searcher.progress import Progress
 from searcher.stages.prepare import dense_file
-from storage.errors import GiveUpError
+from storage.errors import GiveUpError, RetryError
 from storage.files import atomic_write, content_hash, file_lock
 from storage.home import Home
 from storage.records.config import RuntimeConfig
@@ -56,25 +57,30 @@ def open_or_measure(library: Library, config: RuntimeConfig, home: Home, progres
             table = LatencyTable.from_json(path.read_text())
             table.check(library.space)
         except (OSError, ValueError, KeyError, TypeError):  # absent or damaged
-            table = _measure(library, config, home, path, progress)
-            atomic_write(path, table.to_json().encode())
+            table, is_final = _measure(library, config, home, path, progress)
+            if is_final:
+                atomic_write(path, table.to_json().encode())
         return table
 
 
-def _measure(library: Library, config: RuntimeConfig, home: Home, path: Path, progress: Progress) -> LatencyTable:
+def _measure(
+    library: Library, config: RuntimeConfig, home: Home, path: Path, progress: Progress
+) -> tuple[LatencyTable, bool]:
+    """The table, and whether it may be kept for other studies: not where the check was disturbed."""
     making = _Making(library, config, home, progress)
     table = making.table(again=False)
-    if _is_off(table) and table.dense_ms >= TIMEABLE_MS:
+    if (_is_off(table) or making.is_disturbed) and table.dense_ms >= TIMEABLE_MS:
         progress.event(f"{STAGE}: {_off(table)}, so that all layers are timed again")
         second = making.table(again=True)
-        table = min(table, second, key=lambda item: _error(item) if item.checked is not None else math.inf)
+        best = min(table, second, key=lambda item: _error(item) if item.checked is not None else math.inf)
+        table = replace(best, quiet_ms=second.quiet_ms or table.quiet_ms)
         if _is_off(table):
             progress.event(
                 f"{STAGE}: {_off(table)}, still; speeds are measured in the end, but candidates are chosen by "
                 f"these predictions. If other programs disturbed it: remove {path} and {making.times.path}, and "
                 "run a new study"
             )
-    return table
+    return table, not (making.is_disturbed and table.checked is None)
 
 
 class _Making:
@@ -87,6 +93,9 @@ class _Making:
         self._timed = timed_model(library)
         self.times = ProbeTimes(Setting(runtime(config.name), config.threads, config.batch), home.cache / FOLDER)
         self._whole = _WholeModels(library, config, self.times.reference)
+        self.is_disturbed = False  # whether the last table could not be checked, as something slowed the processor
+        if self._whole.dense_ms < TIMEABLE_MS:
+            self.times.reference.trust()
 
     def table(self, again: bool) -> LatencyTable:
         """Times whole models and layers, `again` also those that were timed before, and checks what comes out."""
@@ -101,10 +110,15 @@ class _Making:
             lambda _, done, total: progress.update(STAGE, done, total),
             again,
         )
-        whole = self._whole.times(self.times.reference_ms, watch=table.dense_ms >= TIMEABLE_MS)
+        whole = self._whole.times(self.times.reference_ms)
         table = anchored(table, library.space, whole, has_maps=bool(library.analysis.maps))
         table = replace(table, quiet_ms=self._whole.quiet_ms)
-        return _checked(table, library, self._config, progress)
+        try:
+            self.is_disturbed = False
+            return _checked(table, library, self._config, progress)
+        except RetryError as error:
+            self.is_disturbed = True
+            return _without_check(table, str(error), progress)
 
 
 def _error(table: LatencyTable) -> float:
@@ -116,7 +130,8 @@ def _is_off(table: LatencyTable) -> bool:
 
 
 def _off(table: LatencyTable) -> str:
-    assert table.checked is not None
+    if table.checked is None:
+        return "it could not be checked"
     return (
         f"its predictions for {table.checked.plans} random plans are off by {100 * _error(table):.0f} % in the median"
     )
@@ -124,7 +139,7 @@ def _off(table: LatencyTable) -> str:
 
 def _checked(table: LatencyTable, library: Library, config: RuntimeConfig, progress: Progress) -> LatencyTable:
     """The table with how well it predicts models it was not made from, or with why that is not known: where it cannot
-    be measured, or would take minutes."""
+    be measured, or would take minutes. Passes on RetryError."""
     # Every plan is warmed up and takes part in one round at least, with the dense model.
     calls = (WARM_UP + 2 * SHORTEST_BURST) * CHECKED_PLANS * len(KINDS)
     if calls * table.dense_ms / MILLISECONDS > MOST_CHECK_SECONDS:
@@ -171,11 +186,13 @@ class _WholeModels:
             self._models["int8"] = candidate(in_int8)
         self._sample = np.zeros((config.batch, *library.analysis.input_shape), np.float32)
         self.quiet_ms: float | None = None  # of the user's file, once it was timed in quiet
+        dense(self._sample)
+        started = time.perf_counter()
+        dense(self._sample)
+        self.dense_ms = MILLISECONDS * (time.perf_counter() - started)  # roughly
 
-    def times(self, reference_ms: float, watch: bool) -> WholeTimes:
-        """Their times on the scale on which the reference takes `reference_ms`. `watch` waits until the reference has
-        been watched for long enough, which pays unless a model takes little more than the call."""
-        self._reference.is_known |= not watch
+    def times(self, reference_ms: float) -> WholeTimes:
+        """Their times on the scale on which the reference takes `reference_ms`."""
         # One round of slow models takes long enough.
         figures = measure(self._reference, self._models, self._sample, seconds=WHOLE_SECONDS, fewest=1)
         milliseconds = {name: reference_ms / figure.speedup for name, figure in figures.items()}

@@ -46,9 +46,10 @@ def time_front(context: StudyContext) -> None:
     figures = measure(Reference(sessions[dense], known), sessions, sample)
     # A study may have been resumed on another machine than the one that its latency table is of.
     store.add_event(name, TIMED_ON, hardware)
-    store.record_batch(name, [_result(trial, figures[str(trial.number)]) for trial in trials], store.front(name))
+    results = [_result(trial, figures[str(trial.number)]) for trial in trials]
+    store.record_batch(name, results, store.front(name), context.clock.seconds)
     if (text := disturbed(figures)) is not None:
-        context.note(text)
+        context.note(f"{text}; `slimfront measure` shows what they take at another moment")
     context.progress.update(STAGE, len(trials), len(trials))
 
 

@@ -59,7 +59,7 @@ def _print(console: Console, view: TimingView) -> None:
 
     console.print(Text(view.study, style="bold").append(f" on {view.hardware}, batch {view.batch}", style="none"))
     table = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False)
-    titles = ["candidate", "accuracy", "smaller", "latency", "faster", "turns"]
+    titles = ["candidate", "accuracy", "smaller", "latency", "faster", "5th to 95th percentile"]
     titles += ["predicted"] if view.unpredicted is None else []
     for title in titles:
         named = title == "candidate"  # which alone may wrap

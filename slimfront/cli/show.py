@@ -84,7 +84,7 @@ def _figures(view: CandidateView) -> list[str]:
             "" if row.latency_ms is None else f"; {milliseconds(row.latency_ms)}, {row.speedup:.2f}x the dense speed"
         )
         if view.speedup_interval is not None:
-            speed += " ({:.2f} to {:.2f} in nine turns of ten)".format(*view.speedup_interval)
+            speed += " (5th to 95th percentile {:.2f} to {:.2f})".format(*view.speedup_interval)
         file = "file" if row.rung == "confirmed" else "predicted file"
         megabytes = f"{row.size_bytes / 1e6:.3f} MB"
         lines.append(f"{file} of {row.size_bytes} bytes ({megabytes}), {row.size_ratio:.1f}x smaller{speed}")

@@ -58,7 +58,7 @@ def _figures(data: StudyData, view: CandidateView) -> str:
     if row.latency_ms is not None and row.speedup is not None:
         interval = ""
         if view.speedup_interval is not None:
-            interval = " ({:.2f} to {:.2f} in nine turns of timing out of ten)".format(*view.speedup_interval)
+            interval = " (5th to 95th percentile {:.2f} to {:.2f})".format(*view.speedup_interval)
         meaning = f"{row.speedup:.2f} times as fast as dense{interval}; {_conditions(data)}"
         lines.append(_line("latency", f"{row.latency_ms:.4g} ms", meaning))
     meaning = f"multiply-accumulates of one sample; dense over this: {row.macs_ratio:.2f}"

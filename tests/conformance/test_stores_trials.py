@@ -169,6 +169,9 @@ def test_the_time_spent_is_part_of_the_change(store: StudyStore, study: str) -> 
     assert (len(store.results(study)), store.front(study)) == (2, samples.front(1))
     store.record(study, samples.result(3))
     assert store.study(study) == before
+    store.record_batch(study, [], None, 20.0)
+    after = store.study(study)
+    assert after == replace(before, seconds=20.0, updated_at=after.updated_at)
 
 
 def test_a_front_can_be_set_alone_and_emptied(store: StudyStore, study: str) -> None:

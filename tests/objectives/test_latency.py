@@ -15,6 +15,7 @@ from objectives import latency
 from objectives.latency import (
     BURST,
     FEWEST_TURNS,
+    FORGET_SECONDS,
     NANOSECONDS_PER_SECOND,
     SHORTEST_BURST,
     TURNS,
@@ -144,7 +145,7 @@ def test_without_quiet_turns_the_least_disturbed_count() -> None:
     names = [str(number) for number in range(10)]
     text = disturbed({**dict.fromkeys(names, result), "d": replace(result, is_quiet=True)})
     assert text is not None
-    assert text.startswith("10 of 11 files (0, 1, 2, 3, 4, 5, 6, 7 and more) were timed while the processor was slower")
+    assert text.startswith("10 of 11 files (0, 1, 2, 3, 4, 5, 6, 7 and more) found no quiet moment")
     assert disturbed({"d": replace(result, is_quiet=True)}) is None
 
 
@@ -185,6 +186,16 @@ def test_what_quiet_is_may_be_known_before() -> None:
         reference = Reference(world.model("dense", 1.35), known)
         found = measure(reference, {"c": world.model("c", 0.5)}, SAMPLE, seconds=0.5, clock=world.clock)["c"]
         assert found.is_quiet == is_quiet
+
+
+def test_what_was_known_of_another_clock_is_forgotten() -> None:
+    world = World()
+    reference = Reference(world.model("dense", 2.0), 1.0)
+    found = measure(reference, {"c": world.model("c", 1.0)}, SAMPLE, clock=world.clock)["c"]
+    assert FORGET_SECONDS <= world.now / NANOSECONDS_PER_SECOND < FORGET_SECONDS + 1
+    assert found.is_quiet
+    assert (found.speedup, found.turns > TURNS) == (2.0, True)
+    assert reference.quiet_ns == 2.0 * MILLISECOND
 
 
 def test_a_known_reference_is_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -271,7 +271,7 @@ def test_files_that_were_timed_while_disturbed_are_noted(
 ) -> None:
     def busy(reference: Reference, candidates: dict[str, Model], sample: object) -> dict[str, Latency]:
         del sample
-        assert reference.is_known  # by the latency table
+        assert reference.is_trusted  # by the latency table
         return {name: Latency(1.0, 1.0, 1.0, 1.0, 3, is_quiet=name != "2") for name in candidates}
 
     monkeypatch.setattr(timing, "measure", busy)

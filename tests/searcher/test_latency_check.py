@@ -9,7 +9,7 @@ import pytest
 from objectives.latency import Latency, Model, Reference
 from searcher import latency_check
 from searcher.latency_check import ALL, KINDS, check_table
-from storage.errors import GiveUpError
+from storage.errors import RetryError
 from storage.records.config import RuntimeConfig
 from storage.records.latency import LatencyTable
 from tests.built import Built
@@ -22,7 +22,7 @@ def timed(quiet: int) -> Callable[..., dict[str, Latency]]:
     """Every plan is as fast as the table says if it is among the first `quiet` of its kind, and else half as fast."""
 
     def measure(reference: Reference, candidates: Mapping[str, Model], *_: object) -> dict[str, Latency]:
-        assert reference.is_known
+        assert reference.is_trusted
         assert len(candidates) == PLANS * len(KINDS)
         return {
             name: Latency(1.0, 2.0, 2.0, 2.0, 3, True) if int(name) % PLANS < quiet else Latency(1, 1, 1, 1, 3, False)
@@ -44,5 +44,5 @@ def test_disturbed_plans_do_not_count(
 
 def test_a_check_that_was_disturbed_says_so(built: Callable[[str], Built], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latency_check, "measure", timed(1))
-    with pytest.raises(GiveUpError, match="only 1 of 4 random plans on the runtime's grid were timed in quiet"):
+    with pytest.raises(RetryError, match="only 1 of 4 random plans on the runtime's grid found a quiet"):
         check_table(built("vgg").library, TABLE, RuntimeConfig(), 0, PLANS, quiet_ms=TABLE.quiet_ms)

@@ -86,3 +86,27 @@ def test_a_table_whose_check_fails_says_why(built: Callable[[str], Built], monke
     monkeypatch.setattr(latency_table, "check_table", refuse)
     found = latency_table._checked(TABLE, built("vgg").library, RuntimeConfig(), Events())
     assert (found.checked, found.unchecked) == (None, "the runtime refuses a plan")
+
+
+@pytest.mark.parametrize("second", [TABLE, checked(0.03)])
+def test_a_table_whose_check_was_disturbed_is_made_again(
+    second: LatencyTable, built: Callable[[str], Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is not kept for other studies where that does not help."""
+    first = replace(TABLE, unchecked="disturbed", quiet_ms=1.5)
+    asked: list[bool] = []
+
+    def made(making: latency_table._Making, again: bool) -> LatencyTable:
+        asked.append(again)
+        found = second if again else first
+        making.is_disturbed = found.checked is None
+        return found
+
+    monkeypatch.setattr(latency_table._Making, "table", made)
+    progress, home, library = Events(), Home(tmp_path), built("vgg").library
+    expected = first if second.checked is None else replace(second, quiet_ms=1.5)
+    assert open_or_measure(library, RuntimeConfig(), home, progress) == expected
+    assert asked == [False, True]
+    assert progress.seen == [f"{latency_table.STAGE}: it could not be checked, so that all layers are timed again"]
+    open_or_measure(library, RuntimeConfig(), home, progress)
+    assert len(asked) == (4 if second.checked is None else 2)

@@ -40,6 +40,7 @@ def test_no_prediction_is_below_what_no_site_decides() -> None:
         replace(TABLE, is_floored=True),
         replace(TABLE, checked=TableCheck(20, 0.98, 0.03, 0.09)),
         replace(TABLE, unchecked="it is slow"),
+        replace(TABLE, quiet_ms=1.5),
     ],
 )
 def test_round_trip(table: LatencyTable) -> None:
@@ -48,8 +49,15 @@ def test_round_trip(table: LatencyTable) -> None:
 
 def test_a_table_of_a_version_that_did_not_check_loads() -> None:
     document = json.loads(TABLE.to_json())
-    del document["checked"], document["unchecked"], document["is_floored"]
+    del document["checked"], document["unchecked"], document["is_floored"], document["quiet_ms"]
     assert LatencyTable.from_json(json.dumps(document)) == TABLE
+
+
+def test_what_quiet_is_holds_for_one_machine() -> None:
+    table = replace(TABLE, quiet_ms=1.5)
+    assert table.quiet_on(TABLE.hardware) == 1.5
+    assert table.quiet_on("another") is None
+    assert TABLE.quiet_on(TABLE.hardware) is None
 
 
 @pytest.mark.parametrize("factor", [LatencyFactor("b", (1,), (1.0, 1.0)), LatencyFactor("b", (0,), (1.0,))])

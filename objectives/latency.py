@@ -17,7 +17,7 @@ import numpy.typing as npt
 SECONDS = 60.0  # at most, for everything that is measured in one go, but for slow models
 # At least, before a session ends: what looks quiet may be the middle of a disturbance. They last 0.5 to 20 seconds.
 LEAST_SECONDS = 10.0
-TURNS = 10  # quiet ones of each model: the speed-ups of equal files then differ by about half a percent
+TURNS = 10  # quiet ones of each model: the speed-ups of equal files then differ by 0.3 to 1.2 %
 FEWEST_TURNS = 3  # of each model, whatever they take; with fewer quiet ones it was not measured in quiet
 # Calls in a row before the turn changes: caches are warm for most of them, as in use, and yet a slow phase of
 # the machine hits the reference and the candidate alike.

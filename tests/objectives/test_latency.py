@@ -58,6 +58,18 @@ class World:
 
         return run
 
+    def varying(self, milliseconds: Callable[[int], float]) -> Callable[[Floats], None]:
+        """A model whose call takes so long in its n-th burst after it is warm."""
+        calls = 0
+
+        def run(sample: Floats) -> None:
+            nonlocal calls
+            burst = (calls - WARM_UP) // BURST
+            calls += 1
+            self.now += round(milliseconds(burst) * MILLISECOND)
+
+        return run
+
 
 def test_steady_machine_gives_exact_values() -> None:
     world = World()
@@ -130,14 +142,7 @@ def test_turns_before_the_first_quiet_moment_cease_to_count() -> None:
 def test_without_quiet_turns_the_least_disturbed_count() -> None:
     """Bursts of the reference are quiet one at a time, never two in a row, and most are slower still."""
     world = World()
-    calls = 0
-
-    def dense(sample: Floats) -> None:
-        nonlocal calls
-        burst = (calls - WARM_UP) // BURST
-        calls += 1
-        world.now += round((1.0 if burst % 2 else 2.0 if burst < 20 else 3.0) * MILLISECOND)
-
+    dense = world.varying(lambda burst: 1.0 if burst % 2 else 2.0 if burst < 20 else 3.0)
     result = measure(dense, {"c": world.model("c", 0.5)}, SAMPLE, seconds=1.0, clock=world.clock)["c"]
     assert (result.speedup_low, result.speedup, result.speedup_high) == (3.0, 3.0, 3.0)
     assert result.turns == FEWEST_TURNS
@@ -151,14 +156,7 @@ def test_without_quiet_turns_the_least_disturbed_count() -> None:
 
 def test_a_single_quiet_turn_is_not_enough() -> None:
     world = World()
-    calls = 0
-
-    def dense(sample: Floats) -> None:
-        nonlocal calls
-        burst = (calls - WARM_UP) // BURST
-        calls += 1
-        world.now += round((1.0 if burst < 4 else 2.0) * MILLISECOND)
-
+    dense = world.varying(lambda burst: 1.0 if burst < 4 else 2.0)
     result = measure(dense, {"c": world.model("c", 0.5)}, SAMPLE, seconds=0.2, clock=world.clock)["c"]
     assert not result.is_quiet
     assert result.turns == FEWEST_TURNS
@@ -166,14 +164,7 @@ def test_a_single_quiet_turn_is_not_enough() -> None:
 
 def test_a_freak_burst_is_no_measure_of_quiet() -> None:
     world = World()
-    calls = 0
-
-    def dense(sample: Floats) -> None:
-        nonlocal calls
-        burst = (calls - WARM_UP) // BURST
-        calls += 1
-        world.now += round((0.5 if burst == 3 else 1.0) * MILLISECOND)
-
+    dense = world.varying(lambda burst: 0.5 if burst == 3 else 1.0)
     result = measure(dense, {"c": world.model("c", 0.5)}, SAMPLE, clock=world.clock)["c"]
     assert result.is_quiet
     assert result.speedup == 2.0
@@ -214,14 +205,7 @@ def test_a_known_reference_is_not_watched(monkeypatch: pytest.MonkeyPatch) -> No
 def test_interval_is_the_spread_of_the_turns() -> None:
     # The candidate alone is disturbed, in every fourth turn.
     world = World()
-    calls = 0
-
-    def candidate(sample: Floats) -> None:
-        nonlocal calls
-        turn = (calls - WARM_UP) // BURST
-        calls += 1
-        world.now += (2 if turn % 4 == 3 else 1) * MILLISECOND
-
+    candidate = world.varying(lambda turn: 2.0 if turn % 4 == 3 else 1.0)
     result = measure(world.model("dense", 2.0), {"c": candidate}, SAMPLE, clock=world.clock)["c"]
     assert (result.speedup_low, result.speedup, result.speedup_high) == (1.0, 2.0, 2.0)
     assert result.milliseconds == 1.0

@@ -15,6 +15,7 @@ import pytest
 from learners.latency import timing
 from learners.latency.blocks import glue_difference, layer_difference
 from learners.latency.build import build_table
+from objectives import latency
 from objectives.latency import NANOSECONDS_PER_MILLISECOND, SHORTEST_KEPT, Latency, Reference
 from objectives.runtimes.base import Session
 from objectives.runtimes.onnxruntime import OnnxRuntime
@@ -50,6 +51,8 @@ def times(folder: Path, runtime: Counting | None = None, batch: int = 2) -> timi
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "SECONDS", 1e-4)
+    for module in (timing, latency):
+        monkeypatch.setattr(module, "LEAST_SECONDS", 0.0)
 
 
 def set_clock(monkeypatch: pytest.MonkeyPatch, ratio: Callable[[int], float], reference: float = 1.0) -> None:

@@ -30,7 +30,7 @@ def demo(
     store: StoreUrl = None,
     workers: Workers = None,
 ) -> None:
-    """Compress a small network on scikit-learn's digits, in half a minute: train, search, print the front."""
+    """Compress a small network on scikit-learn's digits, in a minute: train, search, print the front."""
     crew = Crew(workers, inline=workers is None)  # over before Ray would have started
     with opened(store) as (home, studies):
         from slimfront.demo.study import NAME, STUDY_FILE, write_demo

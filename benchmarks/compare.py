@@ -12,7 +12,7 @@ import numpy as np
 import slimfront
 from objectives.hypervolume import ACCURACY_SPAN_POINTS
 from objectives.latency import disturbed, measure
-from objectives.paired import paired_drop, unpack_scores
+from objectives.paired import CONFIDENCE, PairedDrop, paired_drop, unpack_scores
 from searcher.front import QUICK_OBJECTIVE, SPEED_STEP
 from searcher.stages.files import SLIM_FILE
 from storage.artifacts import ArtifactStore
@@ -41,6 +41,7 @@ class Comparison:
     files: int  # searched ones of the other study, within ten points of the dense model
     unanswered: int  # for which we have none that costs as little
     worse: int  # where ours is worse beyond the one-sided 95 % bound of the paired difference
+    worse_of_all: int  # where it is beyond the bound that equal fronts pass nowhere, with 95 % confidence (Bonferroni)
     largest_gap: float  # points by which ours is worse at most; below 0 where it is better everywhere
     largest_gap_lower: float  # the largest 95 % lower bound of a gap
     tolerance: float  # how many times as much ours may cost and still count as no dearer
@@ -70,21 +71,25 @@ def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
     store.close()
     of, tolerance = _speeds(place, found, shape) if cost == SPEED else (_stored(cost), 1.0)
     good = [item for item in found[other] if item.value("drop") <= ACCURACY_SPAN_POINTS]
-    gaps = []
+    gaps: list[PairedDrop] = []
+    worse_of_all = 0
     for item in good:
         limit = tolerance * of((other, item.number), item)
         within = [own for own in found[ours] if of((ours, own.number), own) <= limit]
         if within:
-            gaps.append(_gap(item, max(within, key=lambda own: (quick[own.number], -own.number))))
+            best = max(within, key=lambda own: (quick[own.number], -own.number))
+            gaps.append(_gap(item, best, CONFIDENCE))
+            worse_of_all += _gap(item, best, 1.0 - (1.0 - CONFIDENCE) / len(good)).lower_points > 0
     return Comparison(
         ours=ours,
         other=other,
         cost=cost,
         files=len(good),
         unanswered=len(good) - len(gaps),
-        worse=sum(lower > 0 for _, lower in gaps),
-        largest_gap=max((gap for gap, _ in gaps), default=0.0),
-        largest_gap_lower=max((lower for _, lower in gaps), default=0.0),
+        worse=sum(gap.lower_points > 0 for gap in gaps),
+        worse_of_all=worse_of_all,
+        largest_gap=max((gap.drop_points for gap in gaps), default=0.0),
+        largest_gap_lower=max((gap.lower_points for gap in gaps), default=0.0),
         tolerance=tolerance,
     )
 
@@ -120,9 +125,8 @@ def _speeds(home: Home, found: dict[str, list[Result]], shape: Sequence[int]) ->
     return lambda file, _: 1.0 / sqrt(prod(speeds[file])), max(SPEED_TOLERANCE, noise)
 
 
-def _gap(item: Result, own: Result) -> tuple[float, float]:
-    """By how many points `own` is worse than `item`, and the lower bound of that."""
+def _gap(item: Result, own: Result, confidence: float) -> PairedDrop:
+    """By how many points `own` is worse than `item`."""
     assert item.per_image is not None
     assert own.per_image is not None
-    found = paired_drop(unpack_scores(item.per_image), unpack_scores(own.per_image))
-    return found.drop_points, found.lower_points
+    return paired_drop(unpack_scores(item.per_image), unpack_scores(own.per_image), confidence)

@@ -10,7 +10,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-CONFIDENCE = 0.95  # of each bound by itself
+CONFIDENCE = 0.95  # of each bound by itself, unless another is asked for
 POINTS = 100.0  # percentage points in a share of 1
 BISECTIONS = 60  # halves [drop, 1] until float64 has no more digits
 COMPRESSION = 9  # zlib: 10,000 zeros and ones take a few KB
@@ -21,29 +21,33 @@ class PairedDrop:
     """How much worse the candidate is than the dense model, in percentage points of the metric."""
 
     drop_points: float  # positive: the candidate is worse
-    upper_points: float  # the drop is below this with 95 % confidence (one-sided)
-    lower_points: float  # the drop is above this with 95 % confidence (one-sided)
+    upper_points: float  # the drop is below this with the confidence asked for, 95 % by default (one-sided)
+    lower_points: float  # the drop is above this with as much confidence (one-sided)
     n: int  # images
     disagreement: float  # share of images, in [0, 1], whose scores differ
 
 
-def paired_drop(dense: npt.ArrayLike, candidate: npt.ArrayLike) -> PairedDrop:
-    """Drop of the mean score from `dense` to `candidate` with one-sided 95 % confidence bounds.
+def paired_drop(dense: npt.ArrayLike, candidate: npt.ArrayLike, confidence: float = CONFIDENCE) -> PairedDrop:
+    """Drop of the mean score from `dense` to `candidate` with one-sided confidence bounds.
 
     - Scores of only 0 and 1 (right or wrong): the score interval of Tango (1998), "Equivalence test and
       confidence interval for the difference in proportions for the paired-sample design", Statistics in
       Medicine 17:891-908. It depends on the discordant images alone and keeps a width when there are none.
     - Other scores: the t interval of the mean difference. If all differences are equal it would have no
       width; then the bounds allow for the share of other images that n equal ones cannot exclude
-      (1 - 0.05^(1/n), the "rule of three"), each taken as the worst or best score.
+      (1 - 0.05^(1/n) at 95 %, the "rule of three"), each taken as the worst or best score.
 
     Args:
         dense: [n], per-image scores of the dense model in [0, 1], higher is better.
         candidate: [n], those of the candidate on the same images in the same order.
+        confidence: of each bound by itself, in (0.5, 1).
 
     Raises:
-        ValueError: shapes differ or are not [n] with n >= 1, or a score is NaN or outside [0, 1].
+        ValueError: shapes differ or are not [n] with n >= 1, a score is NaN or outside [0, 1], or the confidence is
+            not in (0.5, 1).
     """
+    if not 0.5 < confidence < 1.0:
+        raise ValueError(f"a confidence is above 0.5 and below 1, not {confidence}")
     before, after = _scores("dense", dense), _scores("candidate", candidate)
     if before.shape != after.shape:
         raise ValueError(f"{before.size} dense scores cannot be paired with {after.size} of the candidate")
@@ -53,11 +57,11 @@ def paired_drop(dense: npt.ArrayLike, candidate: npt.ArrayLike) -> PairedDrop:
         lost = int((differences > 0).sum())
         won = int((differences < 0).sum())
         drop = (lost - won) / count
-        upper = tango_upper(lost, won, count)
-        lower = -tango_upper(won, lost, count)
+        upper = tango_upper(lost, won, count, confidence)
+        lower = -tango_upper(won, lost, count, confidence)
     else:
         drop = float(differences.mean())
-        lower, upper = _mean_bounds(differences)
+        lower, upper = _mean_bounds(differences, confidence)
     return PairedDrop(
         drop_points=POINTS * drop,
         upper_points=POINTS * upper,
@@ -106,16 +110,16 @@ def _tango_gap(lost: int, won: int, n: int, drop: float, z: float) -> float:
     return lost - won - n * drop + z * sqrt(variance)
 
 
-def _mean_bounds(differences: npt.NDArray[np.float64]) -> tuple[float, float]:
+def _mean_bounds(differences: npt.NDArray[np.float64], confidence: float) -> tuple[float, float]:
     """Lower and upper bound of the mean of differences in [-1, 1]."""
     count = differences.size
     mean = float(differences.mean())
     if np.ptp(differences) == 0.0:
-        unseen = 1.0 - (1.0 - CONFIDENCE) ** (1.0 / count)
+        unseen = 1.0 - (1.0 - confidence) ** (1.0 / count)
         return mean - unseen * (1.0 + mean), mean + unseen * (1.0 - mean)
     from scipy.special import stdtrit
 
-    margin = float(stdtrit(count - 1, CONFIDENCE)) * float(differences.std(ddof=1)) / sqrt(count)
+    margin = float(stdtrit(count - 1, confidence)) * float(differences.std(ddof=1)) / sqrt(count)
     return max(-1.0, mean - margin), min(1.0, mean + margin)
 
 

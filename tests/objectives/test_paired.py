@@ -191,6 +191,17 @@ def test_result_is_a_value() -> None:
     assert isinstance(paired_drop(*pair), PairedDrop)
 
 
+@pytest.mark.parametrize("kind", [(0.0, 1.0), (0.0, 0.25, 0.5, 1.0)])
+def test_more_confidence_makes_wider_bounds(kind: tuple[float, ...]) -> None:
+    generator = np.random.default_rng(0)
+    dense, candidate = generator.choice(kind, size=(2, 200))
+    usual, wide = paired_drop(dense, candidate), paired_drop(dense, candidate, 0.999)
+    assert usual == paired_drop(dense, candidate, 0.95)
+    assert wide.lower_points < usual.lower_points < usual.drop_points < usual.upper_points < wide.upper_points
+    with pytest.raises(ValueError, match=r"above 0\.5 and below 1, not 1"):
+        paired_drop(dense, candidate, 1.0)
+
+
 @settings(deadline=None)
 @given(arrays(np.float32, st.integers(min_value=0, max_value=300), elements=st.floats(width=32)))
 def test_packed_scores_come_back_bit_by_bit(scores: npt.NDArray[np.float32]) -> None:

@@ -44,6 +44,7 @@ class Pressure:
         logs = np.log(prices)
         self._logs = np.bincount(inverse, logs) / np.bincount(inverse)
         self._middle = float(costs[small].min()) if small.any() else float(costs.max())
+        self.negligible_price = float(prices[small].max()) if small.any() else 0.0  # the highest of such a plan
 
     def plans(self, offset: float) -> Iterator[tuple[int, ...]]:
         """Plans without end, at first those of the smallest cost, the gaps between them halved again and again.

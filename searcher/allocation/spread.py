@@ -15,9 +15,6 @@ from searcher.allocation.reach import Reach
 # the joint front cannot be worse than that of bits alone where the sum of errors misjudges the removal of channels.
 BITS_ONLY = None
 TURNS: tuple[float | None, ...] = (0.0, 0.5, 1.0, BITS_ONLY, 0.0, 0.2, 0.8, BITS_ONLY)
-# Where neither size is wanted nor anything that bits change (MACs alone): with the turns above, 12 of 23 files of
-# channels alone were better than the joint ones of equal MACs (ResNet-56).
-TURNS_OF_SPEED: tuple[float, ...] = (1.0, 0.5, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0)
 Turn = tuple[float | None, Quantity | None]  # and which speed it is
 
 
@@ -35,8 +32,7 @@ def spread(
     as good as dense, `reach` what is of use, and `bits_reach` that of bits-only plans: an error by lost bits and an
     equal one by lost channels do not cost the same accuracy. None at all where no cost varies. Speed is what the
     targets want of latency and MACs (`wanted` holds what they name), of both in turn; where they want neither, it is
-    latency, or MACs where no latency is known. Where neither size nor what bits change is wanted, most plans press on
-    speed alone.
+    latency, or MACs where no latency is known.
     """
     problem = elimination.problem
     low, high = problem.extremes()
@@ -49,11 +45,9 @@ def spread(
     bits = problem.with_first_level(channels)
     bits_low, bits_high = bits.extremes()
     has_bits = bool(channels) and _varies("size", bits_low, bits_high)
-    by_bits = [name for name in QUANTITIES if name == "size" or _varies(name, bits_low, bits_high)]
-    shares = TURNS_OF_SPEED if wanted and not set(wanted) & set(by_bits) else TURNS
     found: dict[Turn, Iterator[tuple[int, ...]]] = {}
     turns: list[Turn] = []
-    for share in shares:
+    for share in TURNS:
         if share is BITS_ONLY:
             turns += [(BITS_ONLY, None)] if has_bits else []
         elif size and not (share and speeds):

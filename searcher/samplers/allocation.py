@@ -8,6 +8,7 @@ from itertools import islice
 from types import MappingProxyType
 
 from searcher.allocation.elimination import Elimination
+from searcher.allocation.free_bits import FreeBits, bits_matter
 from searcher.allocation.knapsack import Frontier, solve
 from searcher.allocation.problem import ERROR, QUANTITIES, Problem
 from searcher.allocation.reach import Reach
@@ -102,17 +103,28 @@ class AllocationSampler:
         return True
 
     def _with_prices(self, context: SamplerContext) -> tuple[Plans, Iterator[Plan]]:
-        """Plans for the targets, and the spread, of any problem."""
-        elimination = Elimination(self._problem)
+        """Plans for the targets, and the spread, of any problem.
+
+        Where targets want only what channels change (MACs), plans are those of channels alone, with bits that cost
+        nothing: of a joint spread, 12 of 23 files were worse than those of channels alone at equal MACs (ResNet-56).
+        """
         channels = self._channels
+        wanted = [budget.objective for budget in context.budgets]
+        negligible = self._problem.cost("error", self._eight)
+        others = set(range(len(self._problem.counts))) - set(channels)
+        if not channels or not others or bits_matter(self._problem, channels, wanted):
+            problem, finish = self._problem, _as_it_is
+        else:
+            problem = self._problem.with_first_level(others)
+            finish = FreeBits(self._problem, channels, negligible)
+        elimination = Elimination(problem)
         found = focus(elimination, context.budgets)
         targets = list(found.plans)
         if channels:
-            targets += focus(Elimination(self._problem.with_first_level(channels)), context.budgets).plans
+            targets += focus(Elimination(problem.with_first_level(channels)), context.budgets).plans
         self.notes: tuple[str, ...] = (*elimination.notes, *found.notes)
-        negligible = self._problem.cost("error", self._eight)
-        wanted = [budget.objective for budget in context.budgets]
-        return targets, spread(elimination, channels, negligible, self._reach, self._bits_reach, wanted)
+        plans = spread(elimination, channels, negligible, self._reach, self._bits_reach, wanted)
+        return [finish(plan) for plan in targets], map(finish, plans)
 
     def _with_knapsack(self, problem: Problem, limits: Sequence[float]) -> tuple[Plans, Iterator[Plan]]:
         """Plans for the targets, and the spread, where each cost and error depends on one site."""
@@ -138,6 +150,10 @@ class AllocationSampler:
         within = [frontier.within(int(share * limit) - fixed) for limit in limits for share in FOCUS_SHARES]
         middle = int(problem.cost("size", self._eight)) - fixed
         return [plan(index) for index in within if index is not None], map(plan, _sizes(frontier, middle))
+
+
+def _as_it_is(plan: Plan) -> Plan:
+    return plan
 
 
 def _eight_bits(space: SearchSpace) -> Plan:

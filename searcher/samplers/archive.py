@@ -21,6 +21,8 @@ class Archive:
     def __init__(self, budgets: Sequence[Budget] = ()) -> None:
         """`budgets` are what `nearest` goes by."""
         self._budgets = tuple(budgets)
+        wanted = {budget.objective for budget in budgets}
+        self._by_macs = "macs" in wanted and "latency" not in wanted
         self._beaten_by_none: list[tuple[float, Scored]] = []
         self.front: tuple[Scored, ...] = ()  # useful plans that no other beats, the smallest first
 
@@ -29,7 +31,7 @@ class Archive:
         known = [*self._beaten_by_none, *((item.score, item) for item in scored if item.score is not None)]
         if not known:
             return
-        points = [(score, -log2(item.size_bytes), -log2(_slowness(item))) for score, item in known]
+        points = [(score, -log2(item.size_bytes), -log2(self._slowness(item))) for score, item in known]
         stays = non_dominated(np.array(points))
         self._beaten_by_none = [pair for pair, kept in zip(known, stays, strict=True) if kept]
         best = max(score for score, _ in self._beaten_by_none)
@@ -50,7 +52,7 @@ class Archive:
 
         return tuple(sorted(self.front, key=key)[:count])
 
-
-def _slowness(item: Scored) -> float:
-    """Predicted latency, or MACs without it; never 0."""
-    return max(item.macs if item.latency_ms is None else item.latency_ms, np.finfo(np.float64).tiny)
+    def _slowness(self, item: Scored) -> float:
+        """Predicted latency, or MACs without it or where the budgets name only them; never 0."""
+        found = item.macs if self._by_macs or item.latency_ms is None else item.latency_ms
+        return max(found, np.finfo(np.float64).tiny)

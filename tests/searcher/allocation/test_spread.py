@@ -9,7 +9,6 @@ from searcher.allocation.elimination import Elimination
 from searcher.allocation.problem import Problem
 from searcher.allocation.reach import Reach
 from searcher.allocation.spread import spread
-from storage.records.space import CHANNEL, QUANT
 from tests.searcher.spaces import chain
 
 SPACE, TABLE = chain()
@@ -41,19 +40,3 @@ def test_size_and_latency_alone_need_no_wish() -> None:
         for wanted in ((), ("size", "latency"))
     )
     assert first == second
-
-
-def test_where_macs_alone_are_wanted_most_plans_leave_the_bits() -> None:
-    problem = Problem.build(SPACE, TABLE)
-    channels = [index for index, site in enumerate(SPACE.sites) if site.learner == CHANNEL]
-    bits = [index for index, site in enumerate(SPACE.sites) if site.learner == QUANT]
-    assert channels
-    assert bits
-
-    def untouched(*wanted: str) -> float:
-        plans = list(islice(spread(Elimination(problem), channels, 1e-3, Reach(), Reach(), wanted), PLANS))
-        return sum(not any(plan[site] for site in bits) for plan in plans) / PLANS
-
-    assert untouched("macs") >= 0.7
-    assert untouched("macs", "size") < 0.5
-    assert untouched("latency") < 0.5  # bits change it

@@ -18,7 +18,7 @@ from searcher.samplers.allocation import AllocationSampler
 from searcher.samplers.base import SamplerContext, Scored
 from storage.records.candidate import Candidate
 from storage.records.latency import LatencyTable
-from storage.records.space import CHANNEL, SearchSpace
+from storage.records.space import CHANNEL, QUANT, SearchSpace
 from tests.searcher.spaces import FINE_SHARES, chain, coupled_spaces, dense_block, large_space, residual, spaces
 
 
@@ -217,3 +217,23 @@ def test_budgets_are_checked() -> None:
 
 def test_van_der_corput_halves_the_gaps_again_and_again() -> None:
     assert [van_der_corput(index) for index in range(8)] == [0, 1 / 2, 1 / 4, 3 / 4, 1 / 8, 5 / 8, 3 / 8, 7 / 8]
+
+
+def test_for_macs_alone_plans_are_as_good_as_those_of_channels_and_small() -> None:
+    space, latency = residual()
+    alone, alone_latency = residual(widths=(32,))  # the same sites, those of bits with one level
+    dense = space.macs((0,) * len(space.sites))
+    bits = [index for index, site in enumerate(space.sites) if site.learner == QUANT]
+    budgets = [Budget("macs", dense / 2)]
+    joint = [item.levels for item in sampler(space, budgets, latency).ask(40)]
+    channels = [tuple(0 if site in bits else level for site, level in enumerate(levels)) for levels in joint]
+    assert len(set(channels)) > 32
+    for levels, whole in zip(joint, channels, strict=True):
+        assert space.size_bytes(levels) - space.fixed_bytes < (space.size_bytes(whole) - space.fixed_bytes) / 2
+    others = [item.levels for item in sampler(alone, budgets, alone_latency).ask(40)]
+
+    def least_error(plans: Sequence[tuple[int, ...]], share: float) -> float:
+        return min(alone.error(levels) for levels in plans if alone.macs(levels) <= share * dense)
+
+    for share in (0.8, 0.6, 0.5, 0.4, 0.3):
+        assert least_error(channels, share) <= 1.1 * least_error(others, share)

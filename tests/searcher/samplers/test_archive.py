@@ -47,3 +47,13 @@ def test_the_nearest_to_the_budgets_come_first() -> None:
     archive.add([scored(0, 90.0, 100), scored(1, 89.0, 64), scored(2, 88.0, 50), scored(3, 87.0, 20)])
     assert levels(archive.nearest(4)) == [2, 3, 1, 0]
     assert levels(archive.nearest(1)) == [2]
+
+
+def test_macs_count_as_speed_where_the_budgets_name_only_them() -> None:
+    items = [scored(0, 90.0, 50, 5.0, 1.0), scored(1, 89.0, 60, 4.0, 2.0)]
+    archive = Archive([Budget("macs", 4.5)])
+    archive.add(items)
+    assert levels(archive.front) == [0, 1]
+    archive = Archive([Budget("macs", 4.5), Budget("latency", 1.0)])
+    archive.add(items)
+    assert levels(archive.front) == [0]

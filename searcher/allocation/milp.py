@@ -14,8 +14,10 @@ from searcher.allocation.elimination import Elimination
 from searcher.allocation.problem import ERROR, Levels
 from searcher.allocation.program import Program
 
-RELATIVE_GAP = 1e-3  # of the error, at which a plan is good enough: errors are a proxy for accuracy
-MOST_NODES = 500  # of a branch and bound; ResNet-56 with two budgets takes 3 CPU-seconds to get there
+# Of the error, at which a plan is good enough: errors are a proxy for accuracy. Under five pairs of budgets for
+# ResNet-56 the error came out within 0.2 % of that at a gap of 1e-3, in 0.15 to 4.9 CPU-seconds in place of 0.15 to 11.
+RELATIVE_GAP = 5e-3
+MOST_NODES = 500  # of a branch and bound
 # Of a program; beyond them the Lagrangian plan stands. 15,000, of a DenseNet's block of twelve layers that could not be
 # narrowed, took HiGHS 5 to 25 CPU-seconds without a single branch.
 MOST_VARIABLES = 8000

@@ -27,10 +27,9 @@ from learners.score import QuickScorer
 from objectives.hypervolume import normalised
 from objectives.pareto import non_dominated, thin
 from searcher.allocation.reach import USELESS_POINTS
-from searcher.samplers.base import SamplerContext, Scored
+from searcher.samplers.base import SamplerContext, Scored, batch_size
 from searcher.samplers.table import SAMPLERS, sampler
 from searcher.stages.prepare import open_library, prepare
-from searcher.stages.quick import FIRST_BATCH
 from storage.home import Home
 from storage.records.candidate import Candidate
 from storage.records.space import SearchSpace
@@ -129,7 +128,7 @@ def _run(name: str, seed: int, library: Library, scorer: QuickScorer, held_out: 
 def _batch(done: int, batch: int) -> int:
     """As many as a study asks for, but that all samplers stop at the same counts."""
     nexts = [count for count in AFTER if count > done]
-    return min(FIRST_BATCH if done == 0 else batch - done % batch, min(nexts) - done)
+    return min(batch_size(done, batch), min(nexts) - done)
 
 
 def _front(space: SearchSpace, scores: dict[Candidate, float]) -> list[Candidate]:

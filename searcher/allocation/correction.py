@@ -23,34 +23,50 @@ Values = npt.NDArray[np.float64]
 SPREADS = (0.02, 0.1, 0.3, 1.0, 3.0)  # of the weights of one kind, relative to their mean: which of them, scores tell
 TINY = 1e-9
 MOST_RATIO = 8.0  # of a weight to the mean of its kind, and of the two means, either way: nothing is ever free
+LOWEST, HIGHEST = 1 / MOST_RATIO - 1, MOST_RATIO - 1  # of the deviation of a relative weight from 1
 DIGITS = 6  # of means and weights: the last bits of linear algebra depend on the machine's threads, and plans must not
 LEAST_NOISE = 0.05  # points of soft accuracy: what even a perfect model leaves
 FEWEST_SCORES = 12  # below it the tables stay as they are
 
 
-def corrected(space: SearchSpace, scored: Sequence[tuple[Levels, float]]) -> SearchSpace:
-    """The space with error tables that fit the scores (percent, higher is better) of candidates [(levels, score)].
+class Correction:
+    """The error tables of a space as scores tell them. Errors keep the unit of those by lost bits.
 
-    Errors keep the unit of those by lost bits. The same space where too few of the scores are of use.
+    Attributes:
+        likeliest: The space with the tables that fit best; the space itself where too few of the scores are of use.
     """
-    best = max((score for _, score in scored), default=0.0)
-    useful = [(levels, best - score) for levels, score in scored if score >= best - USELESS_POINTS]
-    if len(useful) < FEWEST_SCORES:
-        return space
-    parts = [_parts(space, factor) for factor in space.factors]
-    features = np.array([_features(space, parts, levels) for levels, _ in useful])
-    drops = np.array([drop for _, drop in useful])
-    kinds = np.tile([0, 1], len(parts))  # channels, bits
-    means = _means(features, drops, kinds)
-    if means is None:
-        return space
-    weights = _weights(features, drops, means[kinds])
-    unit = means[1] if features[:, kinds == 1].any() else means[0]
-    factors = [
-        replace(factor, error=tuple(float(value) for value in np.maximum(0.0, pair.T @ weight / unit)))
-        for factor, pair, weight in zip(space.factors, parts, weights.reshape(-1, 2), strict=True)
-    ]
-    return replace(space, factors=tuple(factors))
+
+    def __init__(self, space: SearchSpace, scored: Sequence[tuple[Levels, float]]) -> None:
+        """`scored` are the scores (percent, higher is better) of candidates [(levels, score)]."""
+        self.likeliest = self._space = space
+        self._ridge: _Ridge | None = None
+        best = max((score for _, score in scored), default=0.0)
+        useful = [(levels, best - score) for levels, score in scored if score >= best - USELESS_POINTS]
+        if len(useful) < FEWEST_SCORES:
+            return
+        self._parts = [_parts(space, factor) for factor in space.factors]
+        features = np.array([_features(space, self._parts, levels) for levels, _ in useful])
+        drops = np.array([drop for _, drop in useful])
+        kinds = np.tile([0, 1], len(self._parts))  # channels, bits
+        means = _means(features, drops, kinds)
+        if means is None:
+            return
+        self._means = means[kinds]
+        self._unit = means[1] if features[:, kinds == 1].any() else means[0]
+        self._ridge = _Ridge(features * self._means, drops)
+        self.likeliest = self._with(self._ridge.found)
+
+    def draw(self, generator: np.random.Generator) -> SearchSpace:
+        """The space with tables as likely as the scores leave them (Thompson 1933): what is uncertain is tried."""
+        return self._space if self._ridge is None else self._with(self._ridge.draw(generator))
+
+    def _with(self, deviations: Values) -> SearchSpace:
+        weights = (np.round(1 + deviations, DIGITS) * self._means / self._unit).reshape(-1, 2)
+        factors = [
+            replace(factor, error=tuple(float(value) for value in np.maximum(0.0, pair.T @ weight)))
+            for factor, pair, weight in zip(self._space.factors, self._parts, weights, strict=True)
+        ]
+        return replace(self._space, factors=tuple(factors))
 
 
 def _parts(space: SearchSpace, factor: Factor) -> Values:
@@ -81,32 +97,39 @@ def _means(features: Values, drops: Values, kinds: npt.NDArray[np.int64]) -> Val
     return means
 
 
-def _weights(features: Values, drops: Values, means: Values) -> Values:
-    """The weight of every error: ridge regression towards the means, as strong as predicts unseen scores best."""
-    count = features.shape[1]
-    scaled = np.column_stack([features * means, np.ones(len(features))])  # so that all weights are about 1
-    wanted = drops - scaled[:, :count].sum(axis=1)
-    strength = min(_strengths(wanted), key=lambda item: _left_out_error(scaled, wanted, item))
-    rows = np.vstack([scaled, np.sqrt(strength) * np.eye(count, count + 1)])
-    low, high = np.full(count, 1 / MOST_RATIO - 1), np.full(count, MOST_RATIO - 1)
-    bounds = (np.append(low, -np.inf), np.append(high, np.inf))
-    found = lsq_linear(rows, np.append(wanted, np.zeros(count)), bounds=bounds).x[:count]
-    weights: Values = np.round(1 + found, DIGITS) * means
-    return weights
+class _Ridge:
+    """Ridge regression of drops over scaled errors, whose weights are shrunk towards 1, as much as predicts unseen
+    scores best."""
 
+    def __init__(self, scaled: Values, drops: Values) -> None:
+        """`scaled` is [scores, weights]."""
+        self._columns = np.column_stack([scaled, np.ones(len(scaled))])
+        self._wanted = drops - scaled.sum(axis=1)
+        noise = max(float((self._wanted - self._wanted.mean()).std()), LEAST_NOISE)  # that is left if all weights are 1
+        strengths = [(noise / spread) ** 2 for spread in SPREADS]
+        self._strength = min(strengths, key=self._left_out_error)
+        count = scaled.shape[1]
+        rows = np.vstack([self._columns, np.sqrt(self._strength) * np.eye(count, count + 1)])
+        bounds = (np.append(np.full(count, LOWEST), -np.inf), np.append(np.full(count, HIGHEST), np.inf))
+        self.found: Values = lsq_linear(rows, np.append(self._wanted, np.zeros(count)), bounds=bounds).x[:count]
 
-def _strengths(wanted: Values) -> list[float]:
-    """The ridges to try: of weights that are spread by as much around their mean, given the noise that is left if all
-    of them are one."""
-    noise = max(float((wanted - wanted.mean()).std()), LEAST_NOISE)
-    return [(noise / spread) ** 2 for spread in SPREADS]
+    def draw(self, generator: np.random.Generator) -> Values:
+        """Deviations from 1, as likely as they are given the scores."""
+        count = len(self.found)
+        scaled = self._columns[:, :count]
+        left = self._wanted - scaled @ self.found
+        noise = max(float((left - left.mean()).std()), LEAST_NOISE)
+        centred = scaled - scaled.mean(axis=0)  # the constant is free
+        lower = np.linalg.cholesky(centred.T @ centred + self._strength * np.eye(count))
+        drawn = noise * np.linalg.solve(lower.T, generator.standard_normal(count))
+        return np.clip(self.found + drawn, LOWEST, HIGHEST)
 
-
-def _left_out_error(scaled: Values, wanted: Values, strength: float) -> float:
-    """Mean squared error of predictions for each score by the others (leave one out, in closed form)."""
-    ridge = strength * np.eye(scaled.shape[1])
-    ridge[-1, -1] = 0
-    inner = np.linalg.solve(scaled.T @ scaled + ridge, scaled.T)
-    own = np.einsum("ij,ji->i", scaled, inner)  # of each score in its own prediction
-    rest = (wanted - scaled @ (inner @ wanted)) / np.maximum(1 - own, TINY)
-    return float((rest**2).mean())
+    def _left_out_error(self, strength: float) -> float:
+        """Mean squared error of predictions for each score by the others (leave one out, in closed form)."""
+        columns = self._columns
+        ridge = strength * np.eye(columns.shape[1])
+        ridge[-1, -1] = 0
+        inner = np.linalg.solve(columns.T @ columns + ridge, columns.T)
+        own = np.einsum("ij,ji->i", columns, inner)  # of each score in its own prediction
+        rest = (self._wanted - columns @ (inner @ self._wanted)) / np.maximum(1 - own, TINY)
+        return float((rest**2).mean())

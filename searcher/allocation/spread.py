@@ -56,14 +56,21 @@ def spread(
             turns += [(share if size else 1.0, speed) for speed in speeds]
     for place, turn in enumerate(dict.fromkeys(turns)):
         share, speed = turn
+        offset = place / len(set(turns))
         if share is BITS_ONLY:
-            pressure = Pressure(Elimination(bits), _direction(bits, 0.0, None), negligible, bits_reach)
+            found[turn] = _plans(Elimination(bits), _direction(bits, 0.0, None), negligible, bits_reach, offset)
         else:
-            pressure = Pressure(elimination, _direction(problem, share, speed), negligible, reach)
-        found[turn] = pressure.plans(offset=place / len(set(turns)))
+            found[turn] = _plans(elimination, _direction(problem, share, speed), negligible, reach, offset)
     while True:
         for turn in turns:
             yield next(found[turn])
+
+
+def _plans(
+    elimination: Elimination, direction: Values, negligible: float, reach: Reach, offset: float
+) -> Iterator[tuple[int, ...]]:
+    """The plans of a pressure that is worked out when the first of them is asked for: not every turn comes."""
+    yield from Pressure(elimination, direction, negligible, reach).plans(offset)
 
 
 def _varies(name: Quantity, low: Values, high: Values) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 from searcher.allocation.budget import Budget
 from searcher.allocation.elimination import Elimination
-from searcher.allocation.milp import Allocation, Allocator
+from searcher.allocation.milp import RELATIVE_GAP, Allocation, Allocator
 
 # Shares of the limits: the file of the exact plan would miss its target by the few bytes that compression varies.
 FOCUS_SHARES = (0.998, 0.99, 0.97, 0.94, 1.03)
@@ -24,8 +25,13 @@ class Focus:
     notes: tuple[str, ...]
 
 
-def focus(elimination: Elimination, budgets: Sequence[Budget]) -> Focus:
-    """The plans of `FOCUS_SHARES`, without those that no plan meets, and how near to the optimum they are.
+def focus(
+    elimination: Elimination,
+    budgets: Sequence[Budget],
+    shares: Sequence[float] = FOCUS_SHARES,
+    relative_gap: float = RELATIVE_GAP,
+) -> Focus:
+    """The plans of `shares` of the limits, without those that no plan meets, and how near to the optimum they are.
 
     Where no plan meets all budgets together, those that meet as many of them as can be met: each budget is left out in
     turn, then each two.
@@ -35,7 +41,10 @@ def focus(elimination: Elimination, budgets: Sequence[Budget]) -> Focus:
     allocator = Allocator(elimination)
     notes: tuple[str, ...] = ()
     for count in range(len(budgets), 0, -1):
-        parts = [_together(elimination, allocator, chosen) for chosen in combinations(budgets, count)]
+        parts = [
+            _together(elimination, partial(allocator.solve, relative_gap=relative_gap), chosen, shares)
+            for chosen in combinations(budgets, count)
+        ]
         # That some of the budgets do not go together either tells nothing new.
         notes += tuple(note for part in parts if part.plans or count == len(budgets) for note in part.notes)
         if any(part.plans for part in parts):
@@ -44,12 +53,17 @@ def focus(elimination: Elimination, budgets: Sequence[Budget]) -> Focus:
     return Focus((), notes)
 
 
-def _together(elimination: Elimination, allocator: Allocator, budgets: Sequence[Budget]) -> Focus:
+def _together(
+    elimination: Elimination,
+    solve: Callable[[Sequence[Budget]], Allocation | None],
+    budgets: Sequence[Budget],
+    shares: Sequence[float],
+) -> Focus:
     """The plans for all of `budgets` at once."""
     text = " and ".join(describe(budget) for budget in budgets)
     found: list[Allocation] = []
-    for share in FOCUS_SHARES:
-        plan = allocator.solve([Budget(budget.objective, share * budget.limit) for budget in budgets])
+    for share in shares:
+        plan = solve([Budget(budget.objective, share * budget.limit) for budget in budgets])
         if plan is not None:
             found.append(plan)
     plans = tuple(plan.levels for plan in found)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from searcher.allocation.elimination import Elimination
 from searcher.allocation.free_bits import FreeBits, bits_matter
 from searcher.allocation.knapsack import Frontier, solve
+from searcher.allocation.milp import RELATIVE_GAP
 from searcher.allocation.problem import ERROR, QUANTITIES, Problem
 from searcher.allocation.reach import Reach
 from searcher.allocation.sequence import log_between, van_der_corput
@@ -40,8 +41,12 @@ class AllocationSampler:
     batch = WIDE_BATCH
     origins: Mapping[Candidate, str] = MappingProxyType({})
 
-    def __init__(self, context: SamplerContext) -> None:
+    def __init__(
+        self, context: SamplerContext, shares: Sequence[float] = FOCUS_SHARES, relative_gap: float = RELATIVE_GAP
+    ) -> None:
+        """`shares` of the limits are what the targets' plans keep to, `relative_gap` is where their search stops."""
         space = context.space
+        self._shares, self._relative_gap = shares, relative_gap
         self._library = context.library
         self._problem = Problem.build(space, context.latency)
         self._eight = _eight_bits(space)
@@ -118,10 +123,11 @@ class AllocationSampler:
             problem = self._problem.with_first_level(others)
             finish = FreeBits(self._problem, channels, negligible)
         elimination = Elimination(problem)
-        found = focus(elimination, context.budgets)
+        found = focus(elimination, context.budgets, self._shares, self._relative_gap)
         targets = list(found.plans)
         if channels:
-            targets += focus(Elimination(problem.with_first_level(channels)), context.budgets).plans
+            bits = Elimination(problem.with_first_level(channels))
+            targets += focus(bits, context.budgets, self._shares, self._relative_gap).plans
         self.notes: tuple[str, ...] = (*elimination.notes, *found.notes)
         plans = spread(elimination, channels, negligible, self._reach, self._bits_reach, wanted)
         return [finish(plan) for plan in targets], map(finish, plans)
@@ -147,7 +153,7 @@ class AllocationSampler:
             return tuple(levels)
 
         fixed = math.ceil(problem.fixed[SIZE])
-        within = [frontier.within(int(share * limit) - fixed) for limit in limits for share in FOCUS_SHARES]
+        within = [frontier.within(int(share * limit) - fixed) for limit in limits for share in self._shares]
         middle = int(problem.cost("size", self._eight)) - fixed
         return [plan(index) for index in within if index is not None], map(plan, _sizes(frontier, middle))
 

@@ -15,7 +15,7 @@ from objectives.hypervolume import normalised_so_far
 from objectives.paired import pack_scores
 from searcher.baselines import DENSE, ORT_INT8, baseline_proposals
 from searcher.front import QUICK_OBJECTIVE, quick_front, rows
-from searcher.samplers.base import Sampler, SamplerContext, Scored
+from searcher.samplers.base import Sampler, SamplerContext, Scored, batch_size
 from searcher.samplers.table import sampler
 from searcher.stages.context import StudyContext, study_budgets
 from searcher.stages.prepare import score_task
@@ -24,7 +24,6 @@ from storage.records.candidate import Proposal, Trial
 from storage.records.measurement import Direction, Measurement, Result, Rung
 
 STAGE = "quick"
-FIRST_BATCH = 24  # what a sampler learns from: where accuracy breaks down, the rest of the plans need not go
 # Between two commits of results, at least: what a kill costs, and how far `minutes` is overshot. Workers hand back
 # several candidates at a time, those that share work: where these take longer, a commit waits for them.
 COMMIT_SECONDS = 2.0
@@ -96,7 +95,7 @@ class Search:
 
     def _batch_size(self, done: int, batch: int) -> int:
         most = self._context.config.search.candidates
-        size = FIRST_BATCH if done == 0 else batch - (FIRST_BATCH if done == FIRST_BATCH else 0)
+        size = batch_size(done, batch)
         return size if most is None else min(size, most - done)
 
     def _finished(self, done: int) -> bool:

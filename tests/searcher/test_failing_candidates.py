@@ -16,8 +16,8 @@ from learners.pool.base import J, Note, Outcome, R, Task
 from learners.pool.inline import InlinePool
 from objectives.metric import Top1
 from searcher.controller import Controller
+from searcher.samplers.base import FIRST_BATCH
 from searcher.stages.prepare import Prepared
-from searcher.stages.quick import FIRST_BATCH
 from storage.errors import GiveUpError
 from storage.records.candidate import Candidate
 from storage.records.measurement import Rung

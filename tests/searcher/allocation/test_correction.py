@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from searcher.allocation.correction import FEWEST_SCORES, corrected
+from searcher.allocation.correction import FEWEST_SCORES, Correction
 from storage.records.space import CHANNEL, SearchSpace
 from tests.searcher.spaces import residual
 
@@ -48,7 +48,7 @@ def correlation(space: SearchSpace, truth: SearchSpace) -> float:
 
 def test_channels_and_bits_get_their_own_weights() -> None:
     truth = weighted(3.0, 1.0, 0.0)
-    found = corrected(SPACE, scores(truth, plans(60, 0)))
+    found = Correction(SPACE, scores(truth, plans(60, 0))).likeliest
     assert correlation(SPACE, truth) < 0.97
     assert correlation(found, truth) > 0.995
     # In the unit of errors by lost bits.
@@ -58,25 +58,27 @@ def test_channels_and_bits_get_their_own_weights() -> None:
 
 def test_layers_get_their_own_weights() -> None:
     truth = weighted(1.0, 1.0, 1.0)
-    assert correlation(corrected(SPACE, scores(truth, plans(120, 0))), truth) > correlation(SPACE, truth) + 0.05
+    assert (
+        correlation(Correction(SPACE, scores(truth, plans(120, 0))).likeliest, truth) > correlation(SPACE, truth) + 0.05
+    )
 
 
 def test_noise_is_not_learnt() -> None:
     """Of two thirds of the size of what there is to learn."""
-    found = corrected(SPACE, scores(SPACE, plans(60, 0), noise=0.3))
+    found = Correction(SPACE, scores(SPACE, plans(60, 0), noise=0.3)).likeliest
     assert correlation(found, SPACE) > 0.95
 
 
 def test_few_scores_change_nothing() -> None:
     known = scores(weighted(3.0, 1.0, 0.0), plans(FEWEST_SCORES - 1, 0))
-    assert corrected(SPACE, known) is SPACE
-    assert corrected(SPACE, []) is SPACE
+    assert Correction(SPACE, known).likeliest is SPACE
+    assert Correction(SPACE, []).likeliest is SPACE
     useless = [(levels, 10.0) for levels in plans(50, 1)]
-    assert corrected(SPACE, [*known, *useless]) is SPACE
+    assert Correction(SPACE, [*known, *useless]).likeliest is SPACE
 
 
 def test_costs_stay_and_errors_are_never_negative() -> None:
-    found = corrected(SPACE, scores(SPACE, plans(40, 0), noise=5.0))
+    found = Correction(SPACE, scores(SPACE, plans(40, 0), noise=5.0)).likeliest
     for before, after in zip(SPACE.factors, found.factors, strict=True):
         assert replace(after, error=before.error) == before
         assert min(after.error) >= 0
@@ -91,9 +93,39 @@ def test_last_bits_do_not_matter(channels: float, step: float) -> None:
     known = scores(weighted(channels, 1.0, 0.5), plans(40, 0), noise=0.1)
     moved = [(levels, score * (1 + step * (index % 3 - 1))) for index, (levels, score) in enumerate(known)]
     assert moved != known
-    assert corrected(SPACE, moved) == corrected(SPACE, known)
+    first, second = Correction(SPACE, moved), Correction(SPACE, known)
+    assert first.likeliest == second.likeliest
+    assert first.draw(np.random.default_rng(0)) == second.draw(np.random.default_rng(0))
 
 
 def test_it_depends_on_the_scores_alone() -> None:
     known = scores(SPACE, plans(40, 0), noise=1.0)
-    assert corrected(SPACE, known) == corrected(SPACE, list(known))
+    assert Correction(SPACE, known).likeliest == Correction(SPACE, list(known)).likeliest
+
+
+def test_draws_differ_most_where_least_is_known() -> None:
+    truth = weighted(1.0, 1.0, 1.0)
+    half = len(SPACE.sites) // 2
+    known = [(*levels[:half], *(0,) * (len(levels) - half)) for levels in plans(300, 0)]
+    found = Correction(SPACE, scores(truth, known, noise=0.1))
+    drawn = [found.draw(np.random.default_rng(seed)) for seed in range(32)]
+
+    def spread(some: list[Levels]) -> float:
+        """Of the errors of plans from draw to draw, relative to them."""
+        errors = np.array([[space.error(levels) for levels in some] for space in drawn])
+        return float((errors.std(axis=0) / errors.mean(axis=0)).mean())
+
+    scored, unseen = known[:50], [(*(0,) * half, *levels[half:]) for levels in plans(50, 4)]
+    assert spread(unseen) > 3 * spread(scored)
+    few = scores(truth, plans(FEWEST_SCORES - 1, 0))
+    assert Correction(SPACE, few).draw(np.random.default_rng(0)) is SPACE
+
+
+def test_draws_lie_around_the_likeliest_and_follow_their_generator() -> None:
+    found = Correction(SPACE, scores(weighted(1.0, 1.0, 0.5), plans(120, 0), noise=0.1))
+    drawn = [found.draw(np.random.default_rng(seed)) for seed in range(64)]
+    assert drawn[0] == found.draw(np.random.default_rng(0)) != drawn[1]
+    for levels in plans(10, 3):
+        assert np.mean([space.error(levels) for space in drawn]) == pytest.approx(
+            found.likeliest.error(levels), rel=0.1
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from searcher.allocation.reach import Reach
 # the joint front cannot be worse than that of bits alone where the sum of errors misjudges the removal of channels.
 BITS_ONLY = None
 TURNS: tuple[float | None, ...] = (0.0, 0.5, 1.0, BITS_ONLY, 0.0, 0.2, 0.8, BITS_ONLY)
+# Where bits are not searched, as no target wants what they change: size is had by them, channels are for speed.
+TURNS_OF_CHANNELS: tuple[float | None, ...] = (1.0, 0.8)
 Turn = tuple[float | None, Quantity | None]  # and which speed it is
 
 
@@ -25,6 +27,7 @@ def spread(
     reach: Reach,
     bits_reach: Reach,
     wanted: Collection[str] = (),
+    shares: Sequence[float | None] = TURNS,
 ) -> Iterator[tuple[int, ...]]:
     """Plans without end, repeated ones among them: any number of the first covers all sizes and speeds.
 
@@ -32,7 +35,7 @@ def spread(
     as good as dense, `reach` what is of use, and `bits_reach` that of bits-only plans: an error by lost bits and an
     equal one by lost channels do not cost the same accuracy. None at all where no cost varies. Speed is what the
     targets want of latency and MACs (`wanted` holds what they name), of both in turn; where they want neither, it is
-    latency, or MACs where no latency is known.
+    latency, or MACs where no latency is known. `shares` are the turns.
     """
     problem = elimination.problem
     low, high = problem.extremes()
@@ -47,7 +50,7 @@ def spread(
     has_bits = bool(channels) and _varies("size", bits_low, bits_high)
     found: dict[Turn, Iterator[tuple[int, ...]]] = {}
     turns: list[Turn] = []
-    for share in TURNS:
+    for share in shares:
         if share is BITS_ONLY:
             turns += [(BITS_ONLY, None)] if has_bits else []
         elif size and not (share and speeds):

@@ -14,7 +14,7 @@ from searcher.allocation.milp import RELATIVE_GAP
 from searcher.allocation.problem import ERROR, QUANTITIES, Problem
 from searcher.allocation.reach import Reach
 from searcher.allocation.sequence import log_between, van_der_corput
-from searcher.allocation.spread import spread
+from searcher.allocation.spread import TURNS, TURNS_OF_CHANNELS, spread
 from searcher.allocation.targets import FOCUS_SHARES, focus
 from searcher.allocation.variants import variants
 from searcher.samplers.base import WIDE_BATCH, SamplerContext, Scored
@@ -118,10 +118,10 @@ class AllocationSampler:
         negligible = self._problem.cost("error", self._eight)
         others = set(range(len(self._problem.counts))) - set(channels)
         if not channels or not others or bits_matter(self._problem, channels, wanted):
-            problem, finish = self._problem, _as_it_is
+            problem, finish, turns = self._problem, _as_it_is, TURNS
         else:
             problem = self._problem.with_first_level(others)
-            finish = FreeBits(self._problem, channels, negligible)
+            finish, turns = FreeBits(self._problem, channels, negligible), TURNS_OF_CHANNELS
         elimination = Elimination(problem)
         found = focus(elimination, context.budgets, self._shares, self._relative_gap)
         targets = list(found.plans)
@@ -129,7 +129,7 @@ class AllocationSampler:
             bits = Elimination(problem.with_first_level(channels))
             targets += focus(bits, context.budgets, self._shares, self._relative_gap).plans
         self.notes: tuple[str, ...] = (*elimination.notes, *found.notes)
-        plans = spread(elimination, channels, negligible, self._reach, self._bits_reach, wanted)
+        plans = spread(elimination, channels, negligible, self._reach, self._bits_reach, wanted, turns)
         return [finish(plan) for plan in targets], map(finish, plans)
 
     def _with_knapsack(self, problem: Problem, limits: Sequence[float]) -> tuple[Plans, Iterator[Plan]]:

@@ -18,7 +18,8 @@ MOST_SCORES = 2000  # the latest, from which errors are learnt: more tell hardly
 # Of the tables, beside the likeliest. By these alone, all plans for a target cut the same channels: with 100 candidates
 # ResNet-56 at 1.3 times fewer MACs lost 1.27, 1.27 and 1.25 points of soft accuracy, and 0.35 to 0.40 with draws.
 DRAWS = 4
-DRAWN_SHARES = (0.99,)  # of the limits, for which a draw has plans
+LIKELIEST_SHARES = (0.99, 0.96)  # of the limits, for which there are plans after each correction
+DRAWN_SHARES = (0.99,)  # and by each draw
 DRAWN_GAP = 1.0  # Lagrangian plans will do for tables that are only likely
 
 
@@ -83,7 +84,7 @@ class CorrectedSampler:
         if correction.likeliest == self._space:
             return
         self._space = correction.likeliest
-        self._allocation = AllocationSampler(self._with(self._space))
+        self._allocation = AllocationSampler(self._with(self._space), LIKELIEST_SHARES)
         self._owns = True
         self._turn = 0
         self._allocations = [self._allocation]

@@ -16,7 +16,7 @@ from searcher.allocation.reach import Reach
 BITS_ONLY = None
 TURNS: tuple[float | None, ...] = (0.0, 0.5, 1.0, BITS_ONLY, 0.0, 0.2, 0.8, BITS_ONLY)
 # Where bits are not searched, as no target wants what they change: size is had by them, channels are for speed.
-TURNS_OF_CHANNELS: tuple[float | None, ...] = (1.0, 0.8)
+TURNS_OF_CHANNELS: tuple[float | None, ...] = (1.0, 0.8, 1.0, 0.5)
 Turn = tuple[float | None, Quantity | None]  # and which speed it is
 
 

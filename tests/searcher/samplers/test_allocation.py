@@ -225,12 +225,12 @@ def test_for_macs_alone_plans_are_as_good_as_those_of_channels_and_small() -> No
     dense = space.macs((0,) * len(space.sites))
     bits = [index for index, site in enumerate(space.sites) if site.learner == QUANT]
     budgets = [Budget("macs", dense / 2)]
-    joint = [item.levels for item in sampler(space, budgets, latency).ask(40)]
+    joint = [item.levels for item in sampler(space, budgets, latency).ask(32)]
     channels = [tuple(0 if site in bits else level for site, level in enumerate(levels)) for levels in joint]
-    assert len(set(channels)) > 32
+    assert len(set(channels)) > 28
     for levels, whole in zip(joint, channels, strict=True):
         assert space.size_bytes(levels) - space.fixed_bytes < (space.size_bytes(whole) - space.fixed_bytes) / 2
-    others = [item.levels for item in sampler(alone, budgets, alone_latency).ask(40)]
+    others = [item.levels for item in sampler(alone, budgets, alone_latency).ask(32)]
 
     def least_error(plans: Sequence[tuple[int, ...]], share: float) -> float:
         return min(alone.error(levels) for levels in plans if alone.macs(levels) <= share * dense)

@@ -1,0 +1,177 @@
+"""`python -m benchmarks.macs [MODEL ...]`: for a target of MACs alone, bits and channels beside channels alone.
+
+Writes benchmarks/results/macs-MODEL.json and macs.md. One search is one throw: where it ends depends on its images and
+draws. Both ways run from several seeds, each of which draws the images, too, and their fronts are judged by accuracy
+against MACs on images that no search has scored.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.images import draw
+from benchmarks.material import RESULTS, config
+from benchmarks.parts import Parts
+from benchmarks.quick import Silent
+from benchmarks.search import HELD_OUT, QUICK, ROWS, HeldOut
+from learners.library.library import Library
+from learners.score import QuickScorer
+from objectives.hypervolume import normalised
+from objectives.pareto import non_dominated, thin
+from searcher.allocation.budget import Budget
+from searcher.allocation.reach import USELESS_POINTS
+from searcher.samplers.base import SamplerContext, Scored, batch_size
+from searcher.samplers.table import sampler
+from searcher.stages.prepare import open_library, prepare
+from storage.home import Home
+from storage.records.candidate import Candidate
+from storage.records.config import StudyConfig
+
+MODELS = ("resnet20", "resnet56")
+SEEDS = (0, 1, 2)
+PLANS = 100
+RATIO = 1.3  # times fewer MACs: what the target asks for
+LEARNERS = {"channels and bits": ("channel", "quant"), "channels alone": ("channel",)}
+
+
+@dataclass(frozen=True)
+class MacsFigures:
+    """One search."""
+
+    learners: str
+    seed: int
+    hypervolume: float  # of accuracy against MACs, on the held-out images
+    drop_at_target: float  # points, on the held-out images, of the best by quick score within the target
+    size_at_target: float  # how many times smaller its file is, as predicted
+    cpu_seconds: float  # of asking, scoring and telling
+
+
+def measure(model: str, title: str, seed: int, home: Home) -> MacsFigures:
+    """Runs one search of `PLANS` candidates by `auto` and judges its front."""
+    prepared = prepare(_config(model, LEARNERS[title]), Silent())
+    library = open_library(prepared, home, lambda *_: None)
+    quick, held_out = draw(prepared, (QUICK, HELD_OUT), seed)
+    scorer, judge = (QuickScorer(library, images, prepared.workload.metric) for images in (quick, held_out))
+    started = time.process_time()
+    scores = _search(library, scorer, seed)
+    seconds = time.process_time() - started
+    space = library.space
+    macs = {item: space.macs(item.levels) for item in scores}
+    dense = next(iter(scores))
+    best = max(scores.values())
+    points = np.array([(score, -np.log2(macs[item])) for item, score in scores.items()])
+    kept = np.flatnonzero(non_dominated(points) & (points[:, 0] >= best - USELESS_POINTS))
+    front = [list(scores)[kept[index]] for index in thin(points[kept], ROWS)]
+    within = [item for item in scores if macs[item] <= macs[dense] / RATIO]
+    chosen = max(within, key=lambda item: scores[item])
+    accuracies = HeldOut(judge).accuracies([dense, chosen, *front])
+    return MacsFigures(
+        learners=title,
+        seed=seed,
+        hypervolume=normalised(accuracies[2:], accuracies[0], [macs[dense] / macs[item] for item in front]),
+        drop_at_target=accuracies[0] - accuracies[1],
+        size_at_target=prepared.dense_bytes / space.size_bytes(chosen.levels),
+        cpu_seconds=seconds,
+    )
+
+
+def _document(model: str, title: str, seed: int, home: Home) -> dict[str, str | float]:
+    return asdict(measure(model, title, seed, home))
+
+
+def _search(library: Library, scorer: QuickScorer, seed: int) -> dict[Candidate, float]:
+    """The quick score of every candidate, that of the dense model first."""
+    space = library.space
+    dense = Candidate((0,) * len(space.sites), library.id)
+    budgets = (Budget("macs", space.macs(dense.levels) / RATIO),)
+    proposer = sampler("auto", SamplerContext(space, library.id, seed, budgets, frozenset({dense})))
+    scores: dict[Candidate, float] = {}
+    asked: Sequence[Candidate] = [dense]
+    while asked:
+        for item, found in zip(asked, scorer.score(list(asked)), strict=True):
+            scores[item] = 100 * float(found.soft.mean(dtype=np.float64))
+        costs = [(item, space.size_bytes(item.levels), space.macs(item.levels)) for item in asked]
+        proposer.tell([Scored(item, scores[item], size, macs) for item, size, macs in costs])
+        done = len(scores) - 1
+        asked = proposer.ask(min(batch_size(done, proposer.batch), PLANS - done))
+    return scores
+
+
+def _config(model: str, learners: tuple[str, ...]) -> StudyConfig:
+    found = config(model, model, f"macs={RATIO}x drop<=1")
+    return found.model_copy(update={"search": found.search.model_copy(update={"learners": learners})})
+
+
+def write_tables(folder: Path) -> None:
+    """Writes macs.md from every macs-MODEL.json that exists."""
+    lines = [
+        "# A target of MACs alone",
+        "",
+        f"Written by `python -m benchmarks.macs`. {PLANS} candidates by `auto` for {RATIO} times fewer MACs, mean and",
+        f"standard deviation over seeds, each with quick and held-out images of its own ({QUICK} and {HELD_OUT}). The",
+        f"hypervolume is that of accuracy against MACs, of at most {ROWS} models of the front; the drop is that of the",
+        "best candidate by quick score within the target. No latency table, which `auto` does not use for MACs.",
+    ]
+    for model in MODELS:
+        path = folder / f"macs-{model}.json"
+        if path.exists():
+            document = json.loads(path.read_text())
+            figures = [MacsFigures(**item) for item in document["figures"]]
+            lines += ["", f"## {model}", "", f"`{document['command']}`, {document['date']}.", "", *_table(figures)]
+    (folder / "macs.md").write_text("\n".join(lines) + "\n")
+
+
+def _table(figures: Sequence[MacsFigures]) -> list[str]:
+    lines = [
+        f"| learners | seeds | hypervolume | drop at {RATIO}x fewer MACs | its file | CPU-s |",
+        "|---|---|---|---|---|---|",
+    ]
+    for title in LEARNERS:
+        own = [item for item in figures if item.learners == title]
+        if own:
+            volume, drop = (
+                f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
+                for values, digits in (
+                    ([item.hypervolume for item in own], 3),
+                    ([item.drop_at_target for item in own], 2),
+                )
+            )
+            size, seconds = np.mean([(item.size_at_target, item.cpu_seconds) for item in own], axis=0)
+            lines.append(f"| {title} | {len(own)} | {volume} | {drop} | {size:.1f}x smaller | {seconds:.0f} |")
+    return lines
+
+
+def main(models: Sequence[str]) -> None:
+    """Runs both ways on each model; a run that is cut short goes on where it was."""
+    torch.set_num_threads(1)
+    for model in models or MODELS:
+        parts = Parts(f"macs-{model}")
+        home = Home(parts.folder / "home")
+        figures: list[dict[str, str | float]] = []
+        for seed in SEEDS:
+            for title in LEARNERS:
+                name = f"{title.replace(' ', '-')}-{seed}"
+                figures.append(parts.get(name, partial(_document, model, title, seed, home)))
+                print(f"{model} {figures[-1]}", file=sys.stderr)
+        document = {
+            "command": f"python -m benchmarks.macs {model}",
+            "date": time.strftime("%Y-%m-%d"),
+            "figures": figures,
+        }
+        (RESULTS / f"macs-{model}.json").write_text(json.dumps(document, indent=1) + "\n")
+        write_tables(RESULTS)
+        parts.remove()
+    print((RESULTS / "macs.md").read_text())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

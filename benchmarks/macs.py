@@ -94,15 +94,12 @@ def _search(library: Library, scorer: QuickScorer, seed: int) -> dict[Candidate,
     dense = Candidate((0,) * len(space.sites), library.id)
     budgets = (Budget("macs", space.macs(dense.levels) / RATIO),)
     proposer = sampler("auto", SamplerContext(space, library.id, seed, budgets, frozenset({dense})))
-    scores: dict[Candidate, float] = {}
-    asked: Sequence[Candidate] = [dense]
-    while asked:
+    scores = {dense: 100 * float(scorer.score([dense])[0].soft.mean(dtype=np.float64))}
+    while asked := proposer.ask(min(batch_size(len(scores) - 1, proposer.batch), PLANS + 1 - len(scores))):
         for item, found in zip(asked, scorer.score(list(asked)), strict=True):
             scores[item] = 100 * float(found.soft.mean(dtype=np.float64))
         costs = [(item, space.size_bytes(item.levels), space.macs(item.levels)) for item in asked]
         proposer.tell([Scored(item, scores[item], size, macs) for item, size, macs in costs])
-        done = len(scores) - 1
-        asked = proposer.ask(min(batch_size(done, proposer.batch), PLANS - done))
     return scores
 
 
@@ -119,7 +116,7 @@ def write_tables(folder: Path) -> None:
         f"Written by `python -m benchmarks.macs`. {PLANS} candidates by `auto` for {RATIO} times fewer MACs, mean and",
         f"standard deviation over seeds, each with quick and held-out images of its own ({QUICK} and {HELD_OUT}). The",
         f"hypervolume is that of accuracy against MACs, of at most {ROWS} models of the front; the drop is that of the",
-        "best candidate by quick score within the target. No latency table, which `auto` does not use for MACs.",
+        "best candidate by quick score within the target. There is no latency table.",
     ]
     for model in MODELS:
         path = folder / f"macs-{model}.json"

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
+from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import solve_triangular
 from scipy.optimize import lsq_linear
 
 from searcher.allocation.reach import USELESS_POINTS
@@ -21,6 +24,7 @@ Levels = tuple[int, ...]
 Values = npt.NDArray[np.float64]
 
 SPREADS = (0.02, 0.1, 0.3, 1.0, 3.0)  # of the weights of one kind, relative to their mean: which of them, scores tell
+KINDS_SPREAD = 3.0  # of the two means, relative to one weight for all errors
 TINY = 1e-9
 MOST_RATIO = 8.0  # of a weight to the mean of its kind, and of the two means, either way: nothing is ever free
 LOWEST, HIGHEST = 1 / MOST_RATIO - 1, MOST_RATIO - 1  # of the deviation of a relative weight from 1
@@ -39,7 +43,7 @@ class Correction:
     def __init__(self, space: SearchSpace, scored: Sequence[tuple[Levels, float]]) -> None:
         """`scored` are the scores (percent, higher is better) of candidates [(levels, score)]."""
         self.likeliest = self._space = space
-        self._ridge: _Ridge | None = None
+        self._ridge: _Ridge | None = None  # what follows is there where it is
         best = max((score for _, score in scored), default=0.0)
         useful = [(levels, best - score) for levels, score in scored if score >= best - USELESS_POINTS]
         if len(useful) < FEWEST_SCORES:
@@ -89,12 +93,36 @@ def _features(space: SearchSpace, parts: Sequence[Values], levels: Levels) -> Va
 def _means(features: Values, drops: Values, kinds: npt.NDArray[np.int64]) -> Values | None:
     """The weight of each kind, in points a unit of error, if all layers counted alike; None if no error counts."""
     sums = np.column_stack([features[:, kinds == kind].sum(axis=1) for kind in (0, 1)])
-    found = lsq_linear(np.column_stack([sums, np.ones(len(sums))]), drops, bounds=([0, 0, -np.inf], np.inf)).x[:2]
-    largest = float(f"{found.max():.{DIGITS - 1}e}")
-    if largest <= TINY:
+    columns = np.column_stack([sums.sum(axis=1), np.ones(len(sums))])
+    common = float(lsq_linear(columns, drops, bounds=([0, -np.inf], np.inf)).x[0])
+    if common <= TINY:
         return None
-    means: Values = np.round(np.maximum(found / largest, 1 / MOST_RATIO), DIGITS) * largest
+    # Errors of a kind that hardly vary, as those of bits that cost nothing, tell no weight of it: by plain least
+    # squares it would come out a thousand times too large.
+    scaled = common * sums
+    wanted = drops - scaled.sum(axis=1)
+    deviations = _deviations(scaled, wanted, _strength(wanted, KINDS_SPREAD))
+    found = common * (1 + deviations)
+    largest = float(f"{found.max():.{DIGITS - 1}e}")
+    relative = np.maximum(found / largest, 1 / MOST_RATIO).astype(np.float64)
+    means: Values = np.round(relative, DIGITS) * largest
     return means
+
+
+def _strength(wanted: Values, spread: float) -> float:
+    """The ridge of weights that are spread by so much around 1, given the noise that is left if all of them are 1."""
+    noise = max(float((wanted - wanted.mean()).std()), LEAST_NOISE)
+    return (noise / spread) ** 2
+
+
+def _deviations(scaled: Values, wanted: Values, strength: float) -> Values:
+    """How far the weights are from 1, given what they have to explain beyond that and a constant, which is free."""
+    count = scaled.shape[1]
+    columns = np.column_stack([scaled, np.ones(len(scaled))])
+    rows = np.vstack([columns, np.sqrt(strength) * np.eye(count, count + 1)])
+    bounds = (np.append(np.full(count, LOWEST), -np.inf), np.append(np.full(count, HIGHEST), np.inf))
+    found: Values = lsq_linear(rows, np.append(wanted, np.zeros(count)), bounds=bounds).x[:count]
+    return found
 
 
 class _Ridge:
@@ -105,24 +133,24 @@ class _Ridge:
         """`scaled` is [scores, weights]."""
         self._columns = np.column_stack([scaled, np.ones(len(scaled))])
         self._wanted = drops - scaled.sum(axis=1)
-        noise = max(float((self._wanted - self._wanted.mean()).std()), LEAST_NOISE)  # that is left if all weights are 1
-        strengths = [(noise / spread) ** 2 for spread in SPREADS]
-        self._strength = min(strengths, key=self._left_out_error)
-        count = scaled.shape[1]
-        rows = np.vstack([self._columns, np.sqrt(self._strength) * np.eye(count, count + 1)])
-        bounds = (np.append(np.full(count, LOWEST), -np.inf), np.append(np.full(count, HIGHEST), np.inf))
-        self.found: Values = lsq_linear(rows, np.append(self._wanted, np.zeros(count)), bounds=bounds).x[:count]
+        strengths = [_strength(self._wanted, spread) for spread in SPREADS]
+        error, self._strength = min((self._left_out_error(strength), strength) for strength in strengths)
+        self._noise = max(sqrt(error), LEAST_NOISE)
+        self.found = _deviations(scaled, self._wanted, self._strength)
 
     def draw(self, generator: np.random.Generator) -> Values:
         """Deviations from 1, as likely as they are given the scores."""
-        count = len(self.found)
-        scaled = self._columns[:, :count]
-        left = self._wanted - scaled @ self.found
-        noise = max(float((left - left.mean()).std()), LEAST_NOISE)
-        centred = scaled - scaled.mean(axis=0)  # the constant is free
-        lower = np.linalg.cholesky(centred.T @ centred + self._strength * np.eye(count))
-        drawn = noise * np.linalg.solve(lower.T, generator.standard_normal(count))
+        normal = generator.standard_normal(len(self.found))
+        drawn: Values = self._noise * solve_triangular(self._lower, normal, lower=True, trans="T")
         return np.clip(self.found + drawn, LOWEST, HIGHEST)
+
+    @cached_property
+    def _lower(self) -> Values:
+        """Cholesky's factor of the precision of the weights, in units of the noise."""
+        scaled = self._columns[:, :-1]
+        centred = scaled - scaled.mean(axis=0)  # the constant is free
+        found: Values = np.linalg.cholesky(centred.T @ centred + self._strength * np.eye(scaled.shape[1]))
+        return found
 
     def _left_out_error(self, strength: float) -> float:
         """Mean squared error of predictions for each score by the others (leave one out, in closed form)."""

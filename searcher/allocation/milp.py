@@ -91,7 +91,7 @@ class _Search:
         masks = undominated(self._problem, [ERROR, *(budget.row for budget in self._budgets)])
         if np.isfinite(dual.bound):
             self._narrowed(dual, masks)
-        elif dual.bound < 0:
+        elif dual.bound < 0 and not self._is_done():
             self._solve(masks, self._high)
         if self._plan is None:
             return None

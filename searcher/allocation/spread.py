@@ -28,6 +28,7 @@ def spread(
     bits_reach: Reach,
     wanted: Collection[str] = (),
     shares: Sequence[float | None] = TURNS,
+    shift: float = 0.0,
 ) -> Iterator[tuple[int, ...]]:
     """Plans without end, repeated ones among them: any number of the first covers all sizes and speeds.
 
@@ -35,7 +36,8 @@ def spread(
     as good as dense, `reach` what is of use, and `bits_reach` that of bits-only plans: an error by lost bits and an
     equal one by lost channels do not cost the same accuracy. None at all where no cost varies. Speed is what the
     targets want of latency and MACs (`wanted` holds what they name), of both in turn; where they want neither, it is
-    latency, or MACs where no latency is known. `shares` are the turns.
+    latency, or MACs where no latency is known. `shares` are the turns, and
+    `shift` in [0, 1) moves all places between the smallest plan and the largest.
     """
     problem = elimination.problem
     low, high = problem.extremes()
@@ -59,7 +61,7 @@ def spread(
             turns += [(share if size else 1.0, speed) for speed in speeds]
     for place, turn in enumerate(dict.fromkeys(turns)):
         share, speed = turn
-        offset = place / len(set(turns))
+        offset = (place / len(set(turns)) + shift) % 1.0
         if share is BITS_ONLY:
             found[turn] = _plans(Elimination(bits), _direction(bits, 0.0, None), negligible, bits_reach, offset)
         else:

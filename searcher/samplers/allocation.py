@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from types import MappingProxyType
+
+import numpy as np
 
 from searcher.allocation.elimination import Elimination
 from searcher.allocation.free_bits import FreeBits, bits_matter
@@ -29,6 +32,23 @@ Plan = tuple[int, ...]  # the level of every site
 Plans = Sequence[Plan]
 
 
+@dataclass(frozen=True)
+class Effort:
+    """How much is made of the targets, and where the spread begins."""
+
+    shares: tuple[float, ...] = FOCUS_SHARES  # of the limits, each with a plan that keeps to them
+    relative_gap: float = RELATIVE_GAP  # of the error, at which the search for it stops; from 1 on Lagrangian plans do
+    shift: float = 0.0  # in [0, 1): allocations of other shifts do not look at the same sizes and speeds
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is worth a knapsack."""
+        return self.relative_gap < 1.0
+
+
+EVERY_EFFORT = Effort()
+
+
 class AllocationSampler:
     """Plans of all sizes and speeds, each the best one by the additive error (design section 4).
 
@@ -41,12 +61,9 @@ class AllocationSampler:
     batch = WIDE_BATCH
     origins: Mapping[Candidate, str] = MappingProxyType({})
 
-    def __init__(
-        self, context: SamplerContext, shares: Sequence[float] = FOCUS_SHARES, relative_gap: float = RELATIVE_GAP
-    ) -> None:
-        """`shares` of the limits are what the targets' plans keep to, `relative_gap` is where their search stops."""
+    def __init__(self, context: SamplerContext, effort: Effort = EVERY_EFFORT) -> None:
         space = context.space
-        self._shares, self._relative_gap = shares, relative_gap
+        self._effort = effort
         self._library = context.library
         self._problem = Problem.build(space, context.latency)
         self._eight = _eight_bits(space)
@@ -57,9 +74,8 @@ class AllocationSampler:
         self._seen = set(self._known)
         self._order: list[Plan] = []  # all that was proposed
         by_size = Problem.build(space)  # latencies couple the widths of neighbours, sizes and errors do not
-        if all(len(term.sites) == 1 for term in by_size.terms) and all(
-            budget.objective == "size" for budget in context.budgets
-        ):
+        separate = all(len(term.sites) == 1 for term in by_size.terms)
+        if effort.is_exact and separate and all(budget.objective == "size" for budget in context.budgets):
             targets, plans = self._with_knapsack(by_size, [budget.limit for budget in context.budgets])
         else:
             targets, plans = self._with_prices(context)
@@ -71,11 +87,11 @@ class AllocationSampler:
 
     def tell(self, scored: Sequence[Scored]) -> None:
         """Plans of errors with which the first ones have failed are not proposed."""
-        found = [
-            (item.candidate.levels, self._problem.cost("error", item.candidate.levels), item.score)
-            for item in scored
-            if item.score is not None
-        ]
+        known = [(item.candidate.levels, item.score) for item in scored if item.score is not None]
+        if not known:
+            return
+        errors = self._problem.predictions(np.array([levels for levels, _ in known], np.int64))[:, ERROR]
+        found = [(levels, float(error), score) for (levels, score), error in zip(known, errors, strict=True)]
         self._best = max((self._best, *(score for _, _, score in found)))
         cut = [any(levels[site] for site in self._channels) for levels, _, _ in found]
         pairs = [((error, score), is_cut) for (_, error, score), is_cut in zip(found, cut, strict=True)]
@@ -123,13 +139,14 @@ class AllocationSampler:
             problem = self._problem.with_first_level(others)
             finish, turns = FreeBits(self._problem, channels, negligible), TURNS_OF_CHANNELS
         elimination = Elimination(problem)
-        found = focus(elimination, context.budgets, self._shares, self._relative_gap)
+        effort = self._effort
+        found = focus(elimination, context.budgets, effort.shares, effort.relative_gap)
         targets = list(found.plans)
         if channels:
             bits = Elimination(problem.with_first_level(channels))
-            targets += focus(bits, context.budgets, self._shares, self._relative_gap).plans
+            targets += focus(bits, context.budgets, effort.shares, effort.relative_gap).plans
         self.notes: tuple[str, ...] = (*elimination.notes, *found.notes)
-        plans = spread(elimination, channels, negligible, self._reach, self._bits_reach, wanted, turns)
+        plans = spread(elimination, channels, negligible, self._reach, self._bits_reach, wanted, turns, effort.shift)
         return [finish(plan) for plan in targets], map(finish, plans)
 
     def _with_knapsack(self, problem: Problem, limits: Sequence[float]) -> tuple[Plans, Iterator[Plan]]:
@@ -153,7 +170,7 @@ class AllocationSampler:
             return tuple(levels)
 
         fixed = math.ceil(problem.fixed[SIZE])
-        within = [frontier.within(int(share * limit) - fixed) for limit in limits for share in self._shares]
+        within = [frontier.within(int(share * limit) - fixed) for limit in limits for share in self._effort.shares]
         middle = int(problem.cost("size", self._eight)) - fixed
         return [plan(index) for index in within if index is not None], map(plan, _sizes(frontier, middle))
 

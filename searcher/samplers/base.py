@@ -47,15 +47,17 @@ class SamplerContext:
 # learn do not wait that long.
 WIDE_BATCH = 100
 LEARNING_BATCH = 48
-# At first fewer, until so many candidates: of the first plans of all sizes most are of no use, and the next ones need
-# not go there; what errors cost is learnt in ever larger steps.
+# At first fewer, until so many candidates: of the first plans many are of no use, and the next ones need not go there;
+# what errors cost is learnt in ever larger steps.
 EARLY_BATCHES = ((24, 8), (96, 24))
+EARLY_WIDE_BATCHES = ((24, 24),)  # of those that learn nothing but where to stop
 FIRST_BATCH = EARLY_BATCHES[0][1]
 
 
 def batch_size(done: int, batch: int) -> int:
-    """How many candidates to ask for after `done`, of a sampler that takes so many at a time."""
-    size = min(batch, next((size for until, size in EARLY_BATCHES if done < until), batch))
+    """How many candidates to ask for after `done`, of a sampler that takes `batch` at a time."""
+    early = EARLY_BATCHES if batch < WIDE_BATCH else EARLY_WIDE_BATCHES
+    size = next((size for until, size in early if done < until), batch)
     return size - done % size
 
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from searcher.allocation.correction import Correction
-from searcher.samplers.allocation import AllocationSampler
+from searcher.allocation.milp import RELATIVE_GAP
+from searcher.samplers.allocation import AllocationSampler, Effort
 from searcher.samplers.base import LEARNING_BATCH, SamplerContext, Scored
 from storage.records.candidate import Candidate
 from storage.records.space import SearchSpace
@@ -20,6 +21,7 @@ MOST_SCORES = 2000  # the latest, from which errors are learnt: more tell hardly
 DRAWS = 4
 LIKELIEST_SHARES = (0.99, 0.96)  # of the limits, for which there are plans after each correction
 DRAWN_SHARES = (0.99,)  # and by each draw
+GOLDEN_SHARE = (5**0.5 - 1) / 2  # multiples of it, less whole numbers, are as far from each other as can be
 DRAWN_GAP = 1.0  # Lagrangian plans will do for tables that are only likely
 
 
@@ -33,15 +35,17 @@ class CorrectedSampler:
         """`allocation` is one of the same context, if there is one already: it makes the plans until there are scores,
         and goes on where these change nothing."""
         self._context = context
-        self._allocation = AllocationSampler(context) if allocation is None else allocation
-        self._allocations = [self._allocation]  # that take turns
+        first = AllocationSampler(context) if allocation is None else allocation
+        self._allocations = [first]  # that take turns
         self._turn = 0
-        self.notes = self._allocation.notes
-        self._owns = allocation is None  # nobody else tells it of scores
+        self._made = 1  # allocations so far
+        self.notes = first.notes
+        self._owns = allocation is None  # nobody else tells them of scores
         self._space = context.space
         self._known = set(context.known)
         self.origins: dict[Candidate, str] = {}
         self._history: list[Scored] = []
+        self._untold: list[Scored] = []  # of which allocations have not been told
         self._is_stale = False
 
     def ask(self, count: int) -> Sequence[Candidate]:
@@ -60,8 +64,7 @@ class CorrectedSampler:
         """Takes the scores, whoever has proposed the plans."""
         if not scored:
             return
-        for allocation in self._allocations if self._owns else ():
-            allocation.tell(scored)
+        self._untold += scored
         self._history = [*self._history, *scored][-MOST_SCORES:]
         self._known.update(item.candidate for item in scored)
         self._is_stale = True
@@ -81,19 +84,23 @@ class CorrectedSampler:
         self._is_stale = False
         known = [(item.candidate.levels, item.score) for item in self._history if item.score is not None]
         correction = Correction(self._context.space, known)
+        untold, self._untold = self._untold, []
         if correction.likeliest == self._space:
+            for allocation in self._allocations if self._owns else ():
+                allocation.tell(untold)
             return
         self._space = correction.likeliest
-        self._allocation = AllocationSampler(self._with(self._space), LIKELIEST_SHARES)
         self._owns = True
         self._turn = 0
-        self._allocations = [self._allocation]
-        for draw in range(DRAWS):
+        self._allocations = [self._allocate(self._space, LIKELIEST_SHARES, RELATIVE_GAP)]
+        for draw in range(DRAWS if self._space is not self._context.space else 0):
             generator = np.random.default_rng((self._context.seed, len(self._known), draw))
-            context = self._with(correction.draw(generator))
-            self._allocations.append(AllocationSampler(context, DRAWN_SHARES, DRAWN_GAP))
-        for allocation in self._allocations:
-            allocation.tell(self._history)
+            self._allocations.append(self._allocate(correction.draw(generator), DRAWN_SHARES, DRAWN_GAP))
 
-    def _with(self, space: SearchSpace) -> SamplerContext:
-        return replace(self._context, space=space, known=frozenset(self._known))
+    def _allocate(self, space: SearchSpace, shares: tuple[float, ...], relative_gap: float) -> AllocationSampler:
+        """An allocation by other errors, which begins elsewhere than those before it and knows what they have found."""
+        context = replace(self._context, space=space, known=frozenset(self._known))
+        found = AllocationSampler(context, Effort(shares, relative_gap, self._made * GOLDEN_SHARE % 1.0))
+        found.tell(self._history)
+        self._made += 1
+        return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from searcher.allocation.budget import Budget
@@ -14,6 +16,7 @@ from tests.searcher.spaces import chain, dense_block, large_space, residual
 
 BITS = large_space()
 TINY = SearchSpace(BITS.sites[:1], (), 100, BITS.factors[:1])
+SMALL = SearchSpace(BITS.sites[:2], (), 100, BITS.factors[:2])
 
 
 def context(space: SearchSpace, latency: LatencyTable | None) -> SamplerContext:
@@ -26,12 +29,19 @@ def context(space: SearchSpace, latency: LatencyTable | None) -> SamplerContext:
     return SamplerContext(space, "library", 7, tuple(budgets), known, latency)
 
 
+def macs_alone() -> SamplerContext:
+    """A target that says nothing of what bits change."""
+    given = context(*residual())
+    return replace(given, budgets=tuple(budget for budget in given.budgets if budget.objective == "macs"))
+
+
 CONTEXTS = {
     "bits": context(BITS, None),
     "chain": context(*chain()),
     "chain without latency": context(chain()[0], None),
     "residual": context(*residual()),
     "dense": context(*dense_block(3)),
+    "macs alone": macs_alone(),
 }
 
 
@@ -107,16 +117,17 @@ def test_nothing_asked_is_nothing_given(name: str, given: SamplerContext) -> Non
     assert len(proposer.ask(5)) == 5
 
 
-def test_a_space_that_is_used_up_ends_the_search(name: str) -> None:
-    given = SamplerContext(TINY, "library", 0, ())
+@pytest.mark.parametrize(("space", "plans", "size"), [(TINY, 6, 4), (SMALL, 36, 12)])
+def test_a_space_that_is_used_up_ends_the_search(name: str, space: SearchSpace, plans: int, size: int) -> None:
+    given = SamplerContext(space, "library", 0, ())
     proposer = sampler(name, given)
     found: list[Candidate] = []
     for _ in range(20):
-        asked = list(proposer.ask(4))
+        asked = list(proposer.ask(size))
         if not asked:
             break
         found += asked
         proposer.tell(told(given, asked))
     else:
-        pytest.fail("the sampler goes on for ever in a space of six candidates")
-    assert len(found) == len(set(found)) == 6
+        pytest.fail(f"the sampler goes on for ever in a space of {plans} candidates")
+    assert len(found) == len(set(found)) == plans

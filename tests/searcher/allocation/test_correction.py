@@ -129,3 +129,24 @@ def test_draws_lie_around_the_likeliest_and_follow_their_generator() -> None:
         assert np.mean([space.error(levels) for space in drawn]) == pytest.approx(
             found.likeliest.error(levels), rel=0.1
         )
+
+
+def test_a_kind_that_hardly_varies_does_not_blind_to_the_other() -> None:
+    """Bits that cost nothing: beside the constant, which explains as much, they told of a weight a thousand fold."""
+    free = next(index for index, level in enumerate(SPACE.sites[-1].levels) if level.bits == 8)
+    truth = weighted(1.0, 1.0, 1.0)
+    channels = [
+        tuple(level if site.learner == CHANNEL else 0 for level, site in zip(levels, SPACE.sites, strict=True))
+        for levels in plans(60, 0)
+    ]
+    eight = [
+        tuple(level if site.learner == CHANNEL else free for level, site in zip(levels, SPACE.sites, strict=True))
+        for levels in channels
+    ]
+    # Other precisions in a few layers, and scores that fall with them by chance.
+    last = len(SPACE.sites) - 1
+    eight = [(*levels[:last], free + index % 2) for index, levels in enumerate(eight)]
+    moved = [(levels, score - 0.5 * (index % 2)) for index, (levels, score) in enumerate(scores(truth, eight))]
+    alone = Correction(SPACE, scores(truth, channels)).likeliest
+    found = Correction(SPACE, moved).likeliest
+    assert correlation(found, truth) > correlation(alone, truth) - 0.02

@@ -22,13 +22,11 @@ from benchmarks.images import draw
 from benchmarks.material import RESULTS, config
 from benchmarks.parts import Parts
 from benchmarks.quick import Silent
-from benchmarks.search import HELD_OUT, QUICK, ROWS, HeldOut
+from benchmarks.search import HELD_OUT, QUICK, ROWS, HeldOut, best_of
 from learners.library.library import Library
 from learners.score import QuickScorer
 from objectives.hypervolume import normalised
-from objectives.pareto import non_dominated, thin
 from searcher.allocation.budget import Budget
-from searcher.allocation.reach import USELESS_POINTS
 from searcher.samplers.base import SamplerContext, Scored, batch_size
 from searcher.samplers.table import sampler
 from searcher.stages.prepare import open_library, prepare
@@ -67,10 +65,7 @@ def measure(model: str, title: str, seed: int, home: Home) -> MacsFigures:
     space = library.space
     macs = {item: space.macs(item.levels) for item in scores}
     dense = next(iter(scores))
-    best = max(scores.values())
-    points = np.array([(score, -np.log2(macs[item])) for item, score in scores.items()])
-    kept = np.flatnonzero(non_dominated(points) & (points[:, 0] >= best - USELESS_POINTS))
-    front = [list(scores)[kept[index]] for index in thin(points[kept], ROWS)]
+    front = best_of(scores, macs)
     within = [item for item in scores if macs[item] <= macs[dense] / RATIO]
     chosen = max(within, key=lambda item: scores[item])
     accuracies = HeldOut(judge).accuracies([dense, chosen, *front])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -117,7 +117,7 @@ def _run(name: str, seed: int, library: Library, scorer: QuickScorer, held_out: 
         seconds += time.process_time() - started
         scores.update(pairs)
         if len(scores) in AFTER:  # batches end there
-            front = _front(space, scores)
+            front = best_of(scores, {item: space.size_bytes(item.levels) for item in scores})
             quick = normalised([hits[item] for item in front], dense_hits, _ratios(space, front))
             accuracies = held_out.accuracies([dense, *front])
             volume = normalised(accuracies[1:], accuracies[0], _ratios(space, front))
@@ -131,10 +131,10 @@ def _batch(done: int, batch: int) -> int:
     return min(batch_size(done, batch), min(nexts) - done)
 
 
-def _front(space: SearchSpace, scores: dict[Candidate, float]) -> list[Candidate]:
-    """Those that no other beats in score and size, at most `ROWS` of them."""
+def best_of(scores: Mapping[Candidate, float], costs: Mapping[Candidate, float]) -> list[Candidate]:
+    """Those that no other beats in score and cost, at most `ROWS` of them."""
     candidates = list(scores)
-    points = np.array([(scores[item], -np.log2(space.size_bytes(item.levels))) for item in candidates])
+    points = np.array([(scores[item], -np.log2(costs[item])) for item in candidates])
     best = points[:, 0].max()
     useful = points[:, 0] >= best - USELESS_POINTS
     kept = np.flatnonzero(non_dominated(points) & useful)

@@ -14,6 +14,7 @@ from objectives.hypervolume import ACCURACY_SPAN_POINTS
 from objectives.latency import disturbed, measure
 from objectives.paired import CONFIDENCE, PairedDrop, paired_drop, unpack_scores
 from searcher.front import QUICK_OBJECTIVE, SPEED_STEP
+from searcher.stages.confirm import deciding_scores
 from searcher.stages.files import SLIM_FILE
 from storage.artifacts import ArtifactStore
 from storage.home import Home
@@ -50,7 +51,7 @@ class Comparison:
 def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
     """Compares the files of study `other` with those of `ours` by a cost: "size", "macs" or `SPEED`.
 
-    Ours is the one of best quick score that costs no more: it was chosen on other images than those that judge it. By
+    Ours is the one of best second score that costs no more: it was chosen on other images than those that judge it. By
     speed the files of both fronts are compared, all timed here in one session, each loaded twice: by what the two of
     one file differ, speeds cannot be told apart.
     """
@@ -66,7 +67,7 @@ def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
         study: [item for item in store.results(study, Rung.CONFIRMED) if item.number in numbers]
         for study, numbers in searched.items()
     }
-    quick = {item.number: item.value(QUICK_OBJECTIVE) for item in store.results(ours, Rung.QUICK)}
+    scores = deciding_scores(store, ours)
     shape = StudyConfig.from_json(store.study(ours).config_json).model.input
     store.close()
     of, tolerance = _speeds(place, found, shape) if cost == SPEED else (_stored(cost), 1.0)
@@ -77,7 +78,7 @@ def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
         limit = tolerance * of((other, item.number), item)
         within = [own for own in found[ours] if of((ours, own.number), own) <= limit]
         if within:
-            best = max(within, key=lambda own: (quick[own.number], -own.number))
+            best = max(within, key=lambda own: (scores[own.number].value(QUICK_OBJECTIVE), -own.number))
             gaps.append(_gap(item, best, CONFIDENCE))
             worse_of_all += _gap(item, best, 1.0 - (1.0 - CONFIDENCE) / len(good)).lower_points > 0
     return Comparison(

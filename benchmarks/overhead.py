@@ -30,8 +30,8 @@ from searcher.samplers.table import sampler
 from searcher.stages.context import Clock, StudyContext
 from searcher.stages.latency_table import open_or_measure
 from searcher.stages.prepare import analyse_dense, open_library, prepare
-from searcher.stages.quick import COMMIT_SECONDS
 from searcher.stages.quick import search as run_search
+from searcher.stages.scoring import COMMIT_SECONDS
 from storage.home import Home
 from storage.open import open_store
 from storage.records.candidate import Candidate

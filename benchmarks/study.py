@@ -23,6 +23,7 @@ from PIL import Image
 import slimfront
 from benchmarks.material import data_folder
 from searcher.front import QUICK_OBJECTIVE
+from searcher.stages.confirm import deciding_scores
 from storage.artifacts import ArtifactStore
 from storage.home import Home
 from storage.open import open_store
@@ -137,7 +138,7 @@ def recomputed(home: Path, study: str, front: dict[str, Any]) -> dict[int, tuple
 
 @dataclass(frozen=True)
 class AtSize:
-    """The plan for one size: of the confirmed files within it the best by quick score, on other images than `drop`."""
+    """The plan for one size: of the confirmed files within it the best by second score, on other images than `drop`."""
 
     candidate: int
     size_ratio: float
@@ -149,13 +150,13 @@ class AtSize:
 def at_size(home: Path, study: str, ratio: float) -> AtSize | None:
     """The plan at `ratio` times smaller than the dense ONNX file; None where no file is that small."""
     store = open_store(Home(home).database_url)
-    quick = {item.number: item.value(QUICK_OBJECTIVE) for item in store.results(study, Rung.QUICK)}
+    scores = deciding_scores(store, study)
     confirmed = {item.number: item for item in store.results(study, Rung.CONFIRMED)}
     searched = {trial.number for trial in store.trials(study) if trial.baseline is None}
     store.close()
     dense = confirmed[1].value("size")
     within = [item for item in confirmed.values() if item.number in searched and dense / item.value("size") >= ratio]
-    chosen = max(within, key=lambda item: quick[item.number], default=None)
+    chosen = max(within, key=lambda item: scores[item.number].value(QUICK_OBJECTIVE), default=None)
     if chosen is None:
         return None
     images, labels = _val_images()
@@ -209,5 +210,4 @@ def _confirmation_indices(home: Path, study: str, total: int) -> npt.NDArray[np.
     config = StudyConfig.from_json(store.study(study).config_json)
     store.close()
     _, labels = _val_images()
-    _, confirmation = divide(total, labels, config.data.quick, config.seed, 1)
-    return np.asarray(confirmation)
+    return divide(total, labels, config.data.quick, config.data.rescore, config.seed, 1).confirmation

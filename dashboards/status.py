@@ -23,6 +23,7 @@ STAGE_RUNGS: Mapping[str, Rung] = MappingProxyType(
         "new": Rung.ALLOCATED,
         "library": Rung.ALLOCATED,
         "quick": Rung.QUICK,
+        "rescored": Rung.RESCORED,
         "confirmed": Rung.CONFIRMED,
         "latency": Rung.CONFIRMED,
         "done": Rung.CONFIRMED,

@@ -14,6 +14,7 @@ from searcher.stages.context import Clock, StudyContext
 from searcher.stages.latency_table import open_or_measure
 from searcher.stages.prepare import Prepared, analyse_dense, notes, open_library, prepare
 from searcher.stages.quick import search
+from searcher.stages.rescore import rescore
 from searcher.stages.timing import time_front
 from storage.errors import DiskFullError, FixInputError, GiveUpError, SlimfrontError
 from storage.files import file_lock
@@ -113,6 +114,7 @@ class Controller:
             latency=None if analysis.latency_json is None else LatencyTable.from_json(analysis.latency_json),
         )
         search(context)
+        rescore(context)
         confirm(context, outputs)
         time_front(context)
 

@@ -50,7 +50,7 @@ def rows(front: Sequence[Result], keep: Sequence[int] = (), macs: bool = False) 
         objective = "accuracy" if front[0].rung is Rung.CONFIRMED else QUICK_OBJECTIVE
         places = {item.number: index for index, item in enumerate(front)}
         kept = [places[number] for number in keep if number in places]
-        front = [front[index] for index in thin(_points(front, objective, macs), FRONT_ROWS, kept)]
+        front = [front[index] for index in thin(front_points(front, objective, macs), FRONT_ROWS, kept)]
     return tuple(FrontRow(position, item.number, item.rung) for position, item in enumerate(front))
 
 
@@ -62,21 +62,24 @@ def spread(front: Sequence[Result], count: int, keep: Sequence[int], macs: bool 
     if not front:
         return []
     wanted = [index for index, item in enumerate(front) if item.number in set(keep)]
-    return [front[index] for index in thin(_points(front, QUICK_OBJECTIVE, macs), count, wanted)]
+    return [front[index] for index in thin(front_points(front, QUICK_OBJECTIVE, macs), count, wanted)]
 
 
 def _front(results: Sequence[Result], objective: str, macs: bool) -> list[Result]:
     if not results:
         return []
     ordered = sorted(results, key=lambda item: item.number)
-    mask = non_dominated(_points(ordered, objective, macs))
+    mask = non_dominated(front_points(ordered, objective, macs))
     chosen = [item for item, kept in zip(ordered, mask, strict=True) if kept]
     return sorted(chosen, key=lambda item: (-item.value(objective), item.number))
 
 
-def _points(results: Sequence[Result], objective: str, macs: bool) -> npt.NDArray[np.float64]:
-    """[n, 2 to 4]: the objective, minus log2 of the size, log2 of the predicted speed-up where any has one, and with
-    `macs` minus log2 of them. What has no prediction is not taken to be faster than anything that has one."""
+def front_points(results: Sequence[Result], objective: str, macs: bool) -> npt.NDArray[np.float64]:
+    """What a front goes by, each maximised.
+
+    [n, 2 to 4]: the objective, minus log2 of the size, log2 of the predicted speed-up where any has one, and with
+    `macs` minus log2 of them. What has no prediction is not taken to be faster than anything that has one.
+    """
     speedups = [item.get("predicted_speedup") for item in results]
     known = [item.value for item in speedups if item is not None]
     columns = [

@@ -56,6 +56,7 @@ def compress(
     reconstruct: bool | None = None,
     calibration: int | None = None,
     quick: int | None = None,
+    rescore: int | None = None,
     train_images: int = DEFAULT_TRAIN_IMAGES,
     val_images: int | None = None,
     seed: int = 0,
@@ -99,7 +100,7 @@ def compress(
             "criterion": criterion,
             "reconstruct": reconstruct,
         },
-        "data": {"metric": _metric(metric), "calibration": calibration, "quick": quick},
+        "data": {"metric": _metric(metric), "calibration": calibration, "quick": quick, "rescore": rescore},
         "runtime": {"name": runtime, "threads": threads, "batch": batch},
     }
     checked = _config(

@@ -82,7 +82,9 @@ def plan_view(prepared: Prepared) -> PlanView:
     macs = prepared.analysis.macs
     return PlanView(
         study=config.name,
-        images={name: len(getattr(workload, name)) for name in ("calibration", "quick", "confirmation")},
+        images={
+            name: len(getattr(workload, name) or ()) for name in ("calibration", "quick", "rescoring", "confirmation")
+        },
         sites=_sites(space),
         groups=tuple(
             PlannedGroup(site.name, site.layers, tuple(level.channels or 0 for level in site.levels))

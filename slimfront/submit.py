@@ -62,7 +62,7 @@ def check_images(prepared: Prepared, progress: Progress) -> None:
     or do not go with the metric.
     """
     workload, config = prepared.workload, prepared.config
-    subsets = ("calibration", "quick", "confirmation")
+    subsets = ("calibration", "quick", "rescoring", "confirmation")
     for done, name in enumerate(subsets):
         progress.update("images", done, len(subsets), f"decoding {name} images")
         getattr(workload, name)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+CONFIRMATION_SHARE = 4  # of the images that the quick score leaves, one in so many may go to the second score
+
 
 @dataclass(frozen=True, eq=False)
 class Subset:
@@ -44,10 +46,25 @@ def choose(total: int, labels: NDArray[np.int64] | None, count: int, seed: int, 
     return stratified_order(total, labels, seed, stream)[:count]
 
 
+@dataclass(frozen=True, eq=False)
+class Division:
+    """Indices of disjoint parts of the val split, each stratified."""
+
+    quick: NDArray[np.int64]
+    rescoring: NDArray[np.int64]  # empty where images are too few for it
+    confirmation: NDArray[np.int64]  # all others
+
+
 def divide(
-    total: int, labels: NDArray[np.int64] | None, quick: int, seed: int, stream: int = 0
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices for the quick score, min(`quick`, half of them), and all others for the confirmation."""
+    total: int, labels: NDArray[np.int64] | None, quick: int, rescore: int, seed: int, stream: int = 0
+) -> Division:
+    """Parts the val split: at most half of it for the quick score, a quarter of the rest for the second score.
+
+    There is no second score where that would be of fewer images than the first.
+    """
     order = stratified_order(total, labels, seed, stream)
-    count = min(quick, total // 2)
-    return order[:count], order[count:]
+    first = min(quick, total // 2)
+    second = min(rescore, (total - first) // CONFIRMATION_SHARE)
+    if second < first:
+        second = 0
+    return Division(order[:first], order[first : first + second], order[first + second :])

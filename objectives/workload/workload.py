@@ -37,8 +37,8 @@ class Workload:
     """Builds the model and the subsets from names alone, here or in a worker.
 
     `open_workload` has read the layout of the data; images are decoded, once, when a subset is first asked
-    for. The calibration subset is of the train split; quick and confirmation are disjoint parts of val. Test
-    images are never read.
+    for. The calibration subset is of the train split; quick, rescoring and confirmation are disjoint parts of val.
+    Test images are never read.
     """
 
     def __init__(self, config: StudyConfig, splits: Splits) -> None:
@@ -55,9 +55,11 @@ class Workload:
         self._calibration = choose(
             len(train), train.labels, min(config.data.calibration, most), config.seed, _TRAIN_STREAM
         )
-        self._quick, confirmation = divide(len(val), val.labels, min(config.data.quick, most), config.seed, _VAL_STREAM)
-        self._confirmation = confirmation[:most]  # still stratified: every slice of the order is
-        self.notes = self._make_notes(len(confirmation))  # warnings for the user, one line each
+        quick, rescore = (min(count, most) for count in (config.data.quick, config.data.rescore))
+        division = divide(len(val), val.labels, quick, rescore, config.seed, _VAL_STREAM)
+        self._quick, self._rescoring = division.quick, division.rescoring
+        self._confirmation = division.confirmation[:most]  # still stratified: every slice of the order is
+        self.notes = self._make_notes(len(division.confirmation))  # warnings for the user, one line each
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -82,8 +84,13 @@ class Workload:
         return _subset(self._splits.val, self._quick)
 
     @cached_property
+    def rescoring(self) -> Subset | None:
+        """Validation images of the second score; None where they are too few, or none are wanted."""
+        return _subset(self._splits.val, self._rescoring) if len(self._rescoring) else None
+
+    @cached_property
     def confirmation(self) -> Subset:
-        """Validation images that the quick score never sees."""
+        """Validation images that no score of the search sees."""
         return _subset(self._splits.val, self._confirmation)
 
     @cached_property
@@ -95,7 +102,12 @@ class Workload:
     def content_hash(self) -> str:
         """Hash of the model, its weights, the metric and all chosen images and labels."""
         return self._hash(
-            {"calibration": self._calibration, "quick": self._quick, "confirmation": self._confirmation},
+            {
+                "calibration": self._calibration,
+                "quick": self._quick,
+                "rescoring": self._rescoring,
+                "confirmation": self._confirmation,
+            },
             sources_digest(self.metric.function)
             if isinstance(self.metric, CallableMetric)
             else self.metric.name.encode(),
@@ -114,6 +126,8 @@ class Workload:
             if path is not None:
                 digest.update(_file_digest(Path(path), key))
         for name, indices in chosen.items():
+            if not len(indices):
+                continue  # as versions without a second score wrote it
             split = self._splits.train if name == "calibration" else self._splits.val
             digest.update(split.digest(indices))
             labels = split.labels

@@ -28,6 +28,7 @@ from storage.records.candidate import Trial
 from storage.records.measurement import Direction, Measurement, Result, Rung
 from storage.records.study import FrontRow
 from storage.records.target import Objective
+from storage.store import StudyStore
 
 STAGE = "confirmed"
 SPREAD_ROWS = 16  # of the front that are confirmed first, over its whole range
@@ -36,7 +37,8 @@ NEAREST = 2  # of the quick front, to the target, that are confirmed whatever el
 MOST_BATCH = 64
 BATCH_BYTES = 2**22  # of the images of one call
 DEFAULT_DROP = 1.0  # points; where users look when they name no drop
-QUICK_NOISE = 2.0  # points of the quick score, by which neighbours differ on 256 images by chance
+# Points of the quick score, by which neighbours differ by chance on so many images.
+NOISE, NOISE_IMAGES = 2.0, 256
 # What a cost target limits, in the results: latencies are predicted until the end.
 COSTS: Mapping[Objective, str] = {"size": "size", "macs": "macs", "latency": "predicted_latency"}
 
@@ -59,7 +61,7 @@ class Confirmation:
         self._context = context
         self._dense_outputs = dense_outputs
         self._trials = {trial.number: trial for trial in context.store.trials(context.name)}
-        self._quick = {item.number: item for item in context.store.results(context.name, Rung.QUICK)}
+        self._scores = deciding_scores(context.store, context.name)
         self._results = {item.number: item for item in context.store.results(context.name, Rung.CONFIRMED)}
         self._failed = {number for number, trial in self._trials.items() if trial.error is not None}
         self._stop = Event()
@@ -67,9 +69,9 @@ class Confirmation:
     def run(self) -> None:
         """Round one covers the front, round two looks closer where the target's boundary lies."""
         context = self._context
-        searched = [item for number, item in self._quick.items() if self._trials[number].baseline is None]
+        searched = [item for number, item in self._scores.items() if self._trials[number].baseline is None]
         quick = quick_front(
-            useful(searched, self._quick[1].value("accuracy"), context.config.target.max_drop), context.wants_macs
+            useful(searched, self._scores[1].value("accuracy"), context.config.target.max_drop), context.wants_macs
         )
         near = [item.number for item in self._around_target(quick)]
         first = spread(quick, SPREAD_ROWS, near, context.wants_macs)
@@ -199,7 +201,7 @@ class Confirmation:
 
     def _around_target(self, front: Sequence[Result]) -> list[Result]:
         """The results of a quick front that come nearest to the target."""
-        dense = self._quick[1].value("accuracy")
+        dense = self._scores[1].value("accuracy")
 
         def distance(item: Result) -> tuple[float, float]:
             missed = figures(item, dense - item.value("accuracy"))
@@ -211,15 +213,17 @@ class Confirmation:
         """Numbers of further candidates to confirm, where a user would look: just within the costs that the target
         names, and between the cheapest file that keeps the allowed drop and the next cheaper one.
 
-        Not only the quick front is considered: the quick images are too few to tell neighbours apart. Only the results
-        of `round_one` count, so that a study resumed in the middle of round two chooses the same.
+        Not only the front of the scores is considered: their images are too few to tell neighbours apart. Only the
+        results of `round_one` count, so that a study resumed in the middle of round two chooses the same.
         """
         target = self._context.config.target
         limits = [item for item in study_budgets(self._context) if item.limit > 0]
         main = COSTS[limits[0].objective] if limits else "size"
         confirmed = [item for item in self._results.values() if item.number in round_one and item.get(main) is not None]
         # Of several limits one plan may be all that meets both, however much better a smaller but slower one is.
-        ordered = promising(searched, main, math.inf if len(limits) > 1 else QUICK_NOISE)
+        images = next((measured.samples for item in searched if (measured := item.get(QUICK_OBJECTIVE))), NOISE_IMAGES)
+        noise = NOISE * math.sqrt(NOISE_IMAGES / images)
+        ordered = promising(searched, main, math.inf if len(limits) > 1 else noise)
         rest = [item for item in ordered if item.number not in round_one]
         near = self._near(rest, limits) if limits else []
         allowed = target.max_drop if target.max_drop is not None else DEFAULT_DROP
@@ -240,6 +244,11 @@ class Confirmation:
             errors = {item.number: space.error(self._trials[item.number].candidate.levels) for item in within}
             within.sort(key=lambda item: (-errors[item.number], item.number))
         return within[-TARGET_ROWS // 2 :]
+
+
+def deciding_scores(store: StudyStore, study: str) -> dict[int, Result]:
+    """By number, the scores that choose what is confirmed: the second ones, or the quick ones where there are none."""
+    return {item.number: item for item in store.results(study, Rung.RESCORED) or store.results(study, Rung.QUICK)}
 
 
 def promising(results: Sequence[Result], cost: str, noise: float) -> list[Result]:

@@ -67,7 +67,7 @@ def prepare(config: StudyConfig, progress: Progress) -> Prepared:
     progress.update("reading", 0, steps, "data")
     workload = open_workload(config)
     # Decoded now: an image that cannot be read is refused before anything is stored.
-    _ = workload.calibration, workload.quick, workload.confirmation
+    _ = workload.calibration, workload.quick, workload.rescoring, workload.confirmation
     progress.update("reading", 1, steps, "tracing the model")
     with single_thread():
         analysis = analyse_workload(workload, config.search.keep, config.seed)

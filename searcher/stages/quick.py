@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 
-import numpy as np
-
-from learners.pool.base import Outcome
-from learners.score import QuickScore, visiting_order
-from learners.steps import find_steps
 from objectives.hypervolume import normalised_so_far
-from objectives.paired import pack_scores
-from searcher.baselines import DENSE, ORT_INT8, baseline_proposals
+from searcher.baselines import ORT_INT8, baseline_proposals
 from searcher.front import QUICK_OBJECTIVE, quick_front, rows
 from searcher.samplers.base import Sampler, SamplerContext, Scored, batch_size
 from searcher.samplers.table import sampler
 from searcher.stages.context import StudyContext, study_budgets
-from searcher.stages.prepare import score_task
-from storage.errors import GiveUpError, StoreConflictError
+from searcher.stages.scoring import Scoring
+from storage.errors import StoreConflictError
 from storage.records.candidate import Proposal, Trial
-from storage.records.measurement import Direction, Measurement, Result, Rung
+from storage.records.measurement import Result, Rung
 
 STAGE = "quick"
-# Between two commits of results, at least: what a kill costs, and how far `minutes` is overshot. Workers hand back
-# several candidates at a time, those that share work: where these take longer, a commit waits for them.
-COMMIT_SECONDS = 2.0
-FEWEST_AT_FAULT = 8  # candidates that fail together, none left over: it is hardly theirs, also late in a search
 LEAST_GROWTH = 0.001  # of the hypervolume: a hundredth of a point over the whole range of sizes
 DEFAULT_DROP = 1.0  # points, in what the progress line calls the best so far
 
@@ -44,10 +32,8 @@ class Search:
 
     def __init__(self, context: StudyContext) -> None:
         self._context = context
-        self._task = score_task(context.config, context.library, context.workload.quick)
-        self._steps = find_steps(context.library)
-        self._failed = {trial.number for trial in context.store.trials(context.name) if trial.error is not None}
-        self._results = {item.number: item for item in context.store.results(context.name, Rung.QUICK)}
+        self._scoring = Scoring(context, Rung.QUICK, context.workload.quick, self._commit)
+        self._results, self._failed = self._scoring.results, self._scoring.failed
         self._confirmed = bool(context.store.results(context.name, Rung.CONFIRMED))
         self._front = quick_front(list(self._results.values()), context.wants_macs)
         proposals = baseline_proposals(context.library, study_budgets(context), context.latency)
@@ -166,95 +152,23 @@ class Search:
         )
 
     def _score(self, trials: Sequence[Trial]) -> None:
-        """Scores those of `trials` that have no result yet; commits what is there every few seconds.
-
-        Once the search is over, candidates stay as they are.
-        """
-        waiting = self._waiting(trials)
-        if trials[0].baseline is None and self._is_over():
-            self._cut = self._cut or bool(waiting)
-            return
-        order = visiting_order(self._steps, [trial.candidate for trial in waiting])
-        waiting = [waiting[index] for index in order]
-        jobs = [trial.candidate for trial in waiting]
-        pending: list[Result] = []
-        failures: dict[int, str] = {}
-        committed = time.monotonic()
-        # Closed at once when we leave: what workers are still at is of no use then.
-        with closing(self._context.pool.run(self._task, jobs, self._context.worker_lost)) as outcomes:
-            for outcome in outcomes:
-                self._take(waiting[outcome.index], outcome, pending, failures)
-                if time.monotonic() - committed >= COMMIT_SECONDS:
-                    self._commit(pending)
-                    pending, committed = [], time.monotonic()
-                    if trials[0].baseline is None and self._out_of_time():
-                        break
-        self._commit(pending)
-        if self._are_all_at_fault(trials, failures):
-            # Nothing is noted of them: once the cause is mended, a resumed study evaluates them again.
-            number, error = next(iter(failures.items()))
-            raise GiveUpError(f"all {len(trials)} candidates of a batch failed, such as {number}: {error}")
-        for number, error in failures.items():
-            self._failed.add(number)
-            self._context.store.fail_trial(self._context.name, number, error)
-        self._cut = bool(self._waiting(trials))
-
-    def _waiting(self, trials: Sequence[Trial]) -> list[Trial]:
-        """Those that have neither a score nor a reason why there is none."""
-        return [item for item in trials if item.number not in self._results and item.number not in self._failed]
-
-    def _are_all_at_fault(self, trials: Sequence[Trial], failures: Mapping[int, str]) -> bool:
-        """Whether what has failed is not these candidates, but what all of them need."""
-        if len(failures) < len(trials):
-            return False
-        nothing_yet = not any(number > len(self._baselines) for number in self._results)
-        return len(trials) >= FEWEST_AT_FAULT or (len(trials) > 1 and nothing_yet)
-
-    def _take(
-        self, trial: Trial, outcome: Outcome[QuickScore], pending: list[Result], failures: dict[int, str]
-    ) -> None:
-        """Adds a score to those that wait for a commit, or why there is none to the failures of its batch."""
-        context = self._context
-        if outcome.result is not None:
-            pending.append(self._result(trial, outcome.result, outcome.seconds))
-            return
-        error = outcome.error or "no result"
-        if trial.baseline == DENSE:
-            raise GiveUpError(f"the dense model cannot be scored: {error}")
-        failures[trial.number] = error
-        context.progress.event(f"{trial.baseline or f'candidate {trial.number}'} failed: {error}")
+        """Scores those of `trials` that have no result yet. Once the search is over, candidates stay as they are."""
+        scoring = self._scoring
+        if trials[0].baseline is not None:
+            scoring.score(trials)
+        elif not self._is_over():
+            scoring.score(trials, self._out_of_time)
+        self._cut = self._cut or bool(scoring.waiting(trials))
 
     def _commit(self, results: Sequence[Result]) -> None:
         """Stores results with the new front; a front of confirmed files stays."""
-        if not results:
-            return
         context = self._context
-        self._results.update({item.number: item for item in results})
         # What is not on the front never comes back to it: the front of it and of what is new is that of all.
         self._front = front = quick_front([*self._front, *results], context.wants_macs)
         stored = None if self._confirmed else rows(front, (), context.wants_macs)
-        in_order = sorted(results, key=lambda item: item.number)
-        context.store.record_batch(context.name, in_order, stored, context.clock.seconds)
+        context.store.record_batch(context.name, results, stored, context.clock.seconds)
         self._note = self._best(front) or self._note
         context.progress.update(STAGE, self._searched, context.config.search.candidates or 0, self._note)
-
-    def _result(self, trial: Trial, score: QuickScore, seconds: float) -> Result:
-        count = len(score.soft)
-        context = self._context
-        soft, hits = (100 * float(item.mean(dtype=np.float64)) for item in (score.soft, score.metric))
-        return Result(
-            number=trial.number,
-            rung=Rung.QUICK,
-            measurements=(
-                Measurement(QUICK_OBJECTIVE, soft, "%", Direction.MAXIMIZE, count),
-                Measurement("accuracy", hits, "%", Direction.MAXIMIZE, count),
-                Measurement("size", context.space.size_bytes(trial.candidate.levels), "bytes", Direction.MINIMIZE),
-                Measurement("macs", context.space.macs(trial.candidate.levels), "macs", Direction.MINIMIZE),
-                *context.predicted(trial),
-            ),
-            per_image=pack_scores(score.metric),
-            seconds=seconds,
-        )
 
     def _scored(self, batch: Sequence[Trial]) -> list[Scored]:
         return [

@@ -35,7 +35,7 @@ def plan(context: typer.Context, file: StudyFile, json: AsJson = False) -> None:
 
 
 def _print(console: Console, view: PlanView) -> None:
-    images = ", ".join(f"{number} for {use}" for use, number in view.images.items())
+    images = ", ".join(f"{number} for {use}" for use, number in view.images.items() if number)
     groups = f" and {plural(len(view.groups), 'group')} of channels" if view.groups else ""
     console.print(
         f"study {view.study}: {plural(len(view.sites), 'layer')}{groups} to compress; images: {images}", soft_wrap=True
@@ -101,5 +101,6 @@ def _time(view: PlanView) -> list[str]:
     return [
         f"time: about {duration(time.total)} (level library {duration(time.library)} and latency table "
         f"{duration(time.table)} unless they are in the cache, "
-        f"{search} {duration(time.quick)}, confirmation {duration(time.confirmed)}, timing {duration(time.latency)})"
+        f"{search} {duration(time.quick + time.rescored)}, confirmation {duration(time.confirmed)}, "
+        f"timing {duration(time.latency)})"
     ]

@@ -29,6 +29,7 @@ from storage.records.target import TARGET_KEYS, Target
 
 DEFAULT_CANDIDATES = 300
 DEFAULT_IMAGES = 256  # calibration and quick score; design section 4 gives the reasons
+DEFAULT_RESCORE = 1024  # a second score of half the standard error
 MAX_CANDIDATES = 1_000_000  # a study of more would not end; most likely a slip
 MAX_INPUT_VALUES = 2**26  # 256 MB as float32 for one sample: more is a slip, not a model for a laptop
 MAX_SEED = 2**63 - 1  # SQL integers and torch's seeds are 64 bits wide, signed
@@ -88,6 +89,7 @@ class DataConfig(_Table):
     metric: Text | None = None  # "top1", "agreement", "file.py:callable"; None: top1 with labels, else agreement
     calibration: Count = DEFAULT_IMAGES  # training images for Gram matrices and activation ranges
     quick: Count = DEFAULT_IMAGES  # validation images of the quick score
+    rescore: Annotated[int, Field(strict=True, ge=0)] = DEFAULT_RESCORE  # of the second score of the best; 0: none
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -205,9 +207,15 @@ class StudyConfig(_Table):
 
     @classmethod
     def from_json(cls, text: str) -> StudyConfig:
-        """Inverse of `to_json`. FixInputError if another version of Slimfront wrote something else."""
+        """Inverse of `to_json`. FixInputError if another version of Slimfront wrote something else.
+
+        A study of a version that had no second score goes on without one.
+        """
         try:
-            return cls.model_validate_json(text)
+            found = cls.model_validate_json(text)
+            if "rescore" in found.data.model_fields_set:
+                return found
+            return found.model_copy(update={"data": found.data.model_copy(update={"rescore": 0})})
         except ValidationError as error:
             raise explain("the stored study", error, None, _KNOWN_KEYS) from error
 

@@ -19,6 +19,7 @@ class Rung(StrEnum):
 
     ALLOCATED = "allocated"
     QUICK = "quick"
+    RESCORED = "rescored"  # the best by quick score once more, on other and more images
     CONFIRMED = "confirmed"
     TIMED = "timed"  # the confirmed file's latency; kept apart, as measuring it again gives another value
     TUNED = "tuned"

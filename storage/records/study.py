@@ -31,7 +31,7 @@ class Study:
     name: str
     config_json: str  # StudyConfig as JSON, paths absolute
     state: StudyState
-    stage: str  # what it is doing: "new", "library", "quick", "confirmed", "latency", "done"
+    stage: str  # what it is doing: "new", "library", "quick", "rescored", "confirmed", "latency", "done"
     seconds: float  # wall seconds spent so far, over all attempts
     attempt: int  # how many times it was started
     created_at: float  # seconds since the epoch, UTC

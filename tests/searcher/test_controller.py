@@ -11,7 +11,9 @@ import pytest
 from learners import gram
 from objectives.latency import Latency, Model, Reference
 from searcher.baselines import AT_TARGET
+from searcher.contenders import contenders
 from searcher.controller import Controller
+from searcher.front import useful
 from searcher.stages import timing
 from searcher.stages.latency_table import FOLDER
 from searcher.stages.latency_table import STAGE as TABLE_STAGE
@@ -98,9 +100,30 @@ def test_a_study_ends_with_a_front_of_files(
     assert confirmed[best.number].value("accuracy") >= dense.value("accuracy")
 
 
+def test_the_contenders_are_scored_again_and_only_they_are_confirmed(
+    undisturbed: tuple[Ending, Recorder, MemoryStore, Home], prepared: Prepared
+) -> None:
+    store = undisturbed[2]
+    baselines = {trial.number for trial in store.trials(NAME) if trial.baseline is not None}
+    rescored = {item.number: item for item in store.results(NAME, Rung.RESCORED)}
+    quick = {item.number: item for item in store.results(NAME, Rung.QUICK)}
+    searched = [item for number, item in quick.items() if number not in baselines]
+    chosen = contenders(useful(searched, quick[1].value("accuracy"), prepared.config.target.max_drop))
+    assert set(rescored) == {1, *(item.number for item in chosen)}
+    images = prepared.workload.rescoring
+    assert images is not None
+    for number, item in rescored.items():
+        measured = item.get("soft_accuracy")
+        assert measured is not None
+        assert measured.samples == len(images)
+        assert item.value("size") == quick[number].value("size")
+    assert any(item.value("soft_accuracy") != quick[number].value("soft_accuracy") for number, item in rescored.items())
+    assert {item.number for item in store.results(NAME, Rung.CONFIRMED)} <= baselines | rescored.keys()
+
+
 def test_progress_passes_every_stage_in_order(undisturbed: tuple[Ending, Recorder, MemoryStore, Home]) -> None:
     stages = [text.partition(" ")[0] for text in undisturbed[1].seen if "/" in text]
-    assert list(dict.fromkeys(stages)) == ["library", "latency", "quick", "confirmed"]
+    assert list(dict.fromkeys(stages)) == ["library", "latency", "quick", "rescored", "confirmed"]
     assert f"quick {CANDIDATES}/{CANDIDATES}" in undisturbed[1].seen
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from searcher.controller import Controller
 from searcher.front import quick_front, rows
-from searcher.stages import quick
+from searcher.stages import scoring
 from searcher.stages.context import Clock
 from searcher.stages.latency_table import FOLDER
 from searcher.stages.prepare import Prepared
@@ -65,7 +65,7 @@ def limited(prepared: Prepared) -> Prepared:
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     found = Watch()
-    monkeypatch.setattr(quick, "COMMIT_SECONDS", 0.0)  # the clock is looked at after every candidate
+    monkeypatch.setattr(scoring, "COMMIT_SECONDS", 0.0)  # the clock is looked at after every candidate
     monkeypatch.setattr(Clock, "seconds", property(lambda _: found.seconds))
     return found
 
@@ -75,7 +75,7 @@ def undisturbed(limited: Prepared, tmp_path_factory: pytest.TempPathFactory) -> 
     store, home = started(limited, tmp_path_factory.mktemp("undisturbed"))
     with pytest.MonkeyPatch.context() as patch:
         watch = Watch()
-        patch.setattr(quick, "COMMIT_SECONDS", 0.0)
+        patch.setattr(scoring, "COMMIT_SECONDS", 0.0)
         patch.setattr(Clock, "seconds", property(lambda _: watch.seconds))
         assert Controller(store, home, Recorder(watch.see)).run(NAME, limited).state is StudyState.SUCCEEDED
     return store, home

@@ -41,13 +41,32 @@ def test_equal_classes_come_in_rounds() -> None:
     assert not np.array_equal(np.sort(chosen), chosen)
 
 
-@given(st.integers(0, 300), st.integers(1, 400), seeds, st.booleans())
-def test_parts_are_disjoint_and_complete(total: int, quick: int, seed: int, labelled: bool) -> None:
+@given(st.integers(0, 300), st.integers(1, 400), st.integers(0, 200), seeds, st.booleans())
+def test_parts_are_disjoint_and_complete(total: int, quick: int, rescore: int, seed: int, labelled: bool) -> None:
     labels = np.arange(total) % 3 if labelled else None
-    first, second = divide(total, labels, quick, seed)
-    assert len(first) == min(quick, total // 2)
-    assert not set(first) & set(second)
-    assert set(first) | set(second) == set(range(total))
+    found = divide(total, labels, quick, rescore, seed)
+    assert len(found.quick) == min(quick, total // 2)
+    left = total - len(found.quick)
+    assert len(found.rescoring) in (0, min(rescore, left // 4))
+    assert not 0 < len(found.rescoring) < len(found.quick)
+    parts = [*found.quick, *found.rescoring, *found.confirmation]
+    assert sorted(parts) == list(range(total))
+
+
+@pytest.mark.parametrize(
+    ("total", "rescore", "expected"), [(5000, 1024, 1024), (2000, 1024, 436), (1200, 1024, 0), (5000, 0, 0)]
+)
+def test_the_second_score_is_of_more_images_than_the_first_or_left_out(total: int, rescore: int, expected: int) -> None:
+    found = divide(total, None, 256, rescore, seed=0)
+    assert (len(found.quick), len(found.rescoring)) == (256, expected)
+
+
+def test_without_a_second_score_the_parts_are_those_of_earlier_versions() -> None:
+    """Studies of versions that had none go on with the same images."""
+    labels = np.arange(400) % 7
+    found, order = divide(400, labels, 100, 0, seed=3), stratified_order(400, labels, 3)
+    assert np.array_equal(found.quick, order[:100])
+    assert np.array_equal(found.confirmation, order[100:])
 
 
 def test_orders_follow_seed_and_stream_and_nothing_else() -> None:

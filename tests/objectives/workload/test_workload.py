@@ -41,6 +41,7 @@ def test_the_digits_workload(tmp_path: Path) -> None:
     assert len(workload.notes) == 2
     assert "the quick score uses 180 images" in workload.notes[0]
     assert "the confirmation uses 180 images" in workload.notes[1]
+    assert workload.rescoring is None  # a quarter of what is left is fewer than those of the quick score
     assert workload.quick is workload.quick  # decoded once
     with torch.no_grad():
         outputs = workload.model()(torch.from_numpy(workload.quick.images))
@@ -69,13 +70,12 @@ def test_parts_are_stratified_disjoint_and_of_their_splits(tmp_path: Path) -> No
 
 
 def test_the_sizes_of_the_study_file_count(tmp_path: Path) -> None:
-    config = study(write_model(tmp_path), data={"calibration": 5000, "quick": 30})
+    config = study(write_model(tmp_path), data={"calibration": 5000, "quick": 30, "rescore": 70})
     workload = open_workload(config)
-    assert [len(part) for part in (workload.calibration, workload.quick, workload.confirmation)] == [
-        1078,
-        30,
-        330,
-    ]
+    assert workload.rescoring is not None
+    parts = (workload.calibration, workload.quick, workload.rescoring, workload.confirmation)
+    assert [len(part) for part in parts] == [1078, 30, 70, 260]
+    assert len({image.tobytes() for part in parts[1:] for image in part.images}) == 360
 
 
 def test_the_same_study_gives_the_same_hash_also_elsewhere(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,15 @@ def test_defaults(tmp_path: Path) -> None:
     assert (config.search.round_to, config.search.min_channels, config.search.criterion) == (None, None, "obs")
     assert (config.search.candidates, config.search.minutes) == (DEFAULT_CANDIDATES, None)
     assert (config.runtime.name, config.runtime.threads, config.runtime.batch) == ("onnxruntime", 1, 1)
+
+
+def test_a_stored_study_of_a_version_without_a_second_score_goes_on_without(tmp_path: Path) -> None:
+    config = load(tmp_path, SHORT)
+    stored = json.loads(config.to_json())
+    assert stored["data"].pop("rescore") == 1024
+    old = StudyConfig.from_json(json.dumps(stored))
+    assert old.data.rescore == 0
+    assert StudyConfig.from_json(old.to_json()) == old
 
 
 def test_minutes_replace_candidates(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import slimfront
 from objectives.hypervolume import ACCURACY_SPAN_POINTS
 from objectives.latency import disturbed, measure
 from objectives.paired import CONFIDENCE, PairedDrop, paired_drop, unpack_scores
+from searcher.contenders import deciding_scores
 from searcher.front import QUICK_OBJECTIVE, SPEED_STEP
-from searcher.stages.confirm import deciding_scores
 from searcher.stages.files import SLIM_FILE
 from storage.artifacts import ArtifactStore
 from storage.home import Home

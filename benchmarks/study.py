@@ -22,8 +22,8 @@ from PIL import Image
 
 import slimfront
 from benchmarks.material import data_folder
+from searcher.contenders import deciding_scores
 from searcher.front import QUICK_OBJECTIVE
-from searcher.stages.confirm import deciding_scores
 from storage.artifacts import ArtifactStore
 from storage.home import Home
 from storage.open import open_store

@@ -1,24 +1,31 @@
-"""Which results of the quick score may be the best of their cost, for all that so few images can tell."""
+"""Which results of the quick score may be the best of their cost, and the scores that then decide."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from objectives.pareto import thin
 from searcher.front import QUICK_OBJECTIVE, front_points
-from storage.records.measurement import Result
+from storage.records.measurement import Measurement, Result, Rung
+from storage.store import StudyStore
 
-# Points of the quick score, by which it tells two candidates of one size apart on 256 images and may still be wrong.
-NOISE = 1.0
-MOST = 96  # contenders; those that are beaten by least
+# Points of the quick score by which 256 images often put two of one size in the wrong order. With more contenders than
+# these, picks among a hundred candidates of ResNet-20 were hardly better.
+NOISE = 0.5
+MOST = 64  # contenders
 
 
-def contenders(results: Sequence[Result], macs: bool = False) -> list[Result]:
+def contenders(results: Sequence[Result], keep: Sequence[int] = (), macs: bool = False) -> list[Result]:
     """Those of `results` that no other one that costs no more beats by more than `NOISE`, by number.
+
+    They are at most `MOST`: of a front that is larger, as many as span it, else it and those that are beaten by least.
 
     Args:
         results: of rung 1.
+        keep: numbers of results on their front that are contenders in any case.
         macs: as in `searcher.front.quick_front`.
     """
     if not results:
@@ -28,5 +35,33 @@ def contenders(results: Sequence[Result], macs: bool = False) -> list[Result]:
     beaten_by = np.array(
         [scores[(costs >= own).all(axis=1)].max() - score for score, own in zip(scores, costs, strict=True)]
     )
-    order = np.argsort(beaten_by, kind="stable")[:MOST]
-    return sorted((results[index] for index in order if beaten_by[index] <= NOISE), key=lambda item: item.number)
+    front = np.flatnonzero(beaten_by == 0.0)
+    if len(front) > MOST:
+        wanted = [place for place, index in enumerate(front) if results[index].number in set(keep)]
+        chosen = [int(front[place]) for place in thin(points[front], MOST, wanted)]
+    else:
+        order = np.argsort(beaten_by, kind="stable")[:MOST]
+        chosen = [int(index) for index in order if beaten_by[index] <= NOISE]
+    return sorted((results[index] for index in chosen), key=lambda item: item.number)
+
+
+def deciding_scores(store: StudyStore, study: str) -> dict[int, Result]:
+    """By number, the scores that choose what is confirmed: both together of what has a second one, or the quick ones
+    where nothing has."""
+    quick = {item.number: item for item in store.results(study, Rung.QUICK)}
+    second = store.results(study, Rung.RESCORED)
+    return {item.number: _together(quick[item.number], item) for item in second} or quick
+
+
+def _together(first: Result, second: Result) -> Result:
+    """The second result, with the scores over the images of both."""
+
+    def pooled(item: Measurement) -> Measurement:
+        other = first.get(item.objective)
+        if other is None or item.objective not in (QUICK_OBJECTIVE, "accuracy"):
+            return item
+        images = item.samples + other.samples
+        value = (item.samples * item.value + other.samples * other.value) / images
+        return replace(item, value=value, samples=images)
+
+    return replace(second, measurements=tuple(map(pooled, second.measurements)), per_image=None)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from objectives.targets import Figures, meets, rank_key
+from objectives.targets import Figures, meets, rank_key, shortfall
 from searcher.front import confirmed_front, rows, useful
 from storage.records.dense import DenseFacts
 from storage.records.measurement import Result
 from storage.records.study import FrontRow
 from storage.records.target import Target
+
+NEAREST = 2  # to the target, of a front of scores
 
 
 def judged_front(
@@ -48,6 +50,20 @@ def figures(result: Result, drop: float) -> Figures:
     latency = result.get("predicted_latency")
     size, macs = int(result.value("size")), int(result.value("macs"))
     return Figures(result.value("accuracy"), drop, size, latency.value if latency is not None else None, macs)
+
+
+def nearest(front: Sequence[Result], accuracy: float, target: Target, dense: DenseFacts) -> list[Result]:
+    """The results of a front of scores that come nearest to the target, which are looked at whatever else is.
+
+    Args:
+        accuracy: the dense model's, on the images of the scores.
+        dense: with its predicted latency, if there is one.
+    """
+
+    def distance(item: Result) -> tuple[float, float]:
+        return shortfall(target, figures(item, accuracy - item.value("accuracy")), dense), item.value("size")
+
+    return sorted(front, key=distance)[:NEAREST]
 
 
 def _meeting(results: Sequence[Result], target: Target, dense: DenseFacts) -> list[Result]:

@@ -16,11 +16,12 @@ from objectives.accuracy import evaluate
 from objectives.hardware import available_cores
 from objectives.paired import pack_scores, paired_drop
 from objectives.runtimes.base import Session
-from objectives.targets import rank_key, shortfall
+from objectives.targets import rank_key
 from searcher.allocation.budget import Budget
 from searcher.baselines import DENSE
+from searcher.contenders import deciding_scores
 from searcher.front import QUICK_OBJECTIVE, quick_front, spread, useful
-from searcher.judged import confirmed_figures, figures, judged_front
+from searcher.judged import confirmed_figures, judged_front, nearest
 from searcher.stages.context import StudyContext, study_budgets
 from searcher.stages.files import export
 from storage.errors import DiskFullError, GiveUpError, RetryError
@@ -28,12 +29,10 @@ from storage.records.candidate import Trial
 from storage.records.measurement import Direction, Measurement, Result, Rung
 from storage.records.study import FrontRow
 from storage.records.target import Objective
-from storage.store import StudyStore
 
 STAGE = "confirmed"
 SPREAD_ROWS = 16  # of the front that are confirmed first, over its whole range
 TARGET_ROWS = 8  # then added where the target's boundary lies; together the rows a front may have
-NEAREST = 2  # of the quick front, to the target, that are confirmed whatever else is
 MOST_BATCH = 64
 BATCH_BYTES = 2**22  # of the images of one call
 DEFAULT_DROP = 1.0  # points; where users look when they name no drop
@@ -73,7 +72,8 @@ class Confirmation:
         quick = quick_front(
             useful(searched, self._scores[1].value("accuracy"), context.config.target.max_drop), context.wants_macs
         )
-        near = [item.number for item in self._around_target(quick)]
+        target, dense = context.config.target, context.predicted_dense
+        near = [item.number for item in nearest(quick, self._scores[1].value("accuracy"), target, dense)]
         first = spread(quick, SPREAD_ROWS, near, context.wants_macs)
         baselines = [number for number, trial in self._trials.items() if trial.baseline is not None]
         round_one = [*baselines, *(item.number for item in first)]
@@ -199,16 +199,6 @@ class Confirmation:
         ratio = dense.size_bytes / result.value("size")
         return f"{ratio:.1f}x smaller at {0.0 - result.value('drop'):+.2f} points"
 
-    def _around_target(self, front: Sequence[Result]) -> list[Result]:
-        """The results of a quick front that come nearest to the target."""
-        dense = self._scores[1].value("accuracy")
-
-        def distance(item: Result) -> tuple[float, float]:
-            missed = figures(item, dense - item.value("accuracy"))
-            return shortfall(self._context.config.target, missed, self._context.predicted_dense), item.value("size")
-
-        return sorted(front, key=distance)[:NEAREST]
-
     def _boundary(self, searched: Sequence[Result], round_one: Set[int]) -> list[int]:
         """Numbers of further candidates to confirm, where a user would look: just within the costs that the target
         names, and between the cheapest file that keeps the allowed drop and the next cheaper one.
@@ -244,11 +234,6 @@ class Confirmation:
             errors = {item.number: space.error(self._trials[item.number].candidate.levels) for item in within}
             within.sort(key=lambda item: (-errors[item.number], item.number))
         return within[-TARGET_ROWS // 2 :]
-
-
-def deciding_scores(store: StudyStore, study: str) -> dict[int, Result]:
-    """By number, the scores that choose what is confirmed: the second ones, or the quick ones where there are none."""
-    return {item.number: item for item in store.results(study, Rung.RESCORED) or store.results(study, Rung.QUICK)}
 
 
 def promising(results: Sequence[Result], cost: str, noise: float) -> list[Result]:

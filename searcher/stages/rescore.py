@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from searcher.baselines import DENSE
 from searcher.contenders import contenders
-from searcher.front import useful
+from searcher.front import quick_front, useful
+from searcher.judged import nearest
 from searcher.stages.context import StudyContext
 from searcher.stages.scoring import Scoring
 from storage.records.measurement import Result, Rung
@@ -32,7 +33,10 @@ def rescore(context: StudyContext) -> None:
     quick = context.store.results(context.name, Rung.QUICK)
     dense = next(item for item in quick if trials[item.number].baseline == DENSE)
     searched = [item for item in quick if trials[item.number].baseline is None]
-    chosen = contenders(useful(searched, dense.value("accuracy"), context.config.target.max_drop), context.wants_macs)
+    target, accuracy = context.config.target, dense.value("accuracy")
+    candidates = useful(searched, accuracy, target.max_drop)
+    near = nearest(quick_front(candidates, context.wants_macs), accuracy, target, context.predicted_dense)
+    chosen = contenders(candidates, [item.number for item in near], context.wants_macs)
     wanted = [trials[dense.number], *(trials[item.number] for item in chosen)]
 
     def commit(results: Sequence[Result]) -> None:

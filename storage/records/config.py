@@ -29,7 +29,7 @@ from storage.records.target import TARGET_KEYS, Target
 
 DEFAULT_CANDIDATES = 300
 DEFAULT_IMAGES = 256  # calibration and quick score; design section 4 gives the reasons
-DEFAULT_RESCORE = 1024  # a second score of half the standard error
+DEFAULT_RESCORE = 768  # with those of the quick score four times as many: half its standard error
 MAX_CANDIDATES = 1_000_000  # a study of more would not end; most likely a slip
 MAX_INPUT_VALUES = 2**26  # 256 MB as float32 for one sample: more is a slip, not a model for a laptop
 MAX_SEED = 2**63 - 1  # SQL integers and torch's seeds are 64 bits wide, signed

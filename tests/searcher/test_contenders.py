@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from searcher.contenders import MOST, NOISE, contenders
-from storage.records.measurement import Rung
+from dataclasses import replace
+from itertools import pairwise
+
+from searcher.contenders import MOST, NOISE, contenders, deciding_scores
+from storage.memory import MemoryStore
+from storage.records.candidate import Candidate, Proposal
+from storage.records.measurement import Result, Rung
 from tests.searcher.test_front import result
 
 
-def numbers(*found: tuple[float, int, float | None]) -> list[int]:
+def numbers(*found: tuple[float, int, float | None], keep: tuple[int, ...] = ()) -> list[int]:
     results = [result(n, score, size, Rung.QUICK, speed) for n, (score, size, speed) in enumerate(found, 1)]
-    return [item.number for item in contenders(results)]
+    return [item.number for item in contenders(results, keep)]
 
 
 def test_near_ties_contend_and_what_is_beaten_clearly_does_not() -> None:
@@ -34,5 +39,35 @@ def test_of_many_those_contend_that_are_beaten_by_least() -> None:
     assert kept[-1] > len(found) * 2  # a near tie that is beaten by a tenth, not by nine tenths
 
 
+def test_of_a_larger_front_those_contend_that_span_it_and_those_to_keep() -> None:
+    found = [(50.0 + size / 100, size, None) for size in range(1000, 1000 + 10 * 2 * MOST, 10)]
+    kept = numbers(*found, keep=(2, 4))
+    assert len(kept) == MOST
+    assert {1, 2, 4, len(found)} <= set(kept)
+    assert max(later - earlier for earlier, later in pairwise(kept)) <= 4
+
+
 def test_no_results_have_no_contenders() -> None:
     assert contenders([]) == []
+
+
+def test_two_scores_count_by_their_images_and_what_has_no_second_one_is_left_out() -> None:
+    store = MemoryStore()
+    store.create_study("study", "{}")
+    store.add_trials("study", 1, [Proposal(Candidate((level,), "w"), "auto") for level in range(2)])
+
+    def scored(number: int, rung: Rung, accuracy: float, images: int) -> Result:
+        measured = result(number, accuracy, 100, rung).measurements
+        counted = (replace(item, samples=images) if item.unit == "%" else item for item in measured)
+        return Result(number, rung, tuple(counted))
+
+    store.record_batch("study", [scored(1, Rung.QUICK, 80.0, 100), scored(2, Rung.QUICK, 70.0, 100)])
+    first = deciding_scores(store, "study")
+    assert [(number, item.value("accuracy")) for number, item in first.items()] == [(1, 80), (2, 70)]
+    store.record_batch("study", [scored(1, Rung.RESCORED, 76.0, 300)])
+    decided = deciding_scores(store, "study")
+    assert list(decided) == [1]
+    assert (decided[1].value("accuracy"), decided[1].value("soft_accuracy"), decided[1].value("size")) == (77, 77, 100)
+    measured = decided[1].get("soft_accuracy")
+    assert measured is not None
+    assert measured.samples == 400

@@ -54,7 +54,7 @@ def test_parts_are_disjoint_and_complete(total: int, quick: int, rescore: int, s
 
 
 @pytest.mark.parametrize(
-    ("total", "rescore", "expected"), [(5000, 1024, 1024), (2000, 1024, 436), (1200, 1024, 0), (5000, 0, 0)]
+    ("total", "rescore", "expected"), [(5000, 768, 768), (2000, 768, 436), (1200, 768, 0), (5000, 0, 0)]
 )
 def test_the_second_score_is_of_more_images_than_the_first_or_left_out(total: int, rescore: int, expected: int) -> None:
     found = divide(total, None, 256, rescore, seed=0)

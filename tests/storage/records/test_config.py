@@ -103,7 +103,7 @@ def test_defaults(tmp_path: Path) -> None:
 def test_a_stored_study_of_a_version_without_a_second_score_goes_on_without(tmp_path: Path) -> None:
     config = load(tmp_path, SHORT)
     stored = json.loads(config.to_json())
-    assert stored["data"].pop("rescore") == 1024
+    assert stored["data"].pop("rescore") == 768
     old = StudyConfig.from_json(json.dumps(stored))
     assert old.data.rescore == 0
     assert StudyConfig.from_json(old.to_json()) == old

@@ -35,10 +35,10 @@ def contenders(results: Sequence[Result], keep: Sequence[int] = (), macs: bool =
     beaten_by = np.array(
         [scores[(costs >= own).all(axis=1)].max() - score for score, own in zip(scores, costs, strict=True)]
     )
-    front = np.flatnonzero(beaten_by == 0.0)
+    front: list[int] = np.flatnonzero(beaten_by == 0.0).tolist()
     if len(front) > MOST:
         wanted = [place for place, index in enumerate(front) if results[index].number in set(keep)]
-        chosen = [int(front[place]) for place in thin(points[front], MOST, wanted)]
+        chosen = [front[place] for place in thin(points[front], MOST, wanted)]
     else:
         order = np.argsort(beaten_by, kind="stable")[:MOST]
         chosen = [int(index) for index in order if beaten_by[index] <= NOISE]

@@ -72,23 +72,30 @@ def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
     store.close()
     of, tolerance = _speeds(place, found, shape) if cost == SPEED else (_stored(cost), 1.0)
     good = [item for item in found[other] if item.value("drop") <= ACCURACY_SPAN_POINTS]
-    gaps: list[PairedDrop] = []
-    worse_of_all = 0
+    pairs = []
     for item in good:
         limit = tolerance * of((other, item.number), item)
         within = [own for own in found[ours] if of((ours, own.number), own) <= limit]
         if within:
             best = max(within, key=lambda own: (scores[own.number].value(QUICK_OBJECTIVE), -own.number))
-            gaps.append(_gap(item, best, CONFIDENCE))
-            worse_of_all += _gap(item, best, 1.0 - (1.0 - CONFIDENCE) / len(good)).lower_points > 0
+            pairs.append((item, best))
+    return judged(ours, other, cost, pairs, len(good), tolerance)
+
+
+def judged(
+    ours: str, other: str, cost: str, pairs: Sequence[tuple[Result, Result]], files: int, tolerance: float
+) -> Comparison:
+    """The comparison of `files` files of study `other`; `pairs` are those that have one of ours to answer, and that."""
+    gaps = [_gap(item, own, CONFIDENCE) for item, own in pairs]
+    strict = [_gap(item, own, 1.0 - (1.0 - CONFIDENCE) / files) for item, own in pairs]
     return Comparison(
         ours=ours,
         other=other,
         cost=cost,
-        files=len(good),
-        unanswered=len(good) - len(gaps),
+        files=files,
+        unanswered=files - len(pairs),
         worse=sum(gap.lower_points > 0 for gap in gaps),
-        worse_of_all=worse_of_all,
+        worse_of_all=sum(gap.lower_points > 0 for gap in strict),
         largest_gap=max((gap.drop_points for gap in gaps), default=0.0),
         largest_gap_lower=max((gap.lower_points for gap in gaps), default=0.0),
         tolerance=tolerance,

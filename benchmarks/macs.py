@@ -144,8 +144,8 @@ def write_tables(folder: Path) -> None:
         "",
         f"Written by `python -m benchmarks.macs`. {PLANS} candidates by `auto` for {RATIO} times fewer MACs, mean and",
         f"standard deviation over seeds, each with quick, rescoring and held-out images of its own ({QUICK},",
-        f"{DEFAULT_RESCORE} and {HELD_OUT}). The hypervolume is that of accuracy against MACs, of at most {ROWS} models",
-        "of the front by both scores; the drop is that of the best candidate within the target, by both scores and, in",
+        f"{DEFAULT_RESCORE} and {HELD_OUT}). The hypervolume is of accuracy against MACs, of at most {ROWS} models of",
+        "the front by both scores; the drop is that of the best candidate within the target, by both scores and, in",
         "brackets, by the quick score alone. There is no latency table.",
     ]
     for model in MODELS:

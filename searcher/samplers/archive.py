@@ -10,7 +10,7 @@ import numpy as np
 from objectives.pareto import non_dominated
 from searcher.allocation.budget import Budget
 from searcher.allocation.reach import USELESS_POINTS
-from searcher.samplers.base import Scored
+from searcher.samplers.base import Scored, slowness
 
 Levels = tuple[int, ...]
 
@@ -21,8 +21,6 @@ class Archive:
     def __init__(self, budgets: Sequence[Budget] = ()) -> None:
         """`budgets` are what `nearest` goes by."""
         self._budgets = tuple(budgets)
-        wanted = {budget.objective for budget in budgets}
-        self._by_macs = "macs" in wanted and "latency" not in wanted
         self._beaten_by_none: list[tuple[float, Scored]] = []
         self.front: tuple[Scored, ...] = ()  # useful plans that no other beats, the smallest first
 
@@ -53,6 +51,5 @@ class Archive:
         return tuple(sorted(self.front, key=key)[:count])
 
     def _slowness(self, item: Scored) -> float:
-        """Predicted latency, or MACs without it or where the budgets name only them; never 0."""
-        found = item.macs if self._by_macs or item.latency_ms is None else item.latency_ms
-        return max(found, np.finfo(np.float64).tiny)
+        """Never 0: there are logarithms to be taken."""
+        return max(slowness(item, self._budgets), np.finfo(np.float64).tiny)

@@ -23,6 +23,14 @@ class Scored:
     latency_ms: float | None = None  # None without a latency table
 
 
+def slowness(item: Scored, budgets: Sequence[Budget]) -> float:
+    """What counts against a candidate's speed: its predicted latency, or its MACs where nothing is known of that or the
+    budgets name only them."""
+    wanted = {budget.objective for budget in budgets}
+    by_macs = "macs" in wanted and "latency" not in wanted
+    return item.macs if by_macs or item.latency_ms is None else item.latency_ms
+
+
 @dataclass(frozen=True)
 class SamplerContext:
     """All that a sampler may know: the same context and the same history give the same proposals."""

@@ -16,7 +16,7 @@ from optuna.trial import Trial, TrialState, create_trial
 
 from searcher.allocation.problem import QUANTITIES, Problem
 from searcher.samplers.archive import Archive
-from searcher.samplers.base import LEARNING_BATCH, SamplerContext, Scored
+from searcher.samplers.base import LEARNING_BATCH, SamplerContext, Scored, slowness
 from searcher.samplers.unseen import Unseen
 from storage.records.candidate import Candidate
 
@@ -29,8 +29,8 @@ LEAST_COST = 1e-12  # of a plan: there are logarithms to be taken
 class OptunaProposer:
     """A sampler of Optuna over score, size and speed, with the targets' budgets as constraints.
 
-    Speed is predicted latency or, without a latency table, MACs; where it does not vary, there are two objectives. Of a
-    history longer than `most_trials`, the front and the latest are kept.
+    Speed is that of `slowness`; where it does not vary, there are two objectives. Of a history longer than
+    `most_trials`, the front and the latest are kept.
     """
 
     notes: tuple[str, ...] = ()
@@ -132,7 +132,7 @@ class OptunaProposer:
     def _values(self, item: Scored, score: float) -> list[float]:
         costs = [float(item.size_bytes)]
         if self._has_speed:
-            costs.append(item.macs if item.latency_ms is None else item.latency_ms)
+            costs.append(slowness(item, self._context.budgets))
         return [float(score), *(log2(max(cost, LEAST_COST)) for cost in costs)]
 
     def _constraints(self, levels: Levels) -> dict[str, float]:

@@ -48,7 +48,7 @@ def _figures(data: StudyData, view: CandidateView) -> str:
     row, dense = view.row, data.dense
     if row is None or dense is None:
         return ""
-    meaning = f"of {row.images} images that no quick score has used, which the front is chosen on; "
+    meaning = f"of {row.images} images that no score of the search has used; "
     meaning += f"dense: {dense.accuracy:.2f} %"
     lines = [_line("accuracy", f"{row.accuracy:.2f} %", meaning), *_drop(row)]
     meaning = f"{row.size_ratio:.2f} times smaller than the dense ONNX file of {dense.size_bytes} bytes"

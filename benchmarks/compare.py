@@ -51,7 +51,7 @@ class Comparison:
 def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
     """Compares the files of study `other` with those of `ours` by a cost: "size", "macs" or `SPEED`.
 
-    Ours is the one of best second score that costs no more: it was chosen on other images than those that judge it. By
+    Ours is the one best by both scores that costs no more: it was chosen on other images than those that judge it. By
     speed the files of both fronts are compared, all timed here in one session, each loaded twice: by what the two of
     one file differ, speeds cannot be told apart.
     """

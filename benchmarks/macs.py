@@ -1,8 +1,8 @@
 """`python -m benchmarks.macs [MODEL ...]`: for a target of MACs alone, bits and channels beside channels alone.
 
 Writes benchmarks/results/macs-MODEL.json and macs.md. One search is one throw: where it ends depends on its images and
-draws. Both ways run from several seeds, each of which draws the images, too. As in a study, the contenders get a second
-score, which with the first one chooses the front; it is judged by accuracy against MACs on images without any score.
+draws. Both ways run from several seeds, each of which draws the images, too. The contenders get a second score, which
+with the first one chooses the front; it is judged by accuracy against MACs on images without any score.
 """
 
 from __future__ import annotations

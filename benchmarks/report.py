@@ -218,8 +218,8 @@ def _compared(figures: dict[str, Any]) -> list[str]:
     if "compared" not in figures:
         return []
     lines = [
-        "Every searched file of a study within ten points of the dense model, beside the joint file of best second",
-        "score that costs no more, on the images of the confirmation; worse beyond noise where the one-sided 95 %",
+        "Every searched file of a study within ten points of the dense model, beside the joint file that is best by",
+        "both scores and costs no more, on the images of the confirmation; worse beyond noise where the one-sided 95 %",
         "bound of the paired difference is above zero, which of 20 equal files one is by chance; in brackets, where it",
         "is so by the bound at which that happens to one of 20 equal fronts (Bonferroni). By speed: the files of both",
         "fronts, timed in turn in one session; what counts as no slower is what that session can tell apart.",
@@ -269,7 +269,7 @@ def _smallest(front: dict[str, Any], allowed: float) -> str:
 
 def _at_size(figures: dict[str, Any]) -> list[str]:
     lines = [
-        "The plan for a size is, of the confirmed files within it, the best by second score: picked on the search's",
+        "The plan for a size is, of the confirmed files within it, the best by both scores: picked on the search's",
         "images, judged on the confirmation images. Sony's Model Compression Toolkit counts weights alone; it was run",
         "once, elsewhere, on the whole val split (5,000 images).",
         "",

@@ -138,7 +138,7 @@ def recomputed(home: Path, study: str, front: dict[str, Any]) -> dict[int, tuple
 
 @dataclass(frozen=True)
 class AtSize:
-    """The plan for one size: of the confirmed files within it the best by second score, on other images than `drop`."""
+    """The plan for one size: of the confirmed files within it the best by both scores, on other images than `drop`."""
 
     candidate: int
     size_ratio: float

@@ -101,7 +101,7 @@ def _eta(data: StudyData, state: str) -> float | None:
         return None
     rung = shown_rung(data.study)
     quick = data.results.get(Rung.QUICK, {})
-    if rung == Rung.ALLOCATED or not quick:
+    if rung in (Rung.ALLOCATED, Rung.RESCORED) or not quick:  # how many contenders there are is not stored
         return None
     return _search_eta(data, quick) + _confirmation_eta(data)
 

@@ -13,6 +13,7 @@ from learners.table import in_order
 from objectives.metric import resolve_metric
 from objectives.workload.subsets import Subset
 from storage.records.candidate import Candidate
+from storage.records.config import DEFAULT_IMAGES
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +34,9 @@ class ScoreTask:
         return ScoreRunner(QuickScorer(library, self.images, metric))
 
     @property
-    def may_hang(self) -> bool:
-        """Yes: the metric may be the user's."""
-        return True
+    def patience(self) -> float:
+        """As for a quick score, by the number of images: the metric may be the user's, and hang."""
+        return max(1.0, len(self.images) / DEFAULT_IMAGES)
 
 
 class ScoreRunner:

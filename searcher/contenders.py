@@ -7,19 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from objectives.pareto import thin
+from objectives.pareto import non_dominated, thin
 from searcher.front import QUICK_OBJECTIVE, front_points
 from storage.records.measurement import Measurement, Result, Rung
 from storage.store import StudyStore
 
 # Points of the quick score by which 256 images often put two of one size in the wrong order. With more contenders than
 # these, picks among a hundred candidates of ResNet-20 were hardly better.
-NOISE = 0.5
+TIE_POINTS = 0.5
 MOST = 64  # contenders
 
 
 def contenders(results: Sequence[Result], keep: Sequence[int] = (), macs: bool = False) -> list[Result]:
-    """Those of `results` that no other one that costs no more beats by more than `NOISE`, by number.
+    """Those of `results` that no other one that costs no more beats by more than `TIE_POINTS`, by number.
 
     They are at most `MOST`: of a front that is larger, as many as span it, else it and those that are beaten by least.
 
@@ -32,16 +32,16 @@ def contenders(results: Sequence[Result], keep: Sequence[int] = (), macs: bool =
         return []
     points = front_points(results, QUICK_OBJECTIVE, macs)
     scores, costs = points[:, 0], points[:, 1:]
-    beaten_by = np.array(
-        [scores[(costs >= own).all(axis=1)].max() - score for score, own in zip(scores, costs, strict=True)]
-    )
-    front: list[int] = np.flatnonzero(beaten_by == 0.0).tolist()
+    front: list[int] = np.flatnonzero(non_dominated(points)).tolist()
+    # The best of what costs no more is always on the front.
+    best = [scores[front][(costs[front] >= own).all(axis=1)].max() for own in costs]
+    beaten_by = np.array(best) - scores
     if len(front) > MOST:
         wanted = [place for place, index in enumerate(front) if results[index].number in set(keep)]
         chosen = [front[place] for place in thin(points[front], MOST, wanted)]
     else:
         order = np.argsort(beaten_by, kind="stable")[:MOST]
-        chosen = [int(index) for index in order if beaten_by[index] <= NOISE]
+        chosen = [int(index) for index in order if beaten_by[index] <= TIE_POINTS]
     return sorted((results[index] for index in chosen), key=lambda item: item.number)
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from objectives.targets import Figures, meets, rank_key, shortfall
+from searcher.allocation.budget import Budget
 from searcher.front import confirmed_front, rows, useful
 from storage.records.dense import DenseFacts
 from storage.records.measurement import Result
 from storage.records.study import FrontRow
-from storage.records.target import Target
+from storage.records.target import Objective, Target
 
 NEAREST = 2  # to the target, of a front of scores
+# What a cost target limits, in the results: latencies are predicted until the end.
+COSTS: Mapping[Objective, str] = MappingProxyType({"size": "size", "macs": "macs", "latency": "predicted_latency"})
 
 
 def judged_front(
@@ -64,6 +68,11 @@ def nearest(front: Sequence[Result], accuracy: float, target: Target, dense: Den
         return shortfall(target, figures(item, accuracy - item.value("accuracy")), dense), item.value("size")
 
     return sorted(front, key=distance)[:NEAREST]
+
+
+def within_limits(results: Sequence[Result], limits: Sequence[Budget]) -> list[Result]:
+    """The results that cost no more than any limit allows, in their order."""
+    return [item for item in results if all(item.value(COSTS[limit.objective]) <= limit.limit for limit in limits)]
 
 
 def _meeting(results: Sequence[Result], target: Target, dense: DenseFacts) -> list[Result]:

@@ -26,7 +26,7 @@ from slimfront.submit import known_names, submit
 from slimfront.target import TargetLike, read_target
 from storage.errors import FixInputError, NotFoundError, StudyExistsError
 from storage.home import Home
-from storage.records.config import StudyConfig, read_study
+from storage.records.config import DEFAULT_RESCORE, StudyConfig, read_study
 from storage.records.study import Study, StudyState
 from storage.store import StudyStore
 
@@ -163,6 +163,8 @@ def _run(config: StudyConfig, home: Home, store: StudyStore, workers: int, progr
 def _check_same(study: Study, config: StudyConfig, store: StudyStore) -> None:
     """StudyExistsError if the study of that name is another one."""
     stored, asked = _anywhere(StudyConfig.from_json(study.config_json)), _anywhere(config)
+    if '"rescore"' not in study.config_json and asked.data.rescore == DEFAULT_RESCORE:  # of an earlier version
+        asked = asked.model_copy(update={"data": asked.data.model_copy(update={"rescore": 0})})
     changed = [key for key in StudyConfig.model_fields if getattr(stored, key) != getattr(asked, key)]
     metric = config.data.metric
     analysis = store.analysis(study.name) if metric is not None and ":" in metric else None
@@ -192,9 +194,11 @@ def _anywhere(config: StudyConfig) -> StudyConfig:
 
 
 def _digest(config: StudyConfig) -> str:
-    """Hash of what is asked for."""
+    """Hash of what is asked for, without a default that earlier versions did not know: theirs stays the same."""
     data = config.data
-    digest = hashlib.sha256(_anywhere(config).model_copy(update={"name": ""}).to_json().encode())
+    left_out = {"data": {"rescore"}} if data.rescore == DEFAULT_RESCORE else None
+    asked = _anywhere(config).model_copy(update={"name": ""})
+    digest = hashlib.sha256(asked.model_dump_json(exclude=left_out).encode())
     if data.metric is not None and ":" in data.metric:
         digest.update(sources_digest(load_callable(data.metric)))
     return digest.hexdigest()[:HASH_DIGITS]

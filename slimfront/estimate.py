@@ -61,8 +61,7 @@ def planned_time(prepared: Prepared) -> PlannedTime:
     table = _probes(prepared.space) * PROBE_SECONDS + LEAST_SECONDS + check
     latency = max(files * LEAST_CALLS * call_seconds, min(SECONDS, files * TIMED_CALLS * call_seconds))
     quick = _search_seconds(config, len(workload.quick) * pass_seconds)
-    again = min(MOST, config.search.candidates or MOST) * len(workload.rescoring or ()) * pass_seconds
-    rescored = again / available_cores()
+    rescored = (1 + min(MOST, config.search.candidates or MOST)) * len(workload.rescoring or ()) * pass_seconds
     total = library + table + quick + rescored + confirmed + latency
     return PlannedTime(library, table, quick, rescored, confirmed, latency, total)
 

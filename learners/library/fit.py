@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -52,9 +53,9 @@ class FitTask:
         return self
 
     @property
-    def may_hang(self) -> bool:
-        """No: it is our own work, which ends; a fit of a wide layer takes minutes."""
-        return False
+    def patience(self) -> float:
+        """Without end: it is our own work, which ends; a fit of a wide layer takes minutes."""
+        return math.inf
 
     def run(self, jobs: Sequence[FitJob]) -> Iterator[Fit]:
         """See `Runner.run`."""

@@ -39,8 +39,9 @@ class Task(Protocol[J_contra, R_co]):
         ...
 
     @property
-    def may_hang(self) -> bool:
-        """Whether a job that takes far longer than others is taken for hanging and stopped; else it is waited for."""
+    def patience(self) -> float:
+        """How many times as long as a usual job its jobs may take, however long others take, before they are taken for
+        hanging and stopped; infinite where they are waited for."""
         ...
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -82,7 +81,7 @@ class RayPool:
             self._task = task, ray.put(task)
         count = min(self.workers, len(jobs))
         workers = [self._idle.pop() if self._idle else new_worker() for _ in range(count)]
-        allowed = self.least_seconds if task.may_hang else math.inf
+        allowed = self.least_seconds * task.patience
         run: _Run[J, R] = _Run(workers, self._task, jobs, note, apart, allowed)
         try:
             yield from run.outcomes()

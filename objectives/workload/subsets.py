@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-CONFIRMATION_SHARE = 4  # of the images that the quick score leaves, one in so many may go to the second score
+RESCORING_PART = 4  # of the images that the quick score leaves, one in so many may go to the second score
+FEW_CONFIRMATION = 1000  # below, a drop of a point is within the noise of the confirmation
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +61,15 @@ def divide(
 ) -> Division:
     """Parts the val split: at most half of it for the quick score, a quarter of the rest for the second score.
 
-    There is no second score where that would be of fewer images than the first.
+    The second score leaves the confirmation `FEW_CONFIRMATION` images if there are as many, and there is none where it
+    would be of fewer images than the first.
     """
     order = stratified_order(total, labels, seed, stream)
     first = min(quick, total // 2)
-    second = min(rescore, (total - first) // CONFIRMATION_SHARE)
+    rest = total - first
+    second = min(rescore, rest // RESCORING_PART)
+    if rest >= FEW_CONFIRMATION:
+        second = min(second, rest - FEW_CONFIRMATION)
     if second < first:
         second = 0
     return Division(order[:first], order[first : first + second], order[first + second :])

@@ -20,13 +20,12 @@ from objectives.workload.model import build_model
 from objectives.workload.python import open_python
 from objectives.workload.sources import sources_digest
 from objectives.workload.splits import Split, Splits
-from objectives.workload.subsets import Subset, choose, divide
+from objectives.workload.subsets import FEW_CONFIRMATION, Subset, choose, divide
 from storage.errors import FixInputError
 from storage.records.config import StudyConfig
 
 MIN_VAL = 20  # fewer images cannot tell candidates apart at all
 FEW_QUICK = 256  # below, quick scores rank noisily (design section 4)
-FEW_CONFIRMATION = 1000  # below, a drop of a point is within the noise of the confirmation
 MAX_SUBSET_BYTES = 4 * 2**30  # of one subset as float32 in memory
 
 # Streams of the study's seed.

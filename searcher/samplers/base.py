@@ -25,7 +25,7 @@ class Scored:
 
 def slowness(item: Scored, budgets: Sequence[Budget]) -> float:
     """What counts against a candidate's speed: its predicted latency, or its MACs where nothing is known of that or the
-    budgets name only them."""
+    budgets name MACs and no latency."""
     wanted = {budget.objective for budget in budgets}
     by_macs = "macs" in wanted and "latency" not in wanted
     return item.macs if by_macs or item.latency_ms is None else item.latency_ms

@@ -98,7 +98,7 @@ class OptunaProposer:
         return trial, levels
 
     def _shorten(self, latest: int) -> None:
-        archive = Archive()
+        archive = Archive(self._context.budgets)
         archive.add(self._told)
         kept = {item.candidate.levels for item in (*archive.front, *self._told[-latest:])}
         self._told = [item for item in self._told if item.candidate.levels in kept]

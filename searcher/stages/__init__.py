@@ -1,1 +1,1 @@
-"""The stages of a study, in order: prepare, quick, confirm, time."""
+"""The stages of a study, in order: prepare, quick, rescore, confirm, time."""

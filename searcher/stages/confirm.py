@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
@@ -21,14 +21,13 @@ from searcher.allocation.budget import Budget
 from searcher.baselines import DENSE
 from searcher.contenders import deciding_scores
 from searcher.front import QUICK_OBJECTIVE, quick_front, spread, useful
-from searcher.judged import confirmed_figures, judged_front, nearest
+from searcher.judged import COSTS, confirmed_figures, judged_front, nearest, within_limits
 from searcher.stages.context import StudyContext, study_budgets
 from searcher.stages.files import export
 from storage.errors import DiskFullError, GiveUpError, RetryError
 from storage.records.candidate import Trial
 from storage.records.measurement import Direction, Measurement, Result, Rung
 from storage.records.study import FrontRow
-from storage.records.target import Objective
 
 STAGE = "confirmed"
 SPREAD_ROWS = 16  # of the front that are confirmed first, over its whole range
@@ -36,10 +35,8 @@ TARGET_ROWS = 8  # then added where the target's boundary lies; together the row
 MOST_BATCH = 64
 BATCH_BYTES = 2**22  # of the images of one call
 DEFAULT_DROP = 1.0  # points; where users look when they name no drop
-# Points of the quick score, by which neighbours differ by chance on so many images.
-NOISE, NOISE_IMAGES = 2.0, 256
-# What a cost target limits, in the results: latencies are predicted until the end.
-COSTS: Mapping[Objective, str] = {"size": "size", "macs": "macs", "latency": "predicted_latency"}
+QUICK_NOISE = 2.0  # points of the quick score, by which neighbours differ on 256 images by chance
+NOISE = QUICK_NOISE / 2  # of both scores together, on four times as many
 
 
 def confirm(context: StudyContext, dense_outputs: npt.NDArray[np.float32]) -> None:
@@ -69,19 +66,20 @@ class Confirmation:
         """Round one covers the front, round two looks closer where the target's boundary lies."""
         context = self._context
         searched = [item for number, item in self._scores.items() if self._trials[number].baseline is None]
-        quick = quick_front(
+        front = quick_front(
             useful(searched, self._scores[1].value("accuracy"), context.config.target.max_drop), context.wants_macs
         )
         target, dense = context.config.target, context.predicted_dense
-        near = [item.number for item in nearest(quick, self._scores[1].value("accuracy"), target, dense)]
-        first = spread(quick, SPREAD_ROWS, near, context.wants_macs)
+        near = [item.number for item in nearest(front, self._scores[1].value("accuracy"), target, dense)]
+        first = spread(front, SPREAD_ROWS, near, context.wants_macs)
         baselines = [number for number, trial in self._trials.items() if trial.baseline is not None]
         round_one = [*baselines, *(item.number for item in first)]
         self._evaluate_all(round_one, TARGET_ROWS)
         self._evaluate_all(self._boundary(searched, set(round_one)), 0)
-        front = self._front()
-        if context.store.front(context.name) != front:  # nothing was left to confirm, and the rows are of another rung
-            context.store.record_batch(context.name, (), front)
+        confirmed = self._front()
+        # They differ where nothing was left to confirm, and the rows are of another rung.
+        if context.store.front(context.name) != confirmed:
+            context.store.record_batch(context.name, (), confirmed)
 
     def _evaluate_all(self, numbers: Sequence[int], to_come: int) -> None:
         """Evaluates the files of those trials that are not confirmed yet; one after the other on each core."""
@@ -211,8 +209,7 @@ class Confirmation:
         main = COSTS[limits[0].objective] if limits else "size"
         confirmed = [item for item in self._results.values() if item.number in round_one and item.get(main) is not None]
         # Of several limits one plan may be all that meets both, however much better a smaller but slower one is.
-        images = next((measured.samples for item in searched if (measured := item.get(QUICK_OBJECTIVE))), NOISE_IMAGES)
-        noise = NOISE * math.sqrt(NOISE_IMAGES / images)
+        noise = NOISE if any(item.rung is Rung.RESCORED for item in searched) else QUICK_NOISE
         ordered = promising(searched, main, math.inf if len(limits) > 1 else noise)
         rest = [item for item in ordered if item.number not in round_one]
         near = self._near(rest, limits) if limits else []
@@ -228,7 +225,7 @@ class Confirmation:
     def _near(self, rest: Sequence[Result], limits: Sequence[Budget]) -> list[Result]:
         """The candidates within all limits that promise most: of one limit the nearest to it, of several those of the
         least additive error."""
-        within = [item for item in rest if all(item.value(COSTS[limit.objective]) <= limit.limit for limit in limits)]
+        within = within_limits(rest, limits)
         if len(limits) > 1:
             space = self._context.space
             errors = {item.number: space.error(self._trials[item.number].candidate.levels) for item in within}
@@ -237,7 +234,7 @@ class Confirmation:
 
 
 def promising(results: Sequence[Result], cost: str, noise: float) -> list[Result]:
-    """By ascending `cost`, the quick results that are at most `noise` points worse than any cheaper one.
+    """By ascending `cost`, the results that are at most `noise` points worse than any cheaper one.
 
     Plans that lose channels and plans that only lose bits can be equally small at very different accuracies.
     """

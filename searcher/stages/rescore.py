@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from searcher.allocation.budget import Budget
 from searcher.baselines import DENSE
 from searcher.contenders import contenders
-from searcher.front import quick_front, useful
-from searcher.judged import nearest
-from searcher.stages.context import StudyContext
+from searcher.front import QUICK_OBJECTIVE, quick_front, useful
+from searcher.judged import nearest, within_limits
+from searcher.stages.context import StudyContext, study_budgets
 from searcher.stages.scoring import Scoring
+from storage.records.dense import DenseFacts
 from storage.records.measurement import Result, Rung
+from storage.records.target import Target
 
 STAGE = "rescored"
+MOST_USELESS = 8  # as many as are confirmed where the target's boundary lies
 
 
 def rescore(context: StudyContext) -> None:
@@ -33,17 +37,41 @@ def rescore(context: StudyContext) -> None:
     quick = context.store.results(context.name, Rung.QUICK)
     dense = next(item for item in quick if trials[item.number].baseline == DENSE)
     searched = [item for item in quick if trials[item.number].baseline is None]
-    target, accuracy = context.config.target, dense.value("accuracy")
-    candidates = useful(searched, accuracy, target.max_drop)
-    near = nearest(quick_front(candidates, context.wants_macs), accuracy, target, context.predicted_dense)
-    chosen = contenders(candidates, [item.number for item in near], context.wants_macs)
-    wanted = [trials[dense.number], *(trials[item.number] for item in chosen)]
+    limits = study_budgets(context)
+    chosen = chosen_of(searched, dense.value("accuracy"), context.config.target, limits, context.predicted_dense)
+    total = 1 + len(chosen)
 
     def commit(results: Sequence[Result]) -> None:
         context.store.record_batch(context.name, results, None, context.clock.seconds)
-        context.progress.update(STAGE, len(scoring.results), len(wanted))
+        context.progress.update(STAGE, len(scoring.results), total)
 
     scoring = Scoring(context, Rung.RESCORED, images, commit)
-    context.progress.update(STAGE, len(scoring.results), len(wanted))
-    scoring.score(wanted)
+    context.progress.update(STAGE, len(scoring.results), total)
+    # By itself: where all contenders fail it is hardly theirs, and the dense model's score would hide that they do.
+    scoring.score([trials[dense.number]])
+    if chosen:
+        scoring.score([trials[item.number] for item in chosen])
+    context.progress.update(STAGE, total, total)
     context.checkpoint(STAGE)
+
+
+def chosen_of(
+    searched: Sequence[Result], accuracy: float, target: Target, limits: Sequence[Budget], dense: DenseFacts
+) -> list[Result]:
+    """The contenders among the useful results; if none of these keeps the limits, also some of what does.
+
+    Args:
+        searched: quick results, without baselines.
+        accuracy: the dense model's, on the quick images.
+        limits: of the target's costs.
+        dense: with its predicted latency, if there is one.
+    """
+    macs = target.cost("macs") is not None
+    candidates = useful(searched, accuracy, target.max_drop)
+    near = nearest(quick_front(candidates, macs), accuracy, target, dense)
+    chosen = contenders(candidates, [item.number for item in near], macs)
+    cheap = within_limits(searched, limits)
+    if {item.number for item in cheap}.isdisjoint(item.number for item in candidates):
+        best = sorted(contenders(cheap, macs=macs), key=lambda item: -item.value(QUICK_OBJECTIVE))
+        chosen += best[:MOST_USELESS]
+    return chosen

@@ -106,7 +106,13 @@ def test_a_study_at_rest(home: Home, state: StudyState, eta: float | None) -> No
 
 @pytest.mark.parametrize(
     ("stage", "rung"),
-    [("library", "allocated"), ("quick", "quick"), ("confirmed", "confirmed"), ("latency", "confirmed")],
+    [
+        ("library", "allocated"),
+        ("quick", "quick"),
+        ("rescored", "rescored"),
+        ("confirmed", "confirmed"),
+        ("latency", "confirmed"),
+    ],
 )
 def test_the_rung_of_each_stage(home: Home, stage: str, rung: str) -> None:
     store = samples.new_store()

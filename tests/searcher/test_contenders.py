@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
-from searcher.contenders import MOST, NOISE, contenders, deciding_scores
+from searcher.contenders import MOST, TIE_POINTS, contenders, deciding_scores
 from storage.memory import MemoryStore
 from storage.records.candidate import Candidate, Proposal
 from storage.records.measurement import Result, Rung
@@ -18,7 +18,7 @@ def numbers(*found: tuple[float, int, float | None], keep: tuple[int, ...] = ())
 
 
 def test_near_ties_contend_and_what_is_beaten_clearly_does_not() -> None:
-    assert numbers((80.0, 100, None), (80.0 - NOISE / 2, 100, None), (80.0 - 2 * NOISE, 100, None)) == [1, 2]
+    assert numbers((80.0, 100, None), (80.0 - TIE_POINTS / 2, 100, None), (80.0 - 2 * TIE_POINTS, 100, None)) == [1, 2]
 
 
 def test_nothing_is_beaten_by_what_costs_more() -> None:
@@ -32,7 +32,7 @@ def test_what_is_faster_is_beaten_by_nothing_slower() -> None:
 def test_of_many_those_contend_that_are_beaten_by_least() -> None:
     """The front goes before near ties."""
     found = [(50.0 + size / 100, size, None) for size in range(1000, 1000 + 10 * (MOST - 1), 10)]
-    ties = [(score - NOISE * share, size, None) for share in (0.9, 0.1) for score, size, _ in found]
+    ties = [(score - TIE_POINTS * share, size, None) for share in (0.9, 0.1) for score, size, _ in found]
     kept = numbers(*found, *ties)
     assert len(kept) == MOST
     assert kept[:-1] == list(range(1, MOST))

@@ -11,10 +11,11 @@ import pytest
 from learners import gram
 from objectives.latency import Latency, Model, Reference
 from searcher.baselines import AT_TARGET
-from searcher.contenders import contenders
+from searcher.contenders import contenders, deciding_scores
 from searcher.controller import Controller
-from searcher.front import useful
+from searcher.front import quick_front, useful
 from searcher.stages import timing
+from searcher.stages.confirm import SPREAD_ROWS
 from searcher.stages.latency_table import FOLDER
 from searcher.stages.latency_table import STAGE as TABLE_STAGE
 from searcher.stages.prepare import Prepared
@@ -109,6 +110,7 @@ def test_the_contenders_are_scored_again_and_only_they_are_confirmed(
     quick = {item.number: item for item in store.results(NAME, Rung.QUICK)}
     searched = [item for number, item in quick.items() if number not in baselines]
     chosen = contenders(useful(searched, quick[1].value("accuracy"), prepared.config.target.max_drop))
+    assert len(chosen) < len(searched)
     assert set(rescored) == {1, *(item.number for item in chosen)}
     images = prepared.workload.rescoring
     assert images is not None
@@ -118,7 +120,12 @@ def test_the_contenders_are_scored_again_and_only_they_are_confirmed(
         assert measured.samples == len(images)
         assert item.value("size") == quick[number].value("size")
     assert any(item.value("soft_accuracy") != quick[number].value("soft_accuracy") for number, item in rescored.items())
-    assert {item.number for item in store.results(NAME, Rung.CONFIRMED)} <= baselines | rescored.keys()
+    confirmed = {item.number for item in store.results(NAME, Rung.CONFIRMED)}
+    assert confirmed <= baselines | rescored.keys()
+    both = deciding_scores(store, NAME)
+    front = quick_front([item for number, item in both.items() if number not in baselines])
+    assert len(front) <= SPREAD_ROWS
+    assert {item.number for item in front} <= confirmed
 
 
 def test_progress_passes_every_stage_in_order(undisturbed: tuple[Ending, Recorder, MemoryStore, Home]) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from learners.pool.base import J, Note, Outcome, R, Task
 from learners.pool.inline import InlinePool
+from learners.scoring import ScoreTask
 from objectives.metric import Top1
 from searcher.controller import Controller
 from searcher.samplers.base import FIRST_BATCH
@@ -26,11 +27,12 @@ from tests.searcher.controlled import CANDIDATES, NAME, Recorder, started
 
 
 class FailingPool(InlinePool):
-    """Runs everything, but loses the scores of the candidates that `fails` picks."""
+    """Runs everything, but loses the scores of the candidates that `fails` picks, on `images` images if given."""
 
-    def __init__(self, fails: Callable[[Candidate], bool]) -> None:
+    def __init__(self, fails: Callable[[Candidate], bool], images: int | None = None) -> None:
         super().__init__()
         self._fails = fails
+        self._images = images
 
     def run(
         self, task: Task[J, R], jobs: Sequence[J], note: Note, apart: bool = False
@@ -38,6 +40,7 @@ class FailingPool(InlinePool):
         for outcome in super().run(task, jobs, note, apart):
             job = jobs[outcome.index]
             lost = isinstance(job, Candidate) and self._fails(job)
+            lost = lost and (self._images is None or (isinstance(task, ScoreTask) and len(task.images) == self._images))
             yield replace(outcome, result=None, error="ValueError: no score") if lost else outcome
 
 
@@ -73,6 +76,37 @@ def test_a_batch_of_which_nothing_comes_back_ends_the_study(prepared: Prepared, 
     searched = [trial for trial in store.trials(NAME) if trial.baseline is None]
     assert len(searched) == CANDIDATES
     assert all(trial.error is None for trial in searched)
+
+
+def test_contenders_that_fail_at_their_second_score_are_not_confirmed(prepared: Prepared, tmp_path: Path) -> None:
+    store, home = started(prepared, tmp_path)
+    pool = FailingPool(every_third, rescoring_images(prepared))
+    assert Controller(store, home, Recorder(), pool).run(NAME, prepared).state is StudyState.SUCCEEDED
+    scored, rescored, confirmed = (
+        {item.number for item in store.results(NAME, rung)} for rung in (Rung.QUICK, Rung.RESCORED, Rung.CONFIRMED)
+    )
+    searched = {trial.number: trial for trial in store.trials(NAME) if trial.baseline is None}
+    failed = {number for number, trial in searched.items() if trial.error is not None}
+    assert failed
+    assert failed <= scored
+    assert all(every_third(searched[number].candidate) for number in failed)
+    assert failed.isdisjoint(rescored | confirmed)
+
+
+def test_a_second_score_of_which_nothing_comes_back_ends_the_study(prepared: Prepared, tmp_path: Path) -> None:
+    store, home = started(prepared, tmp_path)
+    pool = FailingPool(lambda candidate: any(candidate.levels), rescoring_images(prepared))
+    with pytest.raises(GiveUpError, match=r"all \d+ candidates of a batch failed, such as \d+: ValueError: no score"):
+        Controller(store, home, Recorder(), pool).run(NAME, prepared)
+    assert Controller(store, home, Recorder()).run(NAME, prepared).state is StudyState.SUCCEEDED
+    assert all(trial.error is None for trial in store.trials(NAME))
+    assert len(store.results(NAME, Rung.RESCORED)) > 1
+
+
+def rescoring_images(prepared: Prepared) -> int:
+    """How many: no other part has as many."""
+    assert prepared.workload.rescoring is not None
+    return len(prepared.workload.rescoring)
 
 
 def test_a_dense_model_without_a_score_ends_the_study(prepared: Prepared, tmp_path: Path) -> None:

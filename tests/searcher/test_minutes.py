@@ -41,15 +41,16 @@ class Ending:
     """What must not depend on interruptions."""
 
     scored: tuple[int, ...]
+    rescored: tuple[int, ...]
     confirmed: tuple[int, ...]
     front: tuple[FrontRow, ...]
 
 
 def ending(store: MemoryStore) -> Ending:
-    scored, confirmed = (
-        tuple(item.number for item in store.results(NAME, rung)) for rung in (Rung.QUICK, Rung.CONFIRMED)
+    scored, rescored, confirmed = (
+        tuple(item.number for item in store.results(NAME, rung)) for rung in (Rung.QUICK, Rung.RESCORED, Rung.CONFIRMED)
     )
-    return Ending(scored, confirmed, store.front(NAME))
+    return Ending(scored, rescored, confirmed, store.front(NAME))
 
 
 def notes(store: MemoryStore) -> list[str]:
@@ -107,7 +108,7 @@ def test_the_minutes_end_a_search_and_the_user_is_told(undisturbed: tuple[Memory
     assert notes(store) == [NOTE]
 
 
-@pytest.mark.parametrize("at", [f"quick {SCORED}/0", NOTE, "confirmed 1/", "confirmed 9/", "latency 0/"])
+@pytest.mark.parametrize("at", [f"quick {SCORED}/0", NOTE, "rescored 5/", "confirmed 1/", "confirmed 9/", "latency 0/"])
 def test_a_study_resumed_after_its_minutes_ends_as_if_it_had_not_been_interrupted(
     at: str, undisturbed: tuple[MemoryStore, Home], limited: Prepared, tmp_path: Path, watch: Watch
 ) -> None:

@@ -53,6 +53,7 @@ weights = "tiny.safetensors"
 input = [1, 8, 8]
 [data]
 kind = "digits"
+quick = 60
 [target]
 size = "3x"
 max_drop = 10.0

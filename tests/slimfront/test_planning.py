@@ -39,7 +39,7 @@ def test_plan_states_what_the_study_then_finds(
         "depthwise": "a depthwise convolution passes on the channels of `conv1`, which stay: named in [search] keep",
         "linear": "they are the model's output",
     }
-    assert plan["images"] == {"calibration": 256, "quick": 180, "rescoring": 0, "confirmation": 180}
+    assert plan["images"] == {"calibration": 256, "quick": 60, "rescoring": 75, "confirmation": 225}
     sizes = {item["name"]: item["size_bytes"] for item in plan["sizes"]}
     assert sizes["dense"] == finished.front["dense"]["size_bytes"]
     for row in finished.front["baselines"]:

@@ -42,7 +42,7 @@ class Squares:
 
     folder: Path
     fails_to_open: bool = False
-    may_hang: bool = True
+    patience: float = 1.0
 
     def open(self) -> SquareRunner:
         """See `Task.open`."""

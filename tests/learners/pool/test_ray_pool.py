@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,7 +95,7 @@ def test_jobs_that_are_done_while_nobody_looks_are_not_late(pool: RayPool, tmp_p
 def test_a_slow_job_of_a_task_that_cannot_hang_is_waited_for(pool: RayPool, tmp_path: Path) -> None:
     notes: list[str] = []
     jobs = [Job(1), Job(2, seconds=LEAST_SECONDS + 2 * POLL_SECONDS), Job(3)]
-    outcomes = {item.index: item.result for item in pool.run(Squares(tmp_path, may_hang=False), jobs, notes.append)}
+    outcomes = {item.index: item.result for item in pool.run(Squares(tmp_path, patience=math.inf), jobs, notes.append)}
     assert outcomes == {0: 1, 1: 4, 2: 9}
     assert notes == []
 

@@ -67,7 +67,7 @@ def test_every_figure_of_the_front_is_there_and_consistent(at_home: Finished) ->
             assert (row["predicted_speedup"] is None) == (front["prediction"] is None)
         assert None not in {key: value for key, value in row.items() if key != "predicted_speedup"}.values()
         assert row["rung"] == "confirmed"
-        assert row["images"] == 180
+        assert row["images"] == 225
         assert row["speedup_low"] <= row["speedup"] <= row["speedup_high"]
         assert row["size_ratio"] == dense.size_bytes / row["size_bytes"]
         assert row["drop"] == pytest.approx(dense.accuracy - row["accuracy"], abs=1e-9)

@@ -68,7 +68,7 @@ def _dense(figures: dict[str, Any]) -> str:
 
 def _drop_at(figures: dict[str, Any], ratio: str) -> str:
     found = figures["at_size"].get(ratio)
-    drop = "none that small" if found is None else f"{found['drop_val']:.2f} points"
+    drop = "none that small" if found is None else f"{found['drop']:.2f} points"
     return f"{drop} ({_toolkit(figures, ratio)})"
 
 
@@ -270,8 +270,8 @@ def _smallest(front: dict[str, Any], allowed: float) -> str:
 def _at_size(figures: dict[str, Any]) -> list[str]:
     lines = [
         "The plan for a size is, of the confirmed files within it, the best by both scores: picked on the search's",
-        "images, judged on the confirmation images. Sony's Model Compression Toolkit counts weights alone; it was run",
-        "once, elsewhere, on the whole val split (5,000 images).",
+        "images, judged on the confirmation images; a fifth of the whole val split has chosen it. Sony's Model",
+        "Compression Toolkit counts weights alone; it was run once, elsewhere, on the whole val split (5,000 images).",
         "",
         "| size | its ratio | drop, confirmation images | drop, whole val split | Sony MCT 2.6.1, whole val split |",
         "|---|---|---|---|---|",

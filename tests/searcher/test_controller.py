@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from objectives.latency import Latency, Model, Reference
 from searcher.baselines import AT_TARGET
 from searcher.contenders import contenders, deciding_scores
 from searcher.controller import Controller
-from searcher.front import quick_front, useful
+from searcher.front import quick_front, spread, useful
+from searcher.judged import nearest
 from searcher.stages import timing
 from searcher.stages.confirm import SPREAD_ROWS
 from searcher.stages.latency_table import FOLDER
@@ -22,9 +24,11 @@ from searcher.stages.prepare import Prepared
 from storage.errors import FixInputError, StoreLockedError
 from storage.home import Home
 from storage.memory import MemoryStore
+from storage.records.dense import DenseFacts
+from storage.records.latency import LatencyTable
 from storage.records.measurement import Result, Rung
 from storage.records.study import SEARCH_NOTE, FrontRow, StudyState
-from storage.records.target import CostTarget
+from storage.records.target import CostTarget, Target
 from storage.store import StudyStore
 from tests.searcher.controlled import CANDIDATES, NAME, Killed, Recorder, config, started
 
@@ -122,10 +126,23 @@ def test_the_contenders_are_scored_again_and_only_they_are_confirmed(
     assert any(item.value("soft_accuracy") != quick[number].value("soft_accuracy") for number, item in rescored.items())
     confirmed = {item.number for item in store.results(NAME, Rung.CONFIRMED)}
     assert confirmed <= baselines | rescored.keys()
-    both = deciding_scores(store, NAME)
-    front = quick_front([item for number, item in both.items() if number not in baselines])
-    assert len(front) <= SPREAD_ROWS
-    assert {item.number for item in front} <= confirmed
+    assert first_round(deciding_scores(store, NAME), baselines, store, prepared.config.target) <= confirmed
+    assert not first_round(quick, baselines, store, prepared.config.target) <= confirmed
+
+
+def first_round(scores: Mapping[int, Result], baselines: set[int], store: MemoryStore, target: Target) -> set[int]:
+    """What is confirmed first where these scores choose."""
+    analysis = store.analysis(NAME)
+    assert analysis is not None
+    assert analysis.latency_json is not None
+    dense = replace(
+        DenseFacts.from_json(analysis.dense_json), latency_ms=LatencyTable.from_json(analysis.latency_json).dense_ms
+    )
+    accuracy = scores[1].value("accuracy")
+    searched = [item for number, item in scores.items() if number not in baselines]
+    front = quick_front(useful(searched, accuracy, target.max_drop))
+    near = [item.number for item in nearest(front, accuracy, target, dense)]
+    return {item.number for item in spread(front, SPREAD_ROWS, near)}
 
 
 def test_progress_passes_every_stage_in_order(undisturbed: tuple[Ending, Recorder, MemoryStore, Home]) -> None:

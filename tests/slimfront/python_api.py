@@ -19,7 +19,7 @@ from searcher.stages.latency_table import FOLDER
 from tests.slimfront.material import NETS, environment
 
 TARGET = "size=3x drop<=10"  # as the study file of `material` asks
-OPTIONS: dict[str, Any] = {"candidates": 12, "keep": ["conv1"]}  # likewise
+OPTIONS: dict[str, Any] = {"candidates": 12, "keep": ["conv1"], "quick": 60}  # likewise
 
 # The class of the network and the loaders live in this script alone.
 SCRIPT = f"""

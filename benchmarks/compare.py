@@ -8,13 +8,13 @@ from math import prod, sqrt
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 import slimfront
 from objectives.hypervolume import ACCURACY_SPAN_POINTS
 from objectives.latency import disturbed, measure
-from objectives.paired import CONFIDENCE, PairedDrop, paired_drop, unpack_scores
-from searcher.contenders import deciding_scores
-from searcher.front import QUICK_OBJECTIVE, SPEED_STEP
+from objectives.paired import CONFIDENCE, paired_drop, unpack_scores
+from searcher.front import SPEED_STEP
 from searcher.stages.files import SLIM_FILE
 from storage.artifacts import ArtifactStore
 from storage.home import Home
@@ -28,7 +28,9 @@ TIMED_SECONDS = 90.0  # at most, for all files of both fronts, in turn, each as 
 TWINS = ("first", "second")
 TWINS_PERCENTILE = 95.0  # of the ratios between the two of a file: what speeds differ by chance in this session
 
+HALVES = 2
 File = tuple[str, int]  # study, trial
+Scores = npt.NDArray[np.float32]  # [images], of one file
 Cost = Callable[[File, Result], float]
 
 
@@ -51,9 +53,10 @@ class Comparison:
 def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
     """Compares the files of study `other` with those of `ours` by a cost: "size", "macs" or `SPEED`.
 
-    Ours is the one best by both scores that costs no more: it was chosen on other images than those that judge it. By
-    speed the files of both fronts are compared, all timed here in one session, each loaded twice: by what the two of
-    one file differ, speeds cannot be told apart.
+    Ours is the one that a user would take of those that cost no more, the most accurate by the confirmation; but chosen
+    on half of its images at a time and judged on the other half, so that none judges what it has chosen. By speed the
+    files of both fronts are compared, all timed here in one session, each loaded twice: by what the two of one file
+    differ, speeds cannot be told apart.
     """
     place = Home(home)
     store = open_store(place.database_url)
@@ -67,7 +70,6 @@ def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
         study: [item for item in store.results(study, Rung.CONFIRMED) if item.number in numbers]
         for study, numbers in searched.items()
     }
-    scores = deciding_scores(store, ours)
     shape = StudyConfig.from_json(store.study(ours).config_json).model.input
     store.close()
     of, tolerance = _speeds(place, found, shape) if cost == SPEED else (_stored(cost), 1.0)
@@ -77,17 +79,26 @@ def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
         limit = tolerance * of((other, item.number), item)
         within = [own for own in found[ours] if of((ours, own.number), own) <= limit]
         if within:
-            best = max(within, key=lambda own: (scores[own.number].value(QUICK_OBJECTIVE), -own.number))
-            pairs.append((item, best))
+            pairs.append((_scores(item), answer([_scores(own) for own in within])))
     return judged(ours, other, cost, pairs, len(good), tolerance)
 
 
+def answer(files: Sequence[Scores]) -> Scores:
+    """Per image, the score of the best of `files` by the images of the other half: of every second one, as they are
+    stratified in their order. The first of equally good ones."""
+    table = np.stack(files)
+    chosen: Scores = table[0].copy()
+    for half in range(HALVES):
+        chosen[half::HALVES] = table[table[:, 1 - half :: HALVES].mean(axis=1).argmax(), half::HALVES]
+    return chosen
+
+
 def judged(
-    ours: str, other: str, cost: str, pairs: Sequence[tuple[Result, Result]], files: int, tolerance: float
+    ours: str, other: str, cost: str, pairs: Sequence[tuple[Scores, Scores]], files: int, tolerance: float
 ) -> Comparison:
-    """The comparison of `files` files of study `other`; `pairs` are those that have one of ours to answer, and that."""
-    gaps = [_gap(item, own, CONFIDENCE) for item, own in pairs]
-    strict = [_gap(item, own, 1.0 - (1.0 - CONFIDENCE) / files) for item, own in pairs]
+    """The comparison of `files` files of study `other`; `pairs` are those that have an answer, and that."""
+    gaps = [paired_drop(item, own) for item, own in pairs]
+    strict = [paired_drop(item, own, 1.0 - (1.0 - CONFIDENCE) / files) for item, own in pairs]
     return Comparison(
         ours=ours,
         other=other,
@@ -133,8 +144,7 @@ def _speeds(home: Home, found: dict[str, list[Result]], shape: Sequence[int]) ->
     return lambda file, _: 1.0 / sqrt(prod(speeds[file])), max(SPEED_TOLERANCE, noise)
 
 
-def _gap(item: Result, own: Result, confidence: float) -> PairedDrop:
-    """By how many points `own` is worse than `item`."""
+def _scores(item: Result) -> Scores:
     assert item.per_image is not None
-    assert own.per_image is not None
-    return paired_drop(unpack_scores(item.per_image), unpack_scores(own.per_image), confidence)
+    found: Scores = unpack_scores(item.per_image)
+    return found

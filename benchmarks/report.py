@@ -218,9 +218,10 @@ def _compared(figures: dict[str, Any]) -> list[str]:
     if "compared" not in figures:
         return []
     lines = [
-        "Every searched file of a study within ten points of the dense model, beside the joint file that is best by",
-        "both scores and costs no more, on the images of the confirmation; worse beyond noise where the one-sided 95 %",
-        "bound of the paired difference is above zero, which of 20 equal files one is by chance; in brackets, where it",
+        "Every searched file of a study within ten points of the dense model, beside the joint file that a user would",
+        "take of those that cost no more, the most accurate one, chosen on half of the confirmation images at a time",
+        "and judged on the other half; worse beyond noise where the one-sided 95 % bound of the paired difference is",
+        "above zero, which of 20 equal files one is by chance; in brackets, where it",
         "is so by the bound at which that happens to one of 20 equal fronts (Bonferroni). By speed: the files of both",
         "fronts, timed in turn in one session; what counts as no slower is what that session can tell apart.",
         "",

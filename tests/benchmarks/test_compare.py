@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.compare import judged
-from objectives.paired import pack_scores
-from storage.records.measurement import Result, Rung
+from benchmarks.compare import Scores, answer, judged
 
 IMAGES = 1000
 
 
-def _result(number: int, wrong: int) -> Result:
-    """A file that is wrong on the first images."""
+def _wrong(images: slice) -> Scores:
+    """A file that is wrong on these images."""
     hits = np.ones(IMAGES, np.float32)
-    hits[:wrong] = 0.0
-    return Result(number, Rung.CONFIRMED, (), pack_scores(hits))
+    hits[images] = 0.0
+    return hits
 
 
 def test_a_file_is_worse_by_itself_and_by_the_bound_of_all() -> None:
     """Four images that one of two gets wrong alone are more than chance, but not where it is one of twenty files."""
-    perfect, close, far = _result(1, 0), _result(2, 4), _result(3, 40)
+    perfect, close, far = _wrong(slice(0)), _wrong(slice(4)), _wrong(slice(40))
     pairs = [(perfect, perfect), (perfect, close), (perfect, far), (far, perfect)]
     found = judged("ours", "other", "size", pairs, 20, 1.0)
     assert (found.files, found.unanswered, found.worse, found.worse_of_all) == (20, 16, 2, 1)
@@ -29,10 +27,22 @@ def test_a_file_is_worse_by_itself_and_by_the_bound_of_all() -> None:
 
 
 def test_of_one_file_both_bounds_are_the_same() -> None:
-    found = judged("ours", "other", "size", [(_result(1, 0), _result(2, 4))], 1, 1.0)
+    found = judged("ours", "other", "size", [(_wrong(slice(0)), _wrong(slice(4)))], 1, 1.0)
     assert (found.worse, found.worse_of_all) == (1, 1)
 
 
 def test_nothing_to_answer_is_no_gap() -> None:
     found = judged("ours", "other", "size", [], 3, 1.0)
     assert (found.unanswered, found.worse, found.worse_of_all, found.largest_gap) == (3, 0, 0, 0.0)
+
+
+def test_no_image_judges_what_it_has_chosen() -> None:
+    """Each of two files is perfect on one half: chosen by that, it is judged by the other."""
+    even, odd = _wrong(slice(0, 20, 2)), _wrong(slice(1, 30, 2))
+    assert np.array_equal(answer([even, odd]), np.minimum(even, odd))
+
+
+def test_the_answer_is_the_best_file_where_both_halves_agree() -> None:
+    good, bad = _wrong(slice(4)), _wrong(slice(40))
+    assert np.array_equal(answer([bad, good]), good)
+    assert np.array_equal(answer([bad]), bad)

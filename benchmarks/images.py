@@ -13,7 +13,8 @@ from searcher.stages.prepare import Prepared
 
 def draw(prepared: Prepared, counts: Sequence[int], seed: int) -> list[Subset]:
     """Disjoint subsets of so many images each, stratified, of all those that a study scores or confirms on."""
-    parts = (prepared.workload.quick, prepared.workload.confirmation)
+    workload = prepared.workload
+    parts = [part for part in (workload.quick, workload.rescoring, workload.confirmation) if part is not None]
     images = np.concatenate([part.images for part in parts])
     labels = np.concatenate([part.labels for part in parts if part.labels is not None])
     if sum(counts) > len(images):

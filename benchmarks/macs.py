@@ -22,12 +22,12 @@ from benchmarks.images import draw
 from benchmarks.material import RESULTS, config
 from benchmarks.parts import Parts
 from benchmarks.quick import Silent
-from benchmarks.search import HELD_OUT, QUICK, ROWS, HeldOut, best_of
+from benchmarks.search import HELD_OUT, QUICK, ROWS, HeldOut, best_of, mean_and_deviation
 from learners.library.library import Library
 from learners.score import QuickScorer
 from objectives.hypervolume import normalised
 from searcher.allocation.budget import Budget
-from searcher.contenders import contenders
+from searcher.contenders import contenders, together
 from searcher.front import QUICK_OBJECTIVE
 from searcher.samplers.base import SamplerContext, Scored, batch_size
 from searcher.samplers.table import sampler
@@ -111,25 +111,24 @@ def _search(library: Library, scorer: QuickScorer, seed: int) -> dict[Candidate,
 def _second(scores: Mapping[Candidate, float], space: SearchSpace, scorer: QuickScorer) -> dict[Candidate, float]:
     """The scores of the contenders over the images of both scores."""
     known = list(scores)
-    results = [
-        Result(
-            place,
-            Rung.QUICK,
-            (
-                Measurement(QUICK_OBJECTIVE, scores[item], "%", Direction.MAXIMIZE, QUICK),
-                Measurement("size", space.size_bytes(item.levels), "bytes", Direction.MINIMIZE),
-                Measurement("macs", space.macs(item.levels), "macs", Direction.MINIMIZE),
-            ),
+
+    def result(place: int, rung: Rung, score: float, images: int) -> Result:
+        levels = known[place].levels
+        measurements = (
+            Measurement(QUICK_OBJECTIVE, score, "%", Direction.MAXIMIZE, images),
+            Measurement("size", space.size_bytes(levels), "bytes", Direction.MINIMIZE),
+            Measurement("macs", space.macs(levels), "macs", Direction.MINIMIZE),
         )
-        for place, item in enumerate(known)
-    ]
-    chosen = [known[item.number] for item in contenders(results, macs=True)]
-    found = {
-        item: 100 * float(score.soft.mean(dtype=np.float64))
-        for item, score in zip(chosen, scorer.score(chosen), strict=True)
-    }
-    images = QUICK + DEFAULT_RESCORE
-    return {item: (QUICK * scores[item] + DEFAULT_RESCORE * value) / images for item, value in found.items()}
+        return Result(place, rung, measurements)
+
+    first = [result(place, Rung.QUICK, scores[item], QUICK) for place, item in enumerate(known)]
+    chosen = contenders(first, macs=True)
+    found = {}
+    for item, score in zip(chosen, scorer.score([known[item.number] for item in chosen]), strict=True):
+        soft = 100 * float(score.soft.mean(dtype=np.float64))
+        both = together(item, result(item.number, Rung.RESCORED, soft, DEFAULT_RESCORE))
+        found[known[item.number]] = both.value(QUICK_OBJECTIVE)
+    return found
 
 
 def _config(model: str, learners: tuple[str, ...]) -> StudyConfig:
@@ -165,21 +164,16 @@ def _table(figures: Sequence[MacsFigures]) -> list[str]:
     for title in LEARNERS:
         own = [item for item in figures if item.learners == title]
         if own:
-            volume = _spread([item.hypervolume for item in own], 3)
+            volume = mean_and_deviation([item.hypervolume for item in own])
             drop, first = (
-                _spread([getattr(item, field) for item in own], 2) for field in ("drop_at_target", "drop_by_quick")
+                mean_and_deviation([getattr(item, field) for item in own], 2)
+                for field in ("drop_at_target", "drop_by_quick")
             )
             size, seconds = np.mean([(item.size_at_target, item.cpu_seconds) for item in own], axis=0)
             lines.append(
                 f"| {title} | {len(own)} | {volume} | {drop} ({first}) | {size:.1f}x smaller | {seconds:.0f} |"
             )
     return lines
-
-
-def _spread(values: Sequence[float], digits: int) -> str:
-    if len(values) < 2:
-        return f"{values[0]:.{digits}f}"
-    return f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
 
 
 def main(models: Sequence[str]) -> None:

@@ -179,7 +179,7 @@ def table(figures: Sequence[SearchFigures]) -> list[str]:
     ]
     for name in names:
         own = [[item for item in figures if item.sampler == name and item.evaluations == count] for count in AFTER]
-        cells = " | ".join(_spread([item.hypervolume for item in found]) for found in own)
+        cells = " | ".join(mean_and_deviation([item.hypervolume for item in found]) for found in own)
         seconds, volume, quick = (
             float(np.mean([getattr(item, field) for item in own[-1]])) if own[-1] else float("nan")
             for field in ("cpu_seconds", "hypervolume", "quick_hypervolume")
@@ -189,10 +189,11 @@ def table(figures: Sequence[SearchFigures]) -> list[str]:
     return lines
 
 
-def _spread(values: Sequence[float]) -> str:
+def mean_and_deviation(values: Sequence[float], digits: int = 3) -> str:
+    """Of the values of several seeds, as a cell of a table."""
     if len(values) < 2:
-        return "".join(f"{value:.3f}" for value in values) or "-"
-    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
+        return "".join(f"{value:.{digits}f}" for value in values) or "-"
+    return f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
 
 
 def main(models: Sequence[str]) -> None:

@@ -15,13 +15,14 @@ from storage.store import StudyStore
 # Points of the quick score by which 256 images often put two of one size in the wrong order. With more contenders than
 # these, picks among a hundred candidates of ResNet-20 were hardly better.
 TIE_POINTS = 0.5
-MOST = 64  # contenders
+MOST_CONTENDERS = 64
 
 
 def contenders(results: Sequence[Result], keep: Sequence[int] = (), macs: bool = False) -> list[Result]:
     """Those of `results` that no other one that costs no more beats by more than `TIE_POINTS`, by number.
 
-    They are at most `MOST`: of a front that is larger, as many as span it, else it and those that are beaten by least.
+    They are at most `MOST_CONTENDERS`: of a front that is larger, as many as span it, else it and those that are
+    beaten by least.
 
     Args:
         results: of rung 1.
@@ -36,11 +37,11 @@ def contenders(results: Sequence[Result], keep: Sequence[int] = (), macs: bool =
     # The best of what costs no more is always on the front.
     best = [scores[front][(costs[front] >= own).all(axis=1)].max() for own in costs]
     beaten_by = np.array(best) - scores
-    if len(front) > MOST:
+    if len(front) > MOST_CONTENDERS:
         wanted = [place for place, index in enumerate(front) if results[index].number in set(keep)]
-        chosen = [front[place] for place in thin(points[front], MOST, wanted)]
+        chosen = [front[place] for place in thin(points[front], MOST_CONTENDERS, wanted)]
     else:
-        order = np.argsort(beaten_by, kind="stable")[:MOST]
+        order = np.argsort(beaten_by, kind="stable")[:MOST_CONTENDERS]
         chosen = [int(index) for index in order if beaten_by[index] <= TIE_POINTS]
     return sorted((results[index] for index in chosen), key=lambda item: item.number)
 
@@ -50,11 +51,11 @@ def deciding_scores(store: StudyStore, study: str) -> dict[int, Result]:
     where nothing has."""
     quick = {item.number: item for item in store.results(study, Rung.QUICK)}
     second = store.results(study, Rung.RESCORED)
-    return {item.number: _together(quick[item.number], item) for item in second} or quick
+    return {item.number: together(quick[item.number], item) for item in second} or quick
 
 
-def _together(first: Result, second: Result) -> Result:
-    """The second result, with the scores over the images of both."""
+def together(first: Result, second: Result) -> Result:
+    """The second result of a candidate, with the scores over the images of both."""
 
     def pooled(item: Measurement) -> Measurement:
         other = first.get(item.objective)

@@ -10,7 +10,7 @@ from objectives.hardware import available_cores
 from objectives.latency import FEWEST_TURNS, LEAST_SECONDS, SECONDS, SHORTEST_BURST, WARM_UP
 from objectives.pareto import FRONT_ROWS
 from searcher.baselines import ROUNDED_WIDTHS, UNIFORM_SHARES, UNIFORM_WIDTHS
-from searcher.contenders import MOST
+from searcher.contenders import MOST_CONTENDERS
 from searcher.latency_check import KINDS
 from searcher.stages.latency_table import CHECK_SECONDS, CHECKED_PLANS
 from searcher.stages.prepare import Prepared
@@ -61,7 +61,11 @@ def planned_time(prepared: Prepared) -> PlannedTime:
     table = _probes(prepared.space) * PROBE_SECONDS + LEAST_SECONDS + check
     latency = max(files * LEAST_CALLS * call_seconds, min(SECONDS, files * TIMED_CALLS * call_seconds))
     quick = _search_seconds(config, len(workload.quick) * pass_seconds)
-    rescored = (1 + min(MOST, config.search.candidates or MOST)) * len(workload.rescoring or ()) * pass_seconds
+    rescored = (
+        (1 + min(MOST_CONTENDERS, config.search.candidates or MOST_CONTENDERS))
+        * len(workload.rescoring or ())
+        * pass_seconds
+    )
     total = library + table + quick + rescored + confirmed + latency
     return PlannedTime(library, table, quick, rescored, confirmed, latency, total)
 

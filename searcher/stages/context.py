@@ -89,7 +89,7 @@ class StudyContext:
     @property
     def wants_macs(self) -> bool:
         """Whether the target names MACs: only then they are an axis of the front."""
-        return any(cost.objective == "macs" for cost in self.config.target.costs)
+        return self.config.target.cost("macs") is not None
 
     @property
     def space(self) -> SearchSpace:

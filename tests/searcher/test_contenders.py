@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
-from searcher.contenders import MOST, TIE_POINTS, contenders, deciding_scores
+from searcher.contenders import MOST_CONTENDERS, TIE_POINTS, contenders, deciding_scores
 from storage.memory import MemoryStore
 from storage.records.candidate import Candidate, Proposal
 from storage.records.measurement import Result, Rung
@@ -31,18 +31,18 @@ def test_what_is_faster_is_beaten_by_nothing_slower() -> None:
 
 def test_of_many_those_contend_that_are_beaten_by_least() -> None:
     """The front goes before near ties."""
-    found = [(50.0 + size / 100, size, None) for size in range(1000, 1000 + 10 * (MOST - 1), 10)]
+    found = [(50.0 + size / 100, size, None) for size in range(1000, 1000 + 10 * (MOST_CONTENDERS - 1), 10)]
     ties = [(score - TIE_POINTS * share, size, None) for share in (0.9, 0.1) for score, size, _ in found]
     kept = numbers(*found, *ties)
-    assert len(kept) == MOST
-    assert kept[:-1] == list(range(1, MOST))
+    assert len(kept) == MOST_CONTENDERS
+    assert kept[:-1] == list(range(1, MOST_CONTENDERS))
     assert kept[-1] > len(found) * 2  # a near tie that is beaten by a tenth, not by nine tenths
 
 
 def test_of_a_larger_front_those_contend_that_span_it_and_those_to_keep() -> None:
-    found = [(50.0 + size / 100, size, None) for size in range(1000, 1000 + 10 * 2 * MOST, 10)]
+    found = [(50.0 + size / 100, size, None) for size in range(1000, 1000 + 10 * 2 * MOST_CONTENDERS, 10)]
     kept = numbers(*found, keep=(2, 4))
-    assert len(kept) == MOST
+    assert len(kept) == MOST_CONTENDERS
     assert {1, 2, 4, len(found)} <= set(kept)
     assert max(later - earlier for earlier, later in pairwise(kept)) <= 4
 

@@ -61,11 +61,8 @@ def planned_time(prepared: Prepared) -> PlannedTime:
     table = _probes(prepared.space) * PROBE_SECONDS + LEAST_SECONDS + check
     latency = max(files * LEAST_CALLS * call_seconds, min(SECONDS, files * TIMED_CALLS * call_seconds))
     quick = _search_seconds(config, len(workload.quick) * pass_seconds)
-    rescored = (
-        (1 + min(MOST_CONTENDERS, config.search.candidates or MOST_CONTENDERS))
-        * len(workload.rescoring or ())
-        * pass_seconds
-    )
+    again = 1 + min(MOST_CONTENDERS, config.search.candidates or MOST_CONTENDERS)  # the dense model, too
+    rescored = again * len(workload.rescoring or ()) * pass_seconds
     total = library + table + quick + rescored + confirmed + latency
     return PlannedTime(library, table, quick, rescored, confirmed, latency, total)
 

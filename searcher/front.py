@@ -65,6 +65,15 @@ def spread(front: Sequence[Result], count: int, keep: Sequence[int], macs: bool 
     return [front[index] for index in thin(front_points(front, QUICK_OBJECTIVE, macs), count, wanted)]
 
 
+def along(front: Sequence[Result], cost: str, count: int) -> list[int]:
+    """Trial numbers of at most `count` results of a quick front that cover its accuracy against one cost alone."""
+    if not front:
+        return []
+    points = np.array([(item.value(QUICK_OBJECTIVE), -np.log2(item.value(cost))) for item in front])
+    places = np.flatnonzero(non_dominated(points))
+    return [front[places[index]].number for index in thin(points[places], count)]
+
+
 def _front(results: Sequence[Result], objective: str, macs: bool) -> list[Result]:
     if not results:
         return []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from searcher.allocation.elimination import Elimination
+from searcher.allocation.gaps import Gaps
 from searcher.allocation.problem import ERROR, QUANTITIES, Values
 from searcher.allocation.reach import Reach
 from searcher.allocation.sequence import log_between, van_der_corput
@@ -55,14 +56,27 @@ class Pressure:
         while True:
             shares = [(van_der_corput(index + step) + offset) % 1.0 for step in range(AT_ONCE)]
             index += AT_ONCE
-            within = self._costs[self._errors <= self._reach.most_error]
-            largest = float(self._costs[-1])
-            smallest = float(within[0]) if len(within) else largest
-            middle = max(self._middle, smallest)
-            targets = [log_between(share, smallest, middle, largest) for share in shares]
-            prices = np.exp(np.interp(targets, np.log(self._costs), self._logs))
-            for plan in self._elimination.solve(self._weights(prices)):
-                yield tuple(int(level) for level in plan)
+            smallest, middle, largest = self._range()
+            yield from self._at([log_between(share, smallest, middle, largest) for share in shares])
+
+    def plans_between(self, gaps: Gaps) -> Iterator[tuple[int, ...]]:
+        """Plans without end, each in the gap where most may be gained."""
+        while True:
+            smallest, middle, _ = self._range()
+            yield from self._at([np.log(gaps.next(self._direction, smallest, middle))])
+
+    def _range(self) -> tuple[float, float, float]:
+        """The smallest cost of use, the smallest one of negligible error, and the largest one."""
+        within = self._costs[self._errors <= self._reach.most_error]
+        largest = float(self._costs[-1])
+        smallest = float(within[0]) if len(within) else largest
+        return smallest, max(self._middle, smallest), largest
+
+    def _at(self, logs: Sequence[float]) -> Iterator[tuple[int, ...]]:
+        """The plans at these logarithms of the cost."""
+        prices = np.exp(np.interp(logs, np.log(self._costs), self._logs))
+        for plan in self._elimination.solve(self._weights(prices)):
+            yield tuple(int(level) for level in plan)
 
     def _curve(self, prices: Values) -> tuple[Values, Values]:
         """The cost and the error of the best plan at each price."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 
 from searcher.allocation.elimination import Elimination
+from searcher.allocation.gaps import Gaps
 from searcher.allocation.pressure import Pressure
 from searcher.allocation.problem import QUANTITIES, Problem, Quantity, Values
 from searcher.allocation.reach import Reach
@@ -20,6 +23,18 @@ TURNS_OF_CHANNELS: tuple[float | None, ...] = (1.0, 0.8, 1.0, 0.5)
 Turn = tuple[float | None, Quantity | None]  # and which speed it is
 
 
+@dataclass(frozen=True)
+class Start:
+    """Where a spread begins, so that several of them do not make the same plans."""
+
+    turn: int = 0  # which of the turns is the first
+    shift: float = 0.0  # in [0, 1), of all places between the smallest plan and the largest
+    gaps: Gaps | None = None  # where scores are known: the places to try, whatever the shift
+
+
+START = Start()
+
+
 def spread(
     elimination: Elimination,
     channels: Collection[int],
@@ -28,7 +43,7 @@ def spread(
     bits_reach: Reach,
     wanted: Collection[str] = (),
     shares: Sequence[float | None] = TURNS,
-    shift: float = 0.0,
+    start: Start = START,
 ) -> Iterator[tuple[int, ...]]:
     """Plans without end, repeated ones among them: any number of the first covers all sizes and speeds.
 
@@ -36,8 +51,7 @@ def spread(
     as good as dense, `reach` what is of use, and `bits_reach` that of bits-only plans: an error by lost bits and an
     equal one by lost channels do not cost the same accuracy. None at all where no cost varies. Speed is what the
     targets want of latency and MACs (`wanted` holds what they name), of both in turn; where they want neither, it is
-    latency, or MACs where no latency is known. `shares` are the turns, and `shift` in [0, 1) moves all
-    places between the smallest plan and the largest.
+    latency, or MACs where no latency is known. `shares` are the turns.
     """
     problem = elimination.problem
     low, high = problem.extremes()
@@ -61,21 +75,21 @@ def spread(
             turns += [(share if size else 1.0, speed) for speed in speeds]
     for place, turn in enumerate(dict.fromkeys(turns)):
         share, speed = turn
-        offset = (place / len(set(turns)) + shift) % 1.0
+        begun = replace(start, shift=(place / len(set(turns)) + start.shift) % 1.0)
         if share is BITS_ONLY:
-            found[turn] = _plans(Elimination(bits), _direction(bits, 0.0, None), negligible, bits_reach, offset)
+            found[turn] = _plans(Elimination(bits), _direction(bits, 0.0, None), negligible, bits_reach, begun)
         else:
-            found[turn] = _plans(elimination, _direction(problem, share, speed), negligible, reach, offset)
-    while True:
-        for turn in turns:
-            yield next(found[turn])
+            found[turn] = _plans(elimination, _direction(problem, share, speed), negligible, reach, begun)
+    for place in count(start.turn):
+        yield next(found[turns[place % len(turns)]])
 
 
 def _plans(
-    elimination: Elimination, direction: Values, negligible: float, reach: Reach, offset: float
+    elimination: Elimination, direction: Values, negligible: float, reach: Reach, start: Start
 ) -> Iterator[tuple[int, ...]]:
     """The plans of a pressure that is worked out when the first of them is asked for: not every turn comes."""
-    yield from Pressure(elimination, direction, negligible, reach).plans(offset)
+    pressure = Pressure(elimination, direction, negligible, reach)
+    yield from pressure.plans(start.shift) if start.gaps is None else pressure.plans_between(start.gaps)
 
 
 def _varies(name: Quantity, low: Values, high: Values) -> bool:

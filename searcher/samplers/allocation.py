@@ -12,12 +12,13 @@ import numpy as np
 
 from searcher.allocation.elimination import Elimination
 from searcher.allocation.free_bits import FreeBits, bits_matter
+from searcher.allocation.gaps import Gaps
 from searcher.allocation.knapsack import Frontier, solve
 from searcher.allocation.milp import RELATIVE_GAP
 from searcher.allocation.problem import ERROR, QUANTITIES, Problem
 from searcher.allocation.reach import Reach
 from searcher.allocation.sequence import log_between, van_der_corput
-from searcher.allocation.spread import TURNS, TURNS_OF_CHANNELS, spread
+from searcher.allocation.spread import START, TURNS, TURNS_OF_CHANNELS, Start, spread
 from searcher.allocation.targets import FOCUS_SHARES, focus
 from searcher.allocation.variants import variants
 from searcher.samplers.base import WIDE_BATCH, SamplerContext, Scored
@@ -38,7 +39,7 @@ class Effort:
 
     shares: tuple[float, ...] = FOCUS_SHARES  # of the limits, each with a plan that keeps to them
     relative_gap: float = RELATIVE_GAP  # of the error, at which the search for it stops; from 1 on Lagrangian plans do
-    shift: float = 0.0  # in [0, 1): allocations of other shifts do not look at the same sizes and speeds
+    start: Start = START
 
     @property
     def is_exact(self) -> bool:
@@ -146,7 +147,7 @@ class AllocationSampler:
             bits = Elimination(problem.with_first_level(channels))
             targets += focus(bits, context.budgets, effort.shares, effort.relative_gap).plans
         self.notes: tuple[str, ...] = (*elimination.notes, *found.notes)
-        plans = spread(elimination, channels, negligible, self._reach, self._bits_reach, wanted, turns, effort.shift)
+        plans = spread(elimination, channels, negligible, self._reach, self._bits_reach, wanted, turns, effort.start)
         return [finish(plan) for plan in targets], map(finish, plans)
 
     def _with_knapsack(self, problem: Problem, limits: Sequence[float]) -> tuple[Plans, Iterator[Plan]]:
@@ -172,7 +173,28 @@ class AllocationSampler:
         fixed = math.ceil(problem.fixed[SIZE])
         within = [frontier.within(int(share * limit) - fixed) for limit in limits for share in self._effort.shares]
         middle = int(problem.cost("size", self._eight)) - fixed
-        return [plan(index) for index in within if index is not None], map(plan, _sizes(frontier, middle))
+        gaps = self._effort.start.gaps
+        sizes = _sizes(frontier, middle) if gaps is None else self._sizes_between(gaps, frontier, fixed, middle)
+        return [plan(index) for index in within if index is not None], map(plan, sizes)
+
+    def _sizes_between(self, gaps: Gaps, frontier: Frontier, fixed: int, middle: int) -> Iterator[int]:
+        """Indices into a frontier, each in the gap where most may be gained; then all that are left by size."""
+        direction = np.zeros(len(QUANTITIES))
+        direction[SIZE] = 1.0
+        seen: set[int] = set()
+        misses = 0
+        while misses <= MOST_MISSES:
+            useful = frontier.sizes[frontier.errors <= self._bits_reach.most_error]
+            smallest = int(useful[0]) if len(useful) else int(frontier.sizes[-1])
+            size = gaps.next(direction, smallest + fixed, max(middle, smallest) + fixed)
+            index = frontier.within(round(size) - fixed)
+            if index is None or index in seen:
+                misses += 1
+                continue
+            misses = 0
+            seen.add(index)
+            yield index
+        yield from (index for index in range(len(frontier)) if index not in seen)
 
 
 def _as_it_is(plan: Plan) -> Plan:

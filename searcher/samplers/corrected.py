@@ -8,7 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from searcher.allocation.correction import Correction
+from searcher.allocation.gaps import Gaps
 from searcher.allocation.milp import RELATIVE_GAP
+from searcher.allocation.problem import Problem
+from searcher.allocation.spread import Start
 from searcher.samplers.allocation import AllocationSampler, Effort
 from searcher.samplers.base import LEARNING_BATCH, SamplerContext, Scored
 from storage.records.candidate import Candidate
@@ -20,7 +23,7 @@ MOST_SCORES = 2000  # the latest, from which errors are learnt: more tell hardly
 # or two seeds only: better on ResNet-20, worse on ResNet-56 by a preliminary form.
 DRAWS = 4
 LIKELIEST_SHARES = (0.99, 0.96)  # of the limits, for which there are plans after each correction
-DRAWN_SHARES = (0.99,)  # and by each draw
+DRAWN_SHARES = (0.99,)  # and by every second draw: of more, the front gains less than of plans elsewhere
 DRAWN_GAP = 1.0  # Lagrangian plans will do for tables that are only likely
 GOLDEN_SHARE = (5**0.5 - 1) / 2  # multiples of it, less whole numbers, are as far from each other as can be
 
@@ -47,6 +50,8 @@ class CorrectedSampler:
         self._history: list[Scored] = []
         self._untold: list[Scored] = []  # of which allocations have not been told
         self._is_stale = False
+        self._problem = Problem.build(context.space, context.latency)
+        self._gaps = Gaps()
 
     def ask(self, count: int) -> Sequence[Candidate]:
         """See `Sampler.ask`."""
@@ -66,6 +71,9 @@ class CorrectedSampler:
             return
         self._untold += scored
         self._history = [*self._history, *scored][-MOST_SCORES:]
+        if found := [(item.candidate.levels, item.score) for item in scored if item.score is not None]:
+            plans = np.array([levels for levels, _ in found], np.int64)
+            self._gaps.learn(self._problem.totals(plans), [score for _, score in found])
         self._known.update(item.candidate for item in scored)
         self._is_stale = True
 
@@ -95,12 +103,14 @@ class CorrectedSampler:
         self._allocations = [self._allocate(self._space, LIKELIEST_SHARES, RELATIVE_GAP)]
         for draw in range(DRAWS if self._space is not self._context.space else 0):
             generator = np.random.default_rng((self._context.seed, len(self._known), draw))
-            self._allocations.append(self._allocate(correction.draw(generator), DRAWN_SHARES, DRAWN_GAP))
+            shares = () if draw % 2 else DRAWN_SHARES
+            self._allocations.append(self._allocate(correction.draw(generator), shares, DRAWN_GAP))
 
     def _allocate(self, space: SearchSpace, shares: tuple[float, ...], relative_gap: float) -> AllocationSampler:
         """An allocation by other errors, which begins elsewhere than those before it and knows what they have found."""
         context = replace(self._context, space=space, known=frozenset(self._known))
-        found = AllocationSampler(context, Effort(shares, relative_gap, self._made * GOLDEN_SHARE % 1.0))
+        start = Start(self._made, self._made * GOLDEN_SHARE % 1.0, self._gaps)
+        found = AllocationSampler(context, Effort(shares, relative_gap, start))
         found.tell(self._history)
         self._made += 1
         return found

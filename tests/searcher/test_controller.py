@@ -14,10 +14,10 @@ from objectives.latency import Latency, Model, Reference
 from searcher.baselines import AT_TARGET
 from searcher.contenders import contenders, deciding_scores
 from searcher.controller import Controller
-from searcher.front import quick_front, spread, useful
+from searcher.front import along, quick_front, spread, useful
 from searcher.judged import nearest
 from searcher.stages import timing
-from searcher.stages.confirm import SPREAD_ROWS
+from searcher.stages.confirm import SPREAD_ROWS, TARGET_AXIS_ROWS
 from searcher.stages.latency_table import FOLDER
 from searcher.stages.latency_table import STAGE as TABLE_STAGE
 from searcher.stages.prepare import Prepared
@@ -142,7 +142,8 @@ def first_round(scores: Mapping[int, Result], baselines: set[int], store: Memory
     searched = [item for number, item in scores.items() if number not in baselines]
     front = quick_front(useful(searched, accuracy, target.max_drop))
     near = [item.number for item in nearest(front, accuracy, target, dense)]
-    return {item.number for item in spread(front, SPREAD_ROWS, near)}
+    keep = [*near, *along(front, "size", TARGET_AXIS_ROWS)]
+    return {item.number for item in spread(front, SPREAD_ROWS, keep)}
 
 
 def test_progress_passes_every_stage_in_order(undisturbed: tuple[Ending, Recorder, MemoryStore, Home]) -> None:

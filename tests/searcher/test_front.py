@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objectives.pareto import FRONT_ROWS
-from searcher.front import confirmed_front, quick_front, rows, spread, useful
+from searcher.front import along, confirmed_front, quick_front, rows, spread, useful
 from storage.records.measurement import Direction, Measurement, Result, Rung
 
 
@@ -87,6 +87,19 @@ def test_a_spread_keeps_what_it_is_told_to_and_covers_the_rest() -> None:
     assert {1, 17, 23, 40} <= set(numbers)
     assert numbers == sorted(numbers)
     assert spread(front[:3], 8, keep=[]) == front[:3]
+
+
+def test_one_axis_alone_is_covered_by_what_nothing_as_cheap_beats() -> None:
+    """Every second result is faster than all others and neither better nor smaller than its neighbour."""
+    front = quick_front(
+        [result(n, 90 - n, 10_000 - 90 * (n - n % 2), Rung.QUICK, 1.0 + n % 2 * n) for n in range(1, 41)]
+    )
+    assert len(front) == 40
+    assert along(front, "size", 40) == [1, *range(2, 41, 2)]
+    few = along(front, "size", 5)
+    assert {1, 40} <= set(few)
+    assert len(few) == 5
+    assert along([], "size", 5) == []
 
 
 @pytest.mark.parametrize("front", [quick_front, confirmed_front])

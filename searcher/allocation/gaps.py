@@ -11,6 +11,7 @@ from searcher.allocation.problem import QUANTITIES, Values
 from searcher.allocation.reach import USELESS_POINTS
 
 LEAST_COST = 1e-300  # whose logarithm is finite
+LEAST_WIDTH = 0.005  # of a gap worth a plan, in the logarithm of the cost: half a percent
 
 
 class Gaps:
@@ -32,8 +33,9 @@ class Gaps:
         self._costs = np.concatenate([self._costs, costs])
         self._scores = np.concatenate([self._scores, scores])
 
-    def next(self, direction: Values, smallest: float, largest: float) -> float:
-        """The weighted cost to try next; between the two, in the middle of their logarithms, where nothing is scored.
+    def next(self, direction: Values, smallest: float, largest: float) -> float | None:
+        """The weighted cost to try next, which is in the middle of both where nothing is scored; None where all gaps
+        that are left are narrow.
 
         Args:
             direction: [quantities], the weights of the costs.
@@ -44,12 +46,14 @@ class Gaps:
         places = self._places.setdefault(tuple(np.round(direction / unit, 9)), [])
         low, high = log(smallest / unit), log(max(largest, smallest) / unit)
         logs, scores = self._corners(np.log(np.maximum(self._costs @ (direction / unit), LEAST_COST)), low, high)
-        bounds = np.array(sorted({*logs, *(place for place in places if low < place < high)}))
-        areas = np.diff(bounds) * np.diff(np.interp(bounds, logs, scores))
-        widest = int(areas.argmax()) if len(areas) else 0
-        place = float(bounds[widest] + bounds[min(widest + 1, len(bounds) - 1)]) / 2
-        places.append(place)
-        return float(np.exp(place)) * unit
+        bounds = np.unique(np.concatenate([logs, [place for place in places if low < place < high]]))
+        widths = np.diff(bounds)
+        areas = np.diff(np.interp(bounds, logs, scores)) * np.where(widths >= 2 * LEAST_WIDTH, widths, 0.0)
+        if not (areas > 0.0).any():
+            return None
+        widest = int(areas.argmax())
+        places.append(float(bounds[widest] + bounds[widest + 1]) / 2)
+        return float(np.exp(places[-1])) * unit
 
     def _corners(self, logs: Values, low: float, high: float) -> tuple[list[float], list[float]]:
         """The front between both ends: rising logarithms of costs, and the scores there."""

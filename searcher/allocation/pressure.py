@@ -60,10 +60,13 @@ class Pressure:
             yield from self._at([log_between(share, smallest, middle, largest) for share in shares])
 
     def plans_between(self, gaps: Gaps) -> Iterator[tuple[int, ...]]:
-        """Plans without end, each in the gap where most may be gained."""
+        """Plans until no gap is left, each in the one where most may be gained."""
         while True:
             smallest, middle, _ = self._range()
-            yield from self._at([np.log(gaps.next(self._direction, smallest, middle))])
+            cost = gaps.next(self._direction, smallest, middle)
+            if cost is None:
+                return
+            yield from self._at([np.log(cost)])
 
     def _range(self) -> tuple[float, float, float]:
         """The smallest cost of use, the smallest one of negligible error, and the largest one."""

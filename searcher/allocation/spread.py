@@ -29,7 +29,7 @@ class Start:
 
     turn: int = 0  # which of the turns is the first
     shift: float = 0.0  # in [0, 1), of all places between the smallest plan and the largest
-    gaps: Gaps | None = None  # where scores are known: the places to try, whatever the shift
+    gaps: Gaps | None = None  # where scores are known: the places to try before others
 
 
 START = Start()
@@ -89,7 +89,9 @@ def _plans(
 ) -> Iterator[tuple[int, ...]]:
     """The plans of a pressure that is worked out when the first of them is asked for: not every turn comes."""
     pressure = Pressure(elimination, direction, negligible, reach)
-    yield from pressure.plans(start.shift) if start.gaps is None else pressure.plans_between(start.gaps)
+    if start.gaps is not None:
+        yield from pressure.plans_between(start.gaps)
+    yield from pressure.plans(start.shift)
 
 
 def _varies(name: Quantity, low: Values, high: Values) -> bool:

@@ -182,18 +182,16 @@ class AllocationSampler:
         direction = np.zeros(len(QUANTITIES))
         direction[SIZE] = 1.0
         seen: set[int] = set()
-        misses = 0
-        while misses <= MOST_MISSES:
+        while True:
             useful = frontier.sizes[frontier.errors <= self._bits_reach.most_error]
             smallest = int(useful[0]) if len(useful) else int(frontier.sizes[-1])
             size = gaps.next(direction, smallest + fixed, max(middle, smallest) + fixed)
+            if size is None:
+                break
             index = frontier.within(round(size) - fixed)
-            if index is None or index in seen:
-                misses += 1
-                continue
-            misses = 0
-            seen.add(index)
-            yield index
+            if index is not None and index not in seen:
+                seen.add(index)
+                yield index
         yield from (index for index in range(len(frontier)) if index not in seen)
 
 

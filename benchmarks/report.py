@@ -219,9 +219,9 @@ def _compared(figures: dict[str, Any]) -> list[str]:
         return []
     lines = [
         "Every searched file of a study within ten points of the dense model, beside the joint file that a user would",
-        "take of those that cost no more, the most accurate one, chosen on half of the confirmation images at a time",
-        "and judged on the other half; worse beyond noise where the one-sided 95 % bound of the paired difference is",
-        "above zero, which of 20 equal files one is by chance; in brackets, where it",
+        "take of those that cost no more, the most accurate one, chosen on nine tenths of the confirmation images at",
+        "a time and judged on the last tenth; worse beyond noise where the one-sided 95 % bound of the paired",
+        "difference is above zero, which of 20 equal files one is by chance; in brackets, where it",
         "is so by the bound at which that happens to one of 20 equal fronts (Bonferroni). By speed: the files of both",
         "fronts, timed in turn in one session; what counts as no slower is what that session can tell apart.",
         "",

@@ -18,7 +18,7 @@ from searcher.allocation.milp import RELATIVE_GAP
 from searcher.allocation.problem import ERROR, QUANTITIES, Problem
 from searcher.allocation.reach import Reach
 from searcher.allocation.sequence import log_between, van_der_corput
-from searcher.allocation.spread import START, TURNS, TURNS_OF_CHANNELS, Start, spread
+from searcher.allocation.spread import START, TURNS, TURNS_FOR_SPEED, TURNS_OF_CHANNELS, Start, spread
 from searcher.allocation.targets import FOCUS_SHARES, focus
 from searcher.allocation.variants import variants
 from searcher.samplers.base import WIDE_BATCH, SamplerContext, Scored
@@ -135,7 +135,8 @@ class AllocationSampler:
         negligible = self._problem.cost("error", self._eight)
         others = set(range(len(self._problem.counts))) - set(channels)
         if not channels or not others or bits_matter(self._problem, channels, wanted):
-            problem, finish, turns = self._problem, _as_it_is, TURNS
+            problem, finish = self._problem, _as_it_is
+            turns = TURNS_FOR_SPEED if wanted and "size" not in wanted else TURNS
         else:
             problem = self._problem.with_first_level(others)
             finish, turns = FreeBits(self._problem, channels, negligible), TURNS_OF_CHANNELS

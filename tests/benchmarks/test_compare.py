@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.compare import Scores, answer, judged
+from benchmarks.compare import FOLDS, Scores, answer, judged
 
 IMAGES = 1000
 
@@ -37,12 +37,18 @@ def test_nothing_to_answer_is_no_gap() -> None:
 
 
 def test_no_image_judges_what_it_has_chosen() -> None:
-    """Each of two files is perfect on one half: chosen by that, it is judged by the other."""
-    even, odd = _wrong(slice(0, 20, 2)), _wrong(slice(1, 30, 2))
-    assert np.array_equal(answer([even, odd]), np.minimum(even, odd))
+    """The first of two files is wrong once in the third fold and else twice in the fourth, the second three times in
+    the fifth: without the third and the fourth the first is better everywhere, without the fifth the second."""
+    first = np.minimum(_wrong(slice(2, 3)), _wrong(slice(3, 23, FOLDS)))
+    second = _wrong(slice(4, 34, FOLDS))
+    found = answer([first, second])
+    fifth = slice(4, None, FOLDS)
+    assert np.array_equal(found[fifth], second[fifth])
+    found[fifth] = first[fifth]
+    assert np.array_equal(found, first)
 
 
-def test_the_answer_is_the_best_file_where_both_halves_agree() -> None:
+def test_the_answer_is_the_best_file_where_all_folds_agree() -> None:
     good, bad = _wrong(slice(4)), _wrong(slice(40))
     assert np.array_equal(answer([bad, good]), good)
     assert np.array_equal(answer([bad]), bad)

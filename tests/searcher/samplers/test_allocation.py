@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from searcher.samplers.base import SamplerContext, Scored
 from storage.records.candidate import Candidate
 from storage.records.latency import LatencyTable
 from storage.records.space import CHANNEL, QUANT, SearchSpace
+from storage.records.target import Objective
 from tests.searcher.spaces import FINE_SHARES, chain, coupled_spaces, dense_block, large_space, residual, spaces
 
 
@@ -160,6 +161,29 @@ def test_any_number_of_candidates_covers_sizes_and_speeds(count: int, has_latenc
     assert counts.min() >= count / 30
     alone = sum(is_bits_only(space, levels) for levels in found)
     assert 0.2 * count <= alone <= 0.6 * count
+
+
+def test_most_of_the_spread_is_for_what_the_target_wants() -> None:
+    """Among as many plans, those within a latency are better where latency is wanted, and in size where that is."""
+    space, table = residual(5, 3, FINE_SHARES)
+    dense = (0,) * len(space.sites)
+    ends = tuple(len(site.levels) - 1 for site in space.sites)
+    costs: dict[Objective, Callable[[tuple[int, ...]], float]] = {
+        "latency": lambda levels: table.milliseconds(space, levels),
+        "size": space.size_bytes,
+    }
+    least: dict[tuple[str, str], list[float]] = {}
+    for wanted, of_wanted in costs.items():
+        # The target itself is out of the way: what is compared is the spread.
+        budget = Budget(wanted, 1.01 * of_wanted(ends))
+        found = [item.levels for item in sampler(space, [budget], table).ask(48)]
+        for cost, of_cost in costs.items():
+            limits = np.geomspace(of_cost(ends), of_cost(dense), 12)[1:-1]
+            least[wanted, cost] = [
+                min(space.error(levels) for levels in found if of_cost(levels) <= limit) for limit in limits
+            ]
+    assert np.mean(least["latency", "latency"]) < np.mean(least["size", "latency"])
+    assert np.mean(least["size", "size"]) < np.mean(least["latency", "size"])
 
 
 def test_bits_go_as_far_as_they_are_of_use_where_channels_fail_early() -> None:

@@ -28,9 +28,7 @@ TIMED_SECONDS = 90.0  # at most, for all files of both fronts, in turn, each as 
 TWINS = ("first", "second")
 TWINS_PERCENTILE = 95.0  # of the ratios between the two of a file: what speeds differ by chance in this session
 
-# Of the images, each of which is judged by what the others choose. Users choose by all of them: with two folds, picks
-# were much worse than theirs; with 5, 10 and 20 they were alike.
-FOLDS = 10
+FOLDS = 10  # of the images, each judged by what the others choose: users choose by all of them
 File = tuple[str, int]  # study, trial
 Scores = npt.NDArray[np.float32]  # [images], of one file
 Cost = Callable[[File, Result], float]
@@ -86,14 +84,16 @@ def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
 
 
 def answer(files: Sequence[Scores]) -> Scores:
-    """Per image, the score of the best of `files` by the images of the other folds. A fold is every tenth image, as
-    they are stratified in their order; of equally good files it is the first."""
+    """Per image, the score of the best of `files` by the images of the other folds; the first of equally good ones.
+
+    A fold is a run of images: any run of a stratified order holds each class at its share, which every tenth image
+    would not, as classes come in turn there.
+    """
     table = np.stack(files)
     chosen: Scores = table[0].copy()
-    for fold in range(FOLDS):
-        within = slice(fold, None, FOLDS)
-        others = table.sum(axis=1) - table[:, within].sum(axis=1)
-        chosen[within] = table[others.argmax(), within]
+    for fold in np.array_split(np.arange(table.shape[1]), FOLDS):
+        others = np.delete(table, fold, axis=1).sum(axis=1, dtype=np.float64)
+        chosen[fold] = table[others.argmax(), fold]
     return chosen
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from storage.records.study import FrontRow
 # Doublings of the predicted speed that count as equal, a little over 1 %: predictions are no better than that, and
 # plans of the same speed must not share the front for the last digit of a sum.
 SPEED_STEP = 0.02
+AXES: Mapping[str, int] = MappingProxyType({"size": 1, "predicted_latency": 2, "macs": -1})  # of `front_points`
 QUICK_OBJECTIVE = "soft_accuracy"  # ranks candidates of one size better than accuracy does (design section 4)
 
 
@@ -66,10 +68,13 @@ def spread(front: Sequence[Result], count: int, keep: Sequence[int], macs: bool 
 
 
 def along(front: Sequence[Result], cost: str, count: int) -> list[int]:
-    """Trial numbers of at most `count` results of a quick front that cover its accuracy against one cost alone."""
+    """Trial numbers of at most `count` results of a quick front that cover its accuracy against one cost alone.
+
+    `cost` is "size", "macs" or "predicted_latency", and every result has it.
+    """
     if not front:
         return []
-    points = np.array([(item.value(QUICK_OBJECTIVE), -np.log2(item.value(cost))) for item in front])
+    points = front_points(front, QUICK_OBJECTIVE, macs=True)[:, [0, AXES[cost]]]
     places = np.flatnonzero(non_dominated(points))
     return [front[places[index]].number for index in thin(points[places], count)]
 

@@ -20,7 +20,7 @@ PRICE_FLOOR = 1e-300
 
 
 class Pressure:
-    """Lagrangian plans at ever more prices of one weighted cost, spread evenly over the logarithm of that cost."""
+    """Lagrangian plans at ever more prices of one weighted cost, evenly over its logarithm or where gaps are."""
 
     def __init__(self, elimination: Elimination, direction: Values, negligible: float, reach: Reach) -> None:
         """`direction` [quantities] weighs the costs; plans of an error up to `negligible` are as good as dense, those

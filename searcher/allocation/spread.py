@@ -53,7 +53,8 @@ def spread(
     as good as dense, `reach` what is of use, and `bits_reach` that of bits-only plans: an error by lost bits and an
     equal one by lost channels do not cost the same accuracy. None at all where no cost varies. Speed is what the
     targets want of latency and MACs (`wanted` holds what they name), of both in turn; where they want neither, it is
-    latency, or MACs where no latency is known. `shares` are the turns.
+    latency, or MACs where no latency is known. `shares` are the turns, and `start` tells where they begin: with gaps,
+    plans fill these before they cover the range.
     """
     problem = elimination.problem
     low, high = problem.extremes()

@@ -36,7 +36,7 @@ def focus(
     Where no plan meets all budgets together, those that meet as many of them as can be met: each budget is left out in
     turn, then each two.
     """
-    if not budgets:
+    if not budgets or not shares:
         return Focus((), ())
     allocator = Allocator(elimination)
     notes: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ from searcher.allocation.free_bits import FreeBits, bits_matter
 from searcher.allocation.gaps import Gaps
 from searcher.allocation.knapsack import Frontier, solve
 from searcher.allocation.milp import RELATIVE_GAP
-from searcher.allocation.problem import ERROR, QUANTITIES, Problem
+from searcher.allocation.problem import ERROR, QUANTITIES, Levels, Problem, Values
 from searcher.allocation.reach import Reach
 from searcher.allocation.sequence import log_between, van_der_corput
 from searcher.allocation.spread import START, TURNS, TURNS_FOR_SPEED, TURNS_OF_CHANNELS, Start, spread
@@ -74,6 +74,7 @@ class AllocationSampler:
         self._known = sorted(item.levels for item in context.known if space.contains(item.levels))
         self._seen = set(self._known)
         self._order: list[Plan] = []  # all that was proposed
+        self._given_bits: list[int] = []  # sites whose bits a plan gets when the spread has made it
         by_size = Problem.build(space)  # latencies couple the widths of neighbours, sizes and errors do not
         separate = all(len(term.sites) == 1 for term in by_size.terms)
         if effort.is_exact and separate and all(budget.objective == "size" for budget in context.budgets):
@@ -99,6 +100,13 @@ class AllocationSampler:
         # Where no channels can go, every plan of the joint spread is one of bits.
         self._reach.learn([pair for pair, is_cut in pairs if is_cut or not self._channels], self._best)
         self._bits_reach.learn([pair for pair, is_cut in pairs if not is_cut], self._best)
+
+    def totals(self, plans: Levels) -> Values:
+        """Every quantity [plans, quantities] of plans [plans, sites], as the spread counts them: it makes plans without
+        the bits that are given to them at the end."""
+        spread_out = plans.copy()
+        spread_out[:, self._given_bits] = 0
+        return self._problem.totals(spread_out)
 
     def _sequence(self, targets: Plans, plans: Iterator[Plan]) -> Iterator[Plan]:
         """All plans of the space in the end, each once."""
@@ -138,6 +146,7 @@ class AllocationSampler:
             problem, finish = self._problem, _as_it_is
             turns = TURNS_FOR_SPEED if wanted and "size" not in wanted else TURNS
         else:
+            self._given_bits = sorted(others)
             problem = self._problem.with_first_level(others)
             finish, turns = FreeBits(self._problem, channels, negligible), TURNS_OF_CHANNELS
         elimination = Elimination(problem)
@@ -179,7 +188,7 @@ class AllocationSampler:
         return [plan(index) for index in within if index is not None], map(plan, sizes)
 
     def _sizes_between(self, gaps: Gaps, frontier: Frontier, fixed: int, middle: int) -> Iterator[int]:
-        """Indices into a frontier, each in the gap where most may be gained; then all that are left by size."""
+        """Indices into a frontier, each in the gap where most may be gained; then those that are left."""
         direction = np.zeros(len(QUANTITIES))
         direction[SIZE] = 1.0
         seen: set[int] = set()
@@ -193,7 +202,7 @@ class AllocationSampler:
             if index is not None and index not in seen:
                 seen.add(index)
                 yield index
-        yield from (index for index in range(len(frontier)) if index not in seen)
+        yield from (index for index in _sizes(frontier, middle) if index not in seen)
 
 
 def _as_it_is(plan: Plan) -> Plan:

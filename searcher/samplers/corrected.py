@@ -10,7 +10,6 @@ import numpy as np
 from searcher.allocation.correction import Correction
 from searcher.allocation.gaps import Gaps
 from searcher.allocation.milp import RELATIVE_GAP
-from searcher.allocation.problem import Problem
 from searcher.allocation.spread import Start
 from searcher.samplers.allocation import AllocationSampler, Effort
 from searcher.samplers.base import LEARNING_BATCH, SamplerContext, Scored
@@ -50,7 +49,7 @@ class CorrectedSampler:
         self._history: list[Scored] = []
         self._untold: list[Scored] = []  # of which allocations have not been told
         self._is_stale = False
-        self._problem = Problem.build(context.space, context.latency)
+        self._totals = first.totals
         self._gaps = Gaps()
 
     def ask(self, count: int) -> Sequence[Candidate]:
@@ -73,7 +72,7 @@ class CorrectedSampler:
         self._history = [*self._history, *scored][-MOST_SCORES:]
         if found := [(item.candidate.levels, item.score) for item in scored if item.score is not None]:
             plans = np.array([levels for levels, _ in found], np.int64)
-            self._gaps.learn(self._problem.totals(plans), [score for _, score in found])
+            self._gaps.learn(self._totals(plans), [score for _, score in found])
         self._known.update(item.candidate for item in scored)
         self._is_stale = True
 

@@ -31,9 +31,10 @@ from storage.records.measurement import Direction, Measurement, Result, Rung
 from storage.records.study import FrontRow
 
 STAGE = "confirmed"
-SPREAD_ROWS = FRONT_ROWS  # of the front that are confirmed first, over its whole range
-# As many of them lie on the front of accuracy against what the target limits alone. Where all axes counted alike, one
-# had holes: of two files of ResNet-20, 7 % apart in size, the smaller one was 2.2 points worse.
+SPREAD_ROWS = FRONT_ROWS  # of the front that are confirmed first
+# Of them, at most as many are of the front of accuracy against what the target limits alone, the others cover all axes.
+# Where all axes counted alike, one had holes: of two neighbours of ResNet-20, 7 % apart in size, the smaller one was
+# 2.2 points worse.
 TARGET_AXIS_ROWS = 20
 TARGET_ROWS = 8  # then added where the target's boundary lies
 MOST_BATCH = 64

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from benchmarks.compare import FOLDS, Scores, answer, judged
+from objectives.workload.subsets import stratified_order
 
 IMAGES = 1000
 
@@ -37,18 +39,30 @@ def test_nothing_to_answer_is_no_gap() -> None:
 
 
 def test_no_image_judges_what_it_has_chosen() -> None:
-    """The first of two files is wrong once in the third fold and else twice in the fourth, the second three times in
-    the fifth: without the third and the fourth the first is better everywhere, without the fifth the second."""
-    first = np.minimum(_wrong(slice(2, 3)), _wrong(slice(3, 23, FOLDS)))
-    second = _wrong(slice(4, 34, FOLDS))
+    """The first of two files is wrong once in the third fold and twice in the fourth, the second three times in the
+    fifth: without the third or the fourth the first is the better one, without the fifth the second."""
+    third, fourth, fifth = (slice(fold * IMAGES // FOLDS, (fold + 1) * IMAGES // FOLDS) for fold in (2, 3, 4))
+    first = np.minimum(_wrong(slice(third.start, third.start + 1)), _wrong(slice(fourth.start, fourth.start + 2)))
+    second = _wrong(slice(fifth.start, fifth.start + 3))
     found = answer([first, second])
-    fifth = slice(4, None, FOLDS)
     assert np.array_equal(found[fifth], second[fifth])
     found[fifth] = first[fifth]
     assert np.array_equal(found, first)
 
 
+def test_every_class_has_its_share_of_every_fold() -> None:
+    """A file that is right on one class alone is as good by each fold as by all: no fold is without that class."""
+    labels = np.repeat(np.arange(10), IMAGES // 10)
+    order = stratified_order(IMAGES, labels, seed=0)
+    only = [(labels[order] == label).astype(np.float32) for label in range(10)]
+    for fold in np.array_split(np.arange(IMAGES), FOLDS):
+        assert [float(hits[fold].mean()) for hits in only] == pytest.approx([0.1] * 10, abs=0.011)
+    better = np.maximum(only[0], only[1])
+    for worse in only[2:]:
+        assert np.array_equal(answer([worse, better]), better)
+
+
 def test_the_answer_is_the_best_file_where_all_folds_agree() -> None:
-    good, bad = _wrong(slice(4)), _wrong(slice(40))
+    good, bad = _wrong(slice(0, None, 250)), _wrong(slice(0, None, 25))
     assert np.array_equal(answer([bad, good]), good)
     assert np.array_equal(answer([bad]), bad)

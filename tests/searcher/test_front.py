@@ -100,6 +100,7 @@ def test_one_axis_alone_is_covered_by_what_nothing_as_cheap_beats() -> None:
     assert {1, 40} <= set(few)
     assert len(few) == 5
     assert along([], "size", 5) == []
+    assert along(front, "predicted_latency", 40) == [1, *range(3, 41, 2)]
 
 
 @pytest.mark.parametrize("front", [quick_front, confirmed_front])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from searcher.allocation.gaps import Gaps
+from searcher.allocation.gaps import LEAST_WIDTH, Gaps
 from searcher.allocation.problem import QUANTITIES, Values
 
 SIZE = QUANTITIES.index("size")
@@ -56,6 +56,43 @@ def test_dominated_plans_and_useless_ones_do_not_count() -> None:
         assert following(first, DIRECTION, 25.0, 800.0) == following(second, DIRECTION, 25.0, 800.0)
 
 
+def test_a_near_miss_ends_the_range_as_far_beyond_it_as_it_is_from_what_is_of_use() -> None:
+    """Ten points are of use: 200 bytes miss by two, and 100 are as far from them as these are from 400."""
+    gaps = Gaps()
+    gaps.learn(of_sizes(200.0, 400.0), [78.0, 90.0])
+    places = []
+    while (place := gaps.next(DIRECTION, 25.0, 800.0)) is not None:
+        places.append(place)
+    assert 100.0 < min(places) < 110.0
+    assert max(places) < 400.0
+
+
+def test_a_failure_does_not_end_the_range() -> None:
+    gaps = Gaps()
+    gaps.learn(of_sizes(200.0, 400.0), [40.0, 90.0])
+    assert min(following(gaps, DIRECTION, 25.0, 800.0) for _ in range(8)) < 100.0
+
+
+def test_the_last_bits_of_costs_do_not_decide() -> None:
+    """Both halves of a gap that is split are equal: rounding must not choose between them."""
+    plans = np.random.default_rng(0).uniform(50.0, 900.0, (60, len(QUANTITIES)))
+    scores = list(80.0 + 10.0 * plans[:, SIZE] / 900.0)
+    direction = np.array([0.0, 1.0, 0.3, 2.0])
+    found = []
+    for factor in (1.0, 1.0 + 1e-15, 1.0 - 1e-15):
+        gaps = Gaps()
+        gaps.learn(plans * factor, scores)
+        found.append([following(gaps, direction, 100.0, 2500.0) for _ in range(40)])
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
+    assert found[0] == pytest.approx(found[2], rel=1e-6)
+
+
+def test_costs_of_nothing_are_no_error() -> None:
+    gaps = Gaps()
+    gaps.learn(of_sizes(0.0, 10.0), [80.0, 90.0])
+    assert gaps.next(DIRECTION, 0.0, 10.0) is not None
+
+
 def test_places_that_brought_nothing_are_left() -> None:
     """A plan at the first place is scored, and is beaten by what there is: the next place is another one."""
     gaps = Gaps()
@@ -85,15 +122,15 @@ def test_one_cost_is_one_direction_whatever_its_weight() -> None:
     )
 
 
-def test_there_is_an_end_and_gaps_are_not_split_below_half_a_percent() -> None:
+def test_there_is_an_end_and_narrow_gaps_are_not_split() -> None:
     gaps = Gaps()
     gaps.learn(of_sizes(200.0, 400.0), [85.0, 90.0])
     places = []
     while (place := gaps.next(DIRECTION, 100.0, 400.0)) is not None:
         places.append(place)
     steps = np.diff(np.log(sorted([100.0, 200.0, *places, 400.0])))
-    assert steps.min() >= 0.005
-    assert steps.max() < 0.01
+    assert steps.min() >= LEAST_WIDTH
+    assert steps.max() < 2 * LEAST_WIDTH
 
 
 def test_an_empty_range_has_no_place() -> None:

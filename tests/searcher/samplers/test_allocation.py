@@ -11,16 +11,21 @@ import pytest
 from hypothesis import given, settings
 
 from searcher.allocation.budget import Budget
+from searcher.allocation.gaps import Gaps
 from searcher.allocation.knapsack import solve
+from searcher.allocation.problem import QUANTITIES
 from searcher.allocation.sequence import van_der_corput
+from searcher.allocation.spread import Start
 from searcher.allocation.targets import FOCUS_SHARES
-from searcher.samplers.allocation import AllocationSampler
+from searcher.samplers.allocation import SIZE, AllocationSampler, Effort
 from searcher.samplers.base import SamplerContext, Scored
 from storage.records.candidate import Candidate
 from storage.records.latency import LatencyTable
 from storage.records.space import CHANNEL, QUANT, SearchSpace
 from storage.records.target import Objective
 from tests.searcher.spaces import FINE_SHARES, chain, coupled_spaces, dense_block, large_space, residual, spaces
+
+SIZE_ALONE = np.array([float(name == "size") for name in QUANTITIES])
 
 
 def sampler(
@@ -161,6 +166,31 @@ def test_any_number_of_candidates_covers_sizes_and_speeds(count: int, has_latenc
     assert counts.min() >= count / 30
     alone = sum(is_bits_only(space, levels) for levels in found)
     assert 0.2 * count <= alone <= 0.6 * count
+
+
+def test_sizes_of_bits_are_covered_also_when_no_gap_is_left() -> None:
+    """After more plans than gaps hold, the next ones are not the smallest of the frontier one after the other."""
+    space = large_space()
+    gaps = Gaps()
+    while gaps.next(SIZE_ALONE, 1.0, 1e9) is not None:
+        pass
+    context = SamplerContext(space, "library", 0, (Budget("size", 15_000),))
+    found = AllocationSampler(context, Effort(start=Start(gaps=gaps))).ask(120)
+    sizes = np.log([space.size_bytes(item.levels) for item in found])
+    counts, _ = np.histogram(sizes, bins=6, range=(sizes.min(), math.log(space.size_bytes(space.uniform("w8")))))
+    assert counts.min() >= 8
+
+
+def test_costs_are_those_of_the_spread_where_bits_are_given_to_its_plans() -> None:
+    """A target of MACs says nothing of bits: what a plan would cost without those that it gets for nothing."""
+    space, table = residual(3, 3)
+    dense = (0,) * len(space.sites)
+    plans = np.array([space.uniform("w4"), dense], np.int64)
+    of_macs = sampler(space, [Budget("macs", space.macs(dense) / 2)], table).totals(plans)
+    assert np.array_equal(of_macs[0], of_macs[1])
+    of_size = sampler(space, [Budget("size", space.size_bytes(dense) / 4)], table).totals(plans)
+    assert of_size[0][SIZE] == pytest.approx(space.size_bytes(plans[0]))
+    assert of_size[1][SIZE] == pytest.approx(space.size_bytes(dense))
 
 
 def test_most_of_the_spread_is_for_what_the_target_wants() -> None:

@@ -84,17 +84,19 @@ def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
 
 
 def answer(files: Sequence[Scores]) -> Scores:
-    """Per image, the score of the best of `files` by the images of the other folds; the first of equally good ones.
-
-    A fold is a run of images: any run of a stratified order holds each class at its share, which every tenth image
-    would not, as classes come in turn there.
-    """
+    """Per image, the score of the best of `files` by the images of the other folds; the first of equally good ones."""
     table = np.stack(files)
     chosen: Scores = table[0].copy()
-    for fold in np.array_split(np.arange(table.shape[1]), FOLDS):
+    for fold in folds(table.shape[1]):
         others = np.delete(table, fold, axis=1).sum(axis=1, dtype=np.float64)
         chosen[fold] = table[others.argmax(), fold]
     return chosen
+
+
+def folds(images: int) -> list[npt.NDArray[np.intp]]:
+    """Runs of images: any run of a stratified order holds each class at its share, which every tenth image would not,
+    as classes come in turn there."""
+    return np.array_split(np.arange(images), FOLDS)
 
 
 def judged(

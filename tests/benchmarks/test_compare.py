@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.compare import FOLDS, Scores, answer, judged
+from benchmarks.compare import FOLDS, Scores, answer, folds, judged
 from objectives.workload.subsets import stratified_order
 
 IMAGES = 1000
@@ -55,7 +55,7 @@ def test_every_class_has_its_share_of_every_fold() -> None:
     labels = np.repeat(np.arange(10), IMAGES // 10)
     order = stratified_order(IMAGES, labels, seed=0)
     only = [(labels[order] == label).astype(np.float32) for label in range(10)]
-    for fold in np.array_split(np.arange(IMAGES), FOLDS):
+    for fold in folds(IMAGES):
         assert [float(hits[fold].mean()) for hits in only] == pytest.approx([0.1] * 10, abs=0.011)
     better = np.maximum(only[0], only[1])
     for worse in only[2:]:

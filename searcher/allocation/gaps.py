@@ -10,7 +10,7 @@ import numpy as np
 from searcher.allocation.problem import QUANTITIES, Values
 from searcher.allocation.reach import USELESS_POINTS
 
-LEAST_COST = 1e-300  # whose logarithm is finite
+LEAST_COST = 1e-300  # or price: its logarithm is finite
 LEAST_WIDTH = 0.005  # of a gap worth a plan, in the logarithm of the cost: half a percent
 # Of weights and logarithms, and of areas that count as equal: both halves of a gap are, and which of them is first must
 # not depend on the last bits of linear algebra, which the machine and its threads decide.

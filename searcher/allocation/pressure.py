@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from searcher.allocation.elimination import Elimination
-from searcher.allocation.gaps import Gaps
+from searcher.allocation.gaps import LEAST_COST, Gaps
 from searcher.allocation.problem import ERROR, QUANTITIES, Values
 from searcher.allocation.reach import Reach
 from searcher.allocation.sequence import log_between, van_der_corput
@@ -16,7 +16,6 @@ from searcher.allocation.sequence import log_between, van_der_corput
 COARSE = np.arange(-40.0, 21.0)
 FINE = 64
 AT_ONCE = 4  # plans made at a time; what is learnt meanwhile counts for the next ones
-PRICE_FLOOR = 1e-300
 
 
 class Pressure:
@@ -29,7 +28,7 @@ class Pressure:
         self._reach = reach
         self._direction = direction
         low, high = elimination.problem.extremes()
-        self._unit = max((high - low)[ERROR], PRICE_FLOOR) / max(float(direction @ (high - low)), PRICE_FLOOR)
+        self._unit = max((high - low)[ERROR], LEAST_COST) / max(float(direction @ (high - low)), LEAST_COST)
         prices = self._unit * 2.0**COARSE
         costs, errors = self._curve(prices)
         fine = errors > negligible
@@ -84,7 +83,7 @@ class Pressure:
     def _curve(self, prices: Values) -> tuple[Values, Values]:
         """The cost and the error of the best plan at each price."""
         totals = self._elimination.problem.totals(self._elimination.solve(self._weights(prices)))
-        return np.maximum(totals @ self._direction, PRICE_FLOOR), totals[:, ERROR]
+        return np.maximum(totals @ self._direction, LEAST_COST), totals[:, ERROR]
 
     def _weights(self, prices: Values) -> Values:
         weights = prices[:, None] * self._direction[None, :]

@@ -195,7 +195,7 @@ class AllocationSampler:
         while True:
             useful = frontier.sizes[frontier.errors <= self._bits_reach.most_error]
             smallest = int(useful[0]) if len(useful) else int(frontier.sizes[-1])
-            size = gaps.next(direction, smallest + fixed, max(middle, smallest) + fixed)
+            size = gaps.next(direction, smallest + fixed, middle + fixed)
             if size is None:
                 break
             index = frontier.within(round(size) - fixed)

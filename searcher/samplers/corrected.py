@@ -22,7 +22,7 @@ MOST_SCORES = 2000  # the latest, from which errors are learnt: more tell hardly
 # or two seeds only: better on ResNet-20, worse on ResNet-56 by a preliminary form.
 DRAWS = 4
 LIKELIEST_SHARES = (0.99, 0.96)  # of the limits, for which there are plans after each correction
-DRAWN_SHARES = (0.99,)  # and by every second draw: of more, the front gains less than of plans elsewhere
+DRAWN_SHARES = (0.99,)  # and by every second draw; not compared by itself
 DRAWN_GAP = 1.0  # Lagrangian plans will do for tables that are only likely
 GOLDEN_SHARE = (5**0.5 - 1) / 2  # multiples of it, less whole numbers, are as far from each other as can be
 

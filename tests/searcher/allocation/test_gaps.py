@@ -18,6 +18,11 @@ def following(gaps: Gaps, direction: Values, smallest: float, largest: float) ->
     return found
 
 
+def all_places(gaps: Gaps, smallest: float, largest: float) -> list[float]:
+    """Every place along the size."""
+    return list(iter(lambda: gaps.next(DIRECTION, smallest, largest), None))
+
+
 def of_sizes(*sizes: float) -> Values:
     found = np.zeros((len(sizes), len(QUANTITIES)))
     found[:, SIZE] = sizes
@@ -60,9 +65,7 @@ def test_a_near_miss_ends_the_range_as_far_beyond_it_as_it_is_from_what_is_of_us
     """Ten points are of use: 200 bytes miss by two, and 100 are as far from them as these are from 400."""
     gaps = Gaps()
     gaps.learn(of_sizes(200.0, 400.0), [78.0, 90.0])
-    places = []
-    while (place := gaps.next(DIRECTION, 25.0, 800.0)) is not None:
-        places.append(place)
+    places = all_places(gaps, 25.0, 800.0)
     assert 100.0 < min(places) < 110.0
     assert max(places) < 400.0
 
@@ -125,9 +128,7 @@ def test_one_cost_is_one_direction_whatever_its_weight() -> None:
 def test_there_is_an_end_and_narrow_gaps_are_not_split() -> None:
     gaps = Gaps()
     gaps.learn(of_sizes(200.0, 400.0), [85.0, 90.0])
-    places = []
-    while (place := gaps.next(DIRECTION, 100.0, 400.0)) is not None:
-        places.append(place)
+    places = all_places(gaps, 100.0, 400.0)
     steps = np.diff(np.log(sorted([100.0, 200.0, *places, 400.0])))
     assert steps.min() >= LEAST_WIDTH
     assert steps.max() < 2 * LEAST_WIDTH

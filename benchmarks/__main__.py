@@ -27,10 +27,10 @@ from searcher.latency_check import UNSEEN, check_table
 from searcher.stages.prepare import open_library, prepare
 from storage.home import Home
 from storage.open import open_store
+from storage.records.config import DEFAULT_CANDIDATES
 from storage.records.latency import LatencyTable
 
 MODELS = ("resnet20", "resnet56")
-PLANS = 100
 # The sizes at which Sony's Model Compression Toolkit was run on the same models and val split.
 RATIOS = (8, 10, 12)
 TARGET = "size=10x drop<=1"
@@ -96,12 +96,12 @@ def _quick(model: str, home: Path) -> dict[str, Any]:
 
 
 def _joint(model: str, name: str, folder: Path) -> dict[str, Any]:
-    _say(model, f"a joint study of {PLANS} plans")
+    _say(model, f"a joint study of {DEFAULT_CANDIDATES} plans")
     home = folder / "home"
     study = _study(model, name, TARGET, folder)
     return {
         "hardware": study.front["hardware"],
-        "study": {"plans": PLANS, "wall_seconds": study.wall_seconds, "cpu_seconds": study.cpu_seconds},
+        "study": {"plans": DEFAULT_CANDIDATES, "wall_seconds": study.wall_seconds, "cpu_seconds": study.cpu_seconds},
         "front": study.front,
         "at_size": {str(ratio): asdict(found) for ratio in RATIOS if (found := at_size(home, name, ratio)) is not None},
         "rounded": {str(bits): rounded(model, home, bits) for bits in ROUNDED_WIDTHS},
@@ -124,7 +124,7 @@ def _study(model: str, name: str, target: str, folder: Path, learners: tuple[str
     """A study run from its beginning: what an interrupted attempt has left goes, or its times would be of a part."""
     _say(model, f"study {name}")
     delete(name, folder / "home")
-    return run(write_study(config(model, name, target), folder, PLANS, learners), name, folder / "home")
+    return run(write_study(config(model, name, target), folder, DEFAULT_CANDIDATES, learners), name, folder / "home")
 
 
 def _criteria(model: str, folder: Path) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def _second(scores: Mapping[Candidate, float], space: SearchSpace, scorer: Quick
         return Result(place, rung, measurements)
 
     first = [result(place, Rung.QUICK, scores[item], QUICK) for place, item in enumerate(known)]
-    chosen = contenders(first, macs=True)
+    chosen = contenders(first, macs=True, along=("macs",))
     found = {}
     for item, score in zip(chosen, scorer.score([known[item.number] for item in chosen]), strict=True):
         soft = 100 * float(score.soft.mean(dtype=np.float64))

@@ -218,12 +218,12 @@ def _compared(figures: dict[str, Any]) -> list[str]:
     if "compared" not in figures:
         return []
     lines = [
-        "Every searched file of a study within ten points of the dense model, beside the joint file that a user would",
-        "take of those that cost no more, the most accurate one, chosen on nine tenths of the confirmation images at",
-        "a time and judged on the last tenth; worse beyond noise where the one-sided 95 % bound of the paired",
-        "difference is above zero, which of 20 equal files one is by chance; in brackets, where it",
-        "is so by the bound at which that happens to one of 20 equal fronts (Bonferroni). By speed: the files of both",
-        "fronts, timed in turn in one session; what counts as no slower is what that session can tell apart.",
+        "Every searched file of a study within ten points of the dense model, beside the best joint file of those that",
+        "cost no more, by the scores of the search; both are judged on the confirmation images, on which neither was",
+        "chosen. Worse beyond noise where the one-sided 95 % bound of the paired difference is above zero, which of 20",
+        "equal files one is by chance; in brackets, where it is so by the bound at which that happens to one of 20",
+        "equal fronts (Bonferroni). By speed: the files of both fronts, timed in turn in one session; what counts as",
+        "no slower is what that session can tell apart.",
         "",
         "| joint study | beside | by | equal within | files | none as cheap | worse (of all) | largest gap (bound) |",
         "|---|---|---|---|---|---|---|---|",

@@ -75,6 +75,11 @@ def within_limits(results: Sequence[Result], limits: Sequence[Budget]) -> list[R
     return [item for item in results if all(item.value(COSTS[limit.objective]) <= limit.limit for limit in limits)]
 
 
+def target_axes(limits: Sequence[Budget]) -> list[str]:
+    """The costs that the target limits, as results name them; the size where it limits none."""
+    return [COSTS[item.objective] for item in limits if item.limit > 0] or ["size"]
+
+
 def _meeting(results: Sequence[Result], target: Target, dense: DenseFacts) -> list[Result]:
     """The results that meet the target, the one to recommend first."""
     good = [item for item in results if meets(target, confirmed_figures(item), dense)]

@@ -22,7 +22,7 @@ from searcher.allocation.budget import Budget
 from searcher.baselines import DENSE
 from searcher.contenders import deciding_scores
 from searcher.front import QUICK_OBJECTIVE, along, quick_front, spread, useful
-from searcher.judged import COSTS, confirmed_figures, judged_front, nearest, within_limits
+from searcher.judged import confirmed_figures, judged_front, nearest, target_axes, within_limits
 from searcher.stages.context import StudyContext, study_budgets
 from searcher.stages.files import export
 from storage.errors import DiskFullError, GiveUpError, RetryError
@@ -238,11 +238,6 @@ class Confirmation:
             errors = {item.number: space.error(self._trials[item.number].candidate.levels) for item in within}
             within.sort(key=lambda item: (-errors[item.number], item.number))
         return within[-TARGET_ROWS // 2 :]
-
-
-def target_axes(limits: Sequence[Budget]) -> list[str]:
-    """The costs that the target limits, as results name them; the size where it limits none."""
-    return [COSTS[item.objective] for item in limits if item.limit > 0] or ["size"]
 
 
 def promising(results: Sequence[Result], cost: str, noise: float) -> list[Result]:

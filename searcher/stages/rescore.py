@@ -13,7 +13,7 @@ from searcher.allocation.budget import Budget
 from searcher.baselines import DENSE
 from searcher.contenders import contenders
 from searcher.front import QUICK_OBJECTIVE, quick_front, useful
-from searcher.judged import nearest, within_limits
+from searcher.judged import nearest, target_axes, within_limits
 from searcher.stages.context import StudyContext, study_budgets
 from searcher.stages.scoring import Scoring
 from storage.records.dense import DenseFacts
@@ -69,7 +69,7 @@ def chosen_of(
     macs = target.cost("macs") is not None
     candidates = useful(searched, accuracy, target.max_drop)
     near = nearest(quick_front(candidates, macs), accuracy, target, dense)
-    chosen = contenders(candidates, [item.number for item in near], macs)
+    chosen = contenders(candidates, [item.number for item in near], macs, target_axes(limits))
     cheap = within_limits(searched, limits)
     if {item.number for item in cheap}.isdisjoint(item.number for item in candidates):
         best = sorted(contenders(cheap, macs=macs), key=lambda item: -item.value(QUICK_OBJECTIVE))

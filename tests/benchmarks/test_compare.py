@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from benchmarks.compare import FOLDS, Scores, answer, folds, judged
-from objectives.workload.subsets import stratified_order
+from benchmarks.compare import Scores, answer, judged
+from storage.records.measurement import Rung
+from tests.searcher.test_front import result
 
 IMAGES = 1000
 
@@ -38,31 +38,23 @@ def test_nothing_to_answer_is_no_gap() -> None:
     assert (found.unanswered, found.worse, found.worse_of_all, found.largest_gap) == (3, 0, 0, 0.0)
 
 
-def test_no_image_judges_what_it_has_chosen() -> None:
-    """The first of two files is wrong once in the third fold and twice in the fourth, the second three times in the
-    fifth: without the third or the fourth the first is the better one, without the fifth the second."""
-    third, fourth, fifth = (slice(fold * IMAGES // FOLDS, (fold + 1) * IMAGES // FOLDS) for fold in (2, 3, 4))
-    first = np.minimum(_wrong(slice(third.start, third.start + 1)), _wrong(slice(fourth.start, fourth.start + 2)))
-    second = _wrong(slice(fifth.start, fifth.start + 3))
-    found = answer([first, second])
-    assert np.array_equal(found[fifth], second[fifth])
-    found[fifth] = first[fifth]
-    assert np.array_equal(found, first)
+def test_the_answer_is_chosen_by_the_scores_of_the_search() -> None:
+    """Not by the images that judge it, on which the second file is the best one."""
+    confirmed = [result(number, accuracy, 100, Rung.CONFIRMED) for number, accuracy in enumerate((88.0, 89.0, 87.0), 1)]
+    scores = {number: result(number, soft, 100, Rung.RESCORED) for number, soft in enumerate((80.0, 79.0, 80.0), 1)}
+    assert answer(confirmed, scores).number == 1
+    assert answer(confirmed[1:], scores).number == 3
 
 
-def test_every_class_has_its_share_of_every_fold() -> None:
-    """A file that is right on one class alone is as good by each fold as by all: no fold is without that class."""
-    labels = np.repeat(np.arange(10), IMAGES // 10)
-    order = stratified_order(IMAGES, labels, seed=0)
-    only = [(labels[order] == label).astype(np.float32) for label in range(10)]
-    for fold in folds(IMAGES):
-        assert [float(hits[fold].mean()) for hits in only] == pytest.approx([0.1] * 10, abs=0.011)
-    better = np.maximum(only[0], only[1])
-    for worse in only[2:]:
-        assert np.array_equal(answer([worse, better]), better)
+def test_equal_files_are_worse_as_often_as_the_bound_says() -> None:
+    """Of any number of files, as one of them was chosen elsewhere."""
+    generator = np.random.default_rng(0)
+    dense = generator.random(IMAGES) < 0.9
 
+    def equal() -> Scores:
+        return (dense ^ (generator.random(IMAGES) < 0.02)).astype(np.float32)
 
-def test_the_answer_is_the_best_file_where_all_folds_agree() -> None:
-    good, bad = _wrong(slice(0, None, 250)), _wrong(slice(0, None, 25))
-    assert np.array_equal(answer([bad, good]), good)
-    assert np.array_equal(answer([bad]), bad)
+    pairs = [(equal(), equal()) for _ in range(1000)]
+    found = judged("ours", "other", "size", pairs, len(pairs), 1.0)
+    assert 0.03 < found.worse / found.files < 0.07
+    assert found.worse_of_all <= 1

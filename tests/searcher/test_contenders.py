@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
-from searcher.contenders import MOST_CONTENDERS, TIE_POINTS, contenders, deciding_scores
+from searcher.contenders import ALONG_TARGET, MOST_CONTENDERS, TIE_POINTS, contenders, deciding_scores
 from storage.memory import MemoryStore
 from storage.records.candidate import Candidate, Proposal
 from storage.records.measurement import Result, Rung
@@ -45,6 +45,27 @@ def test_of_a_larger_front_those_contend_that_span_it_and_those_to_keep() -> Non
     assert len(kept) == MOST_CONTENDERS
     assert {1, 2, 4, len(found)} <= set(kept)
     assert max(later - earlier for earlier, later in pairwise(kept)) <= 4
+
+
+def test_what_the_target_limits_goes_before_all_other_costs() -> None:
+    """Of a front by two costs that is larger than all contenders, those contend that lead by one, and near ties."""
+    leading = [(50.0 + size / 100, size, None) for size in range(1000, 1300, 10)]
+    others = [(59.0 - step / 100, 1300 + step, 1.0 + step / 10) for step in range(2 * MOST_CONTENDERS)]
+    ties = [(score - TIE_POINTS / 2, size, None) for score, size, _ in leading]
+    results = [
+        result(n, score, size, Rung.QUICK, speed or 1.0)
+        for n, (score, size, speed) in enumerate((*leading, *ties, *others), 1)
+    ]
+    by_all = [item.number for item in contenders(results)]
+    by_size = [item.number for item in contenders(results, along=("size",))]
+    assert len(by_all) == len(by_size) == MOST_CONTENDERS
+    near = len(leading) + len(ties)
+    assert sum(number <= near for number in by_all) < ALONG_TARGET
+    assert set(range(1, len(leading) + 1)) <= set(by_size)
+    assert sum(number <= near for number in by_size) >= ALONG_TARGET
+    by_two = [item.number for item in contenders(results, along=("size", "predicted_latency"))]
+    assert len(by_two) == MOST_CONTENDERS
+    assert sum(number > near for number in by_two) >= ALONG_TARGET // 2
 
 
 def test_no_results_have_no_contenders() -> None:

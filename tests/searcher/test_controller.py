@@ -113,7 +113,8 @@ def test_the_contenders_are_scored_again_and_only_they_are_confirmed(
     rescored = {item.number: item for item in store.results(NAME, Rung.RESCORED)}
     quick = {item.number: item for item in store.results(NAME, Rung.QUICK)}
     searched = [item for number, item in quick.items() if number not in baselines]
-    chosen = contenders(useful(searched, quick[1].value("accuracy"), prepared.config.target.max_drop))
+    useful_ones = useful(searched, quick[1].value("accuracy"), prepared.config.target.max_drop)
+    chosen = contenders(useful_ones, along=["size"])
     assert len(chosen) < len(searched)
     assert set(rescored) == {1, *(item.number for item in chosen)}
     images = prepared.workload.rescoring
@@ -127,7 +128,38 @@ def test_the_contenders_are_scored_again_and_only_they_are_confirmed(
     confirmed = {item.number for item in store.results(NAME, Rung.CONFIRMED)}
     assert confirmed <= baselines | rescored.keys()
     assert first_round(deciding_scores(store, NAME), baselines, store, prepared.config.target) <= confirmed
+
+
+def test_second_scores_overrule_the_quick_ones(
+    undisturbed: tuple[Ending, Recorder, MemoryStore, Home], prepared: Prepared, tmp_path: Path
+) -> None:
+    """Where they are the opposite, on many more images, the opposite is confirmed."""
+    store, home = started(prepared, tmp_path)
+    shutil.copytree(undisturbed[3].cache / FOLDER, home.cache / FOLDER)
+
+    def interrupt(text: str) -> None:
+        if text.startswith("rescored 0/"):
+            raise Killed
+
+    with pytest.raises(Killed):
+        Controller(store, home, Recorder(interrupt)).run(NAME, prepared)
+    baselines = {trial.number for trial in store.trials(NAME) if trial.baseline is not None}
+    quick = {item.number: item for item in store.results(NAME, Rung.QUICK)}
+    judged = [item for number, item in quick.items() if number == 1 or number not in baselines]
+    store.record_batch(NAME, [_opposite(item) for item in judged])
+    Controller(store, home, Recorder()).run(NAME, prepared)
+    confirmed = {item.number for item in store.results(NAME, Rung.CONFIRMED)}
+    assert first_round(deciding_scores(store, NAME), baselines, store, prepared.config.target) <= confirmed
     assert not first_round(quick, baselines, store, prepared.config.target) <= confirmed
+
+
+def _opposite(item: Result) -> Result:
+    """A second score that is as good as the first one is bad, on so many images that it alone counts."""
+    measurements = tuple(
+        replace(measured, value=100.0 - measured.value, samples=10**6) if measured.unit == "%" else measured
+        for measured in item.measurements
+    )
+    return replace(item, rung=Rung.RESCORED, measurements=measurements, per_image=None)
 
 
 def first_round(scores: Mapping[int, Result], baselines: set[int], store: MemoryStore, target: Target) -> set[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod, sqrt
 from pathlib import Path
 
@@ -11,17 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 import slimfront
+from benchmarks.study import best_by
 from objectives.hypervolume import ACCURACY_SPAN_POINTS
 from objectives.latency import disturbed, measure
 from objectives.paired import CONFIDENCE, paired_drop, unpack_scores
 from searcher.contenders import deciding_scores
-from searcher.front import QUICK_OBJECTIVE, SPEED_STEP
+from searcher.front import SPEED_STEP, quick_front
 from searcher.stages.files import SLIM_FILE
 from storage.artifacts import ArtifactStore
 from storage.home import Home
 from storage.open import open_store
 from storage.records.config import StudyConfig
 from storage.records.measurement import Result, Rung
+from storage.store import StudyStore
 
 SPEED = "measured speed"  # a cost, as the reciprocal of the speed-up
 SPEED_TOLERANCE = 2.0**SPEED_STEP  # what a file may be slower at least and still count as equally fast
@@ -36,12 +38,12 @@ Cost = Callable[[File, Result], float]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Searched files of one study beside what another one would hand out for the same cost, on the same images."""
+    """What one study has for each cost of another one's files beside what that one has, on the same images."""
 
     ours: str
     other: str
     cost: str
-    files: int  # searched ones of the other study, within ten points of the dense model
+    files: int  # searched ones of the other study, within ten points of the dense model: each tells a cost
     unanswered: int  # for which we have none that costs as little
     worse: int  # where ours is worse beyond the one-sided 95 % bound of the paired difference
     worse_of_all: int  # where it is beyond the bound that equal fronts pass nowhere, with 95 % confidence (Bonferroni)
@@ -50,53 +52,64 @@ class Comparison:
     tolerance: float  # how many times as much ours may cost and still count as no dearer
 
 
-def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
-    """Compares the files of study `other` with those of `ours` by a cost: "size", "macs" or `SPEED`.
+@dataclass(frozen=True)
+class Side:
+    """The files of one study that are compared, and the scores of its search, which choose among them."""
 
-    Ours is, of those that cost no more, the best by the scores of the search, and judged on the confirmation images,
-    on which neither file was chosen. By speed the files of both fronts are compared, all timed here in one session,
-    each loaded twice: by what the two of one file differ, speeds cannot be told apart.
+    study: str
+    files: Sequence[Result]
+    scores: Mapping[int, Result]
+
+    def within(self, of: Cost, limit: float) -> Result | None:
+        """Of the files that cost no more than `limit` the best by the scores, if there is any."""
+        found = [item for item in self.files if of((self.study, item.number), item) <= limit]
+        return best_by(self.scores, found) if found else None
+
+
+def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
+    """Compares study `ours` with `other` by a cost, "size", "macs" or `SPEED`, at each cost of the latter's files.
+
+    Of either study it is the file that costs no more and is the best by the scores of its search; both are judged on
+    the confirmation images, which have chosen neither. So a study beside itself is nowhere worse. By speed the files on
+    the fronts of those scores are compared, all timed here in one session, each loaded twice: by what the two of one
+    file differ, speeds cannot be told apart.
     """
     place = Home(home)
     store = open_store(place.database_url)
-    searched = {
-        study: {trial.number for trial in store.trials(study) if trial.baseline is None} for study in (ours, other)
-    }
-    if cost == SPEED:
-        for study, numbers in searched.items():
-            numbers &= {row.number for row in store.front(study)}
-    found = {
-        study: [item for item in store.results(study, Rung.CONFIRMED) if item.number in numbers]
-        for study, numbers in searched.items()
-    }
-    scores = deciding_scores(store, ours)
+    sides = [_side(store, study, cost == SPEED) for study in (other, ours)]
     shape = StudyConfig.from_json(store.study(ours).config_json).model.input
     store.close()
-    of, tolerance = _speeds(place, found, shape) if cost == SPEED else (_stored(cost), 1.0)
-    good = [item for item in found[other] if item.value("drop") <= ACCURACY_SPAN_POINTS]
+    of, tolerance = _speeds(place, sides, shape) if cost == SPEED else (_stored(cost), 1.0)
+    good = [item for item in sides[0].files if item.value("drop") <= ACCURACY_SPAN_POINTS]
+    found = answered(replace(sides[0], files=good), sides[1], of, tolerance)
+    return judged(ours, other, cost, found, len(good), tolerance)
+
+
+def _side(store: StudyStore, study: str, only_front: bool) -> Side:
+    searched = {trial.number for trial in store.trials(study) if trial.baseline is None}
+    files = [item for item in store.results(study, Rung.CONFIRMED) if item.number in searched]
+    scores = deciding_scores(store, study)
+    if only_front:
+        front = {item.number for item in quick_front([scores[item.number] for item in files])}
+        files = [item for item in files if item.number in front]
+    return Side(study, files, scores)
+
+
+def answered(other: Side, ours: Side, of: Cost, tolerance: float) -> list[tuple[Scores, Scores]]:
+    """For the cost of each file of `other`, what it has and what ours has; without those for which ours has nothing."""
     pairs = []
-    for item in good:
-        limit = tolerance * of((other, item.number), item)
-        within = [own for own in found[ours] if of((ours, own.number), own) <= limit]
-        if within:
-            pairs.append((_scores(item), _scores(answer(within, scores))))
-    return judged(ours, other, cost, pairs, len(good), tolerance)
-
-
-def answer(within: Sequence[Result], scores: Mapping[int, Result]) -> Result:
-    """The file that the search would take of several: the best by its own scores, the first of equally good ones.
-
-    Files are judged on the confirmation images, so they are not chosen there: what was chosen on the images that judge
-    it looks better than it is, and what was chosen on nine tenths and judged on the last one passed the bound of its
-    95 % in 11 to 13 of 100 simulated comparisons of equal files.
-    """
-    return max(within, key=lambda item: scores[item.number].value(QUICK_OBJECTIVE))
+    for item in other.files:
+        limit = of((other.study, item.number), item)
+        theirs, own = other.within(of, limit), ours.within(of, tolerance * limit)
+        if theirs is not None and own is not None:
+            pairs.append((_scores(theirs), _scores(own)))
+    return pairs
 
 
 def judged(
     ours: str, other: str, cost: str, pairs: Sequence[tuple[Scores, Scores]], files: int, tolerance: float
 ) -> Comparison:
-    """The comparison of `files` files of study `other`; `pairs` are those that have an answer, and that."""
+    """The comparison at `files` costs of study `other`; `pairs` are what both have, where ours has anything."""
     gaps = [paired_drop(item, own) for item, own in pairs]
     strict = [paired_drop(item, own, 1.0 - (1.0 - CONFIDENCE) / files) for item, own in pairs]
     return Comparison(
@@ -122,11 +135,11 @@ def _stored(cost: str) -> Cost:
     return of
 
 
-def _speeds(home: Home, found: dict[str, list[Result]], shape: Sequence[int]) -> tuple[Cost, float]:
+def _speeds(home: Home, sides: Sequence[Side], shape: Sequence[int]) -> tuple[Cost, float]:
     """The files of both studies timed in turn with one of them, which stands for the same in both; and the ratio of
     speeds that this session cannot tell from 1."""
     artifacts = ArtifactStore(home.artifacts)
-    files = [(study, item.number) for study, items in found.items() for item in items]
+    files = [(side.study, item.number) for side in sides for item in side.files]
     models = {
         f"{study}/{number}/{twin}": slimfront.load(artifacts.folder(study, str(number)) / SLIM_FILE)
         for twin in TWINS

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from math import hypot
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,6 @@ TOOLKIT_DROPS: Mapping[str, Mapping[str, float]] = {
     "resnet56": {"8": 0.84, "10": 8.3},
 }
 WIDTH = 110  # of the lines of a remark
-NOISE = 2.0  # standard errors of a difference
-ONE_SIDED = 1.645  # standard errors between a drop and its 95 % bound
 
 
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
@@ -44,7 +41,7 @@ def readme_table(folder: Path, models: Sequence[str]) -> str:
         "latency table on 24 random plans": _latency,
         "level library": lambda f: f"{f['quick']['library_seconds']:.0f} CPU-s",
         "quick scores": lambda f: f"{f['quick']['scores_per_second']:.1f} per CPU-s",
-        "study of 100 plans, library at hand": lambda f: f"{f['study']['wall_seconds']:.0f} s",
+        "study, library at hand": lambda f: f"{f['study']['wall_seconds']:.0f} s, {f['study']['plans']} candidates",
     }
     lines += [f"| {title} | {' | '.join(row(figures) for figures in found)} |" for title, row in rows.items()]
     remarks = dict.fromkeys(figures["remark"].partition(". ")[0] for figures in found if "remark" in figures)
@@ -157,8 +154,6 @@ def _section(figures: dict[str, Any]) -> list[str]:
         "",
         *_latency_rows(figures),
         "",
-        *_against_bits(figures),
-        "",
         *_compared(figures),
         *_criteria(figures),
         "The joint study:",
@@ -188,42 +183,18 @@ def _latency_rows(figures: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _against_bits(figures: dict[str, Any]) -> list[str]:
-    """For each row of the front of bits alone within ten points, the best joint row that is no larger."""
-    lines = [
-        "The joint front beside that of bits alone, on the same images: for each file of bits alone, the best joint",
-        f"file that is no larger. Noise is {NOISE:g} standard errors of the difference.",
-        "",
-        "| bits alone | smaller | joint, no larger | gain | noise |",
-        "|---|---|---|---|---|",
-    ]
-    joint = figures["front"]["front"]
-    if "bits alone" not in figures["alone"]:
-        return []
-    for row in figures["alone"]["bits alone"]["front"]:
-        rows = [item for item in joint if item["size_bytes"] <= row["size_bytes"] and item["drop_upper"] is not None]
-        if not rows or row["drop_upper"] is None:
-            continue
-        best = max(rows, key=lambda item: item["accuracy"])
-        errors = [(item["drop_upper"] - item["drop"]) / ONE_SIDED for item in (row, best)]
-        lines.append(
-            f"| {row['accuracy']:.2f} | {row['size_ratio']:.1f}x | {best['accuracy']:.2f} at {best['size_ratio']:.1f}x "
-            f"| {best['accuracy'] - row['accuracy']:+.2f} | {NOISE * hypot(*errors):.2f} |"
-        )
-    return lines
-
-
 def _compared(figures: dict[str, Any]) -> list[str]:
     """Joint studies against the others, file by file; nothing where that was not measured."""
     if "compared" not in figures:
         return []
     lines = [
-        "Every searched file of a study within ten points of the dense model, beside the best joint file of those that",
-        "cost no more, by the scores of the search; both are judged on the confirmation images, on which neither was",
-        "chosen. Worse beyond noise where the one-sided 95 % bound of the paired difference is above zero, which of 20",
+        "For the cost of every searched file of a study within ten points of the dense model: what that study and what",
+        "the joint one has for it, the best file by the scores of the search of those that cost no more. Both are",
+        "judged on the confirmation images, which have chosen neither: who goes by the confirmed accuracies may do",
+        "better. Worse beyond noise where the one-sided 95 % bound of the paired difference is above zero, which of 20",
         "equal files one is by chance; in brackets, where it is so by the bound at which that happens to one of 20",
-        "equal fronts (Bonferroni). By speed: the files of both fronts, timed in turn in one session; what counts as",
-        "no slower is what that session can tell apart.",
+        "equal fronts (Bonferroni). By speed: the files on the fronts of those scores, timed in turn in one session;",
+        "what counts as no slower is what that session can tell apart.",
         "",
         "| joint study | beside | by | equal within | files | none as cheap | worse (of all) | largest gap (bound) |",
         "|---|---|---|---|---|---|---|---|",

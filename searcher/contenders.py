@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from objectives.pareto import non_dominated, thin
-from searcher.front import AXES, QUICK_OBJECTIVE, front_points
+from searcher.front import AXES, QUICK_NOISE, QUICK_OBJECTIVE, cover, front_points, promising
 from storage.records.measurement import Measurement, Result, Rung
 from storage.store import StudyStore
 
@@ -17,9 +17,10 @@ from storage.store import StudyStore
 # these, picks among a hundred candidates of ResNet-20 were hardly better.
 TIE_POINTS = 0.5
 MOST_CONTENDERS = 64
-# Of them, at most as many are for what the target limits alone. Where all costs counted alike, the front of three
-# hundred candidates was larger than all contenders, and of those that lead by one cost a third had no second score.
+# Of them, at most as many are for what the target limits. Where all costs counted alike, the front of 300 candidates of
+# ResNet-20 for fewer MACs was of 126, and of 39 that led by MACs 18 had no second score.
 ALONG_TARGET = 48
+COVERING = 8  # of these, where the best leave gaps
 
 
 def contenders(
@@ -27,28 +28,36 @@ def contenders(
 ) -> list[Result]:
     """Those of `results` that no other one that costs no more beats by more than `TIE_POINTS`, by number.
 
-    They are at most `MOST_CONTENDERS`: those that are beaten by least where only one of the costs in `along` counts,
-    then those where all do. Of a front that is larger, as many as span it.
+    They are at most `MOST_CONTENDERS`. First come up to `ALONG_TARGET` that are beaten by least where only one of the
+    costs in `along` counts, near ties among them, and some that cover it; then the front and near ties where all costs
+    do. Of a front for which there is no room, as many as span it.
 
     Args:
         results: of rung 1.
         keep: numbers of results on their front that are contenders in any case.
         macs: as in `searcher.front.quick_front`.
-        along: costs that users look at first, each as in `searcher.front.along`.
+        along: costs that users look at first, each as in `searcher.front.along`, which every result has.
     """
     if not results:
         return []
-    points = front_points(results, QUICK_OBJECTIVE, macs)
-    wanted = [index for index, item in enumerate(results) if item.number in set(keep)]
+    axes = front_points(results, QUICK_OBJECTIVE, macs=True)
+    in_any_case = set(keep)
+    wanted = [index for index, item in enumerate(results) if item.number in in_any_case]
+    places = {item.number: index for index, item in enumerate(results)}
     for cost in along:
-        wanted += _least_beaten(points[:, [0, AXES[cost]]], ALONG_TARGET // len(along), ())
-    chosen = _least_beaten(points, MOST_CONTENDERS, list(dict.fromkeys(wanted)))
+        points = axes[:, [0, AXES[cost]]]
+        leading = _least_beaten(points, (ALONG_TARGET - COVERING) // len(along))
+        numbers = [results[index].number for index in leading]
+        between = cover(promising(results, cost, QUICK_NOISE), cost, numbers, COVERING // len(along))
+        both = [*leading, *(places[number] for number in between)]
+        wanted += _least_beaten(points, ALONG_TARGET // len(along), both)
+    chosen = _least_beaten(axes if macs else axes[:, :-1], MOST_CONTENDERS, list(dict.fromkeys(wanted)))
     return sorted((results[index] for index in chosen), key=lambda item: item.number)
 
 
-def _least_beaten(points: npt.NDArray[np.float64], count: int, keep: Sequence[int]) -> list[int]:
-    """Indices of at most `count` points [score, costs ...], all maximised: those in `keep`, then the front and what it
-    beats by least, or as many as span it."""
+def _least_beaten(points: npt.NDArray[np.float64], count: int, keep: Sequence[int] = ()) -> list[int]:
+    """Indices of at most `count` points [n, score and costs], all maximised: the first of `keep`, then the front and
+    what it beats by no more than `TIE_POINTS`, the least beaten first; or as many of the front as span it."""
     scores, costs = points[:, 0], points[:, 1:]
     front: list[int] = np.flatnonzero(non_dominated(points)).tolist()
     kept = list(keep)[:count]
@@ -60,7 +69,8 @@ def _least_beaten(points: npt.NDArray[np.float64], count: int, keep: Sequence[in
     # The best of what costs no more is always on the front.
     best = [scores[front][(costs[front] >= own).all(axis=1)].max() for own in costs]
     beaten_by = np.array(best) - scores
-    beaten_by[kept] = -1.0  # before all others
+    beaten_by[front] = -1.0  # before those that are as good and cost more
+    beaten_by[kept] = -2.0
     order = np.argsort(beaten_by, kind="stable")[:count]
     return [int(index) for index in order if beaten_by[index] <= TIE_POINTS]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from math import inf, log2
 from types import MappingProxyType
 
 import numpy as np
@@ -17,6 +19,8 @@ from storage.records.study import FrontRow
 # plans of the same speed must not share the front for the last digit of a sum.
 SPEED_STEP = 0.02
 AXES: Mapping[str, int] = MappingProxyType({"size": 1, "predicted_latency": 2, "macs": -1})  # of `front_points`
+LEAST_GAP = log2(1.1)  # doublings of a cost: files that are closer to each other leave no gap
+QUICK_NOISE = 2.0  # points of the quick score, by which neighbours differ on 256 images by chance
 QUICK_OBJECTIVE = "soft_accuracy"  # ranks candidates of one size better than accuracy does (design section 4)
 
 
@@ -77,6 +81,44 @@ def along(front: Sequence[Result], cost: str, count: int) -> list[int]:
     points = front_points(front, QUICK_OBJECTIVE, macs=True)[:, [0, AXES[cost]]]
     places = np.flatnonzero(non_dominated(points))
     return [front[places[index]].number for index in thin(points[places], count)]
+
+
+def cover(results: Sequence[Result], cost: str, chosen: Sequence[int], count: int) -> list[int]:
+    """Trial numbers of at most `count` more results, where those `chosen` leave the widest gaps along a cost: the best
+    by quick score of those in the middle of each.
+
+    Where nearly nothing is lost yet, what is best is chance, and a front may jump over half the range of sizes.
+    `results` are such that somebody may want them, `chosen` numbers of some; `cost` is as in `along`.
+    """
+    places = {item.number: log2(item.value(cost)) for item in results}
+    known = sorted({max(places.values(), default=0.0), *(places[number] for number in chosen if number in places)})
+    gaps = list(pairwise(known))
+    found: list[int] = []
+    while gaps and len(found) < count:
+        low, high = gaps.pop(gaps.index(max(gaps, key=lambda gap: gap[1] - gap[0])))
+        if high - low < LEAST_GAP:
+            break
+        margin = (high - low) / 4
+        inside = [item for item in results if low + margin <= places[item.number] <= high - margin]
+        if inside:
+            best = max(inside, key=lambda item: (item.value(QUICK_OBJECTIVE), -item.number))
+            found.append(best.number)
+            gaps += [(low, places[best.number]), (places[best.number], high)]
+    return found
+
+
+def promising(results: Sequence[Result], cost: str, noise: float) -> list[Result]:
+    """By ascending `cost`, the results that are at most `noise` points worse than any cheaper one.
+
+    Plans that lose channels and plans that only lose bits can be equally small at very different accuracies.
+    """
+    best, found = -inf, []
+    for item in sorted(results, key=lambda item: (item.value(cost), item.number)):
+        score = item.value(QUICK_OBJECTIVE)
+        best = max(best, score)
+        if score >= best - noise:
+            found.append(item)
+    return found
 
 
 def _front(results: Sequence[Result], objective: str, macs: bool) -> list[Result]:

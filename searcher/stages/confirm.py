@@ -21,7 +21,7 @@ from objectives.targets import rank_key
 from searcher.allocation.budget import Budget
 from searcher.baselines import DENSE
 from searcher.contenders import deciding_scores
-from searcher.front import QUICK_OBJECTIVE, along, quick_front, spread, useful
+from searcher.front import QUICK_NOISE, along, cover, promising, quick_front, spread, useful
 from searcher.judged import confirmed_figures, judged_front, nearest, target_axes, within_limits
 from searcher.stages.context import StudyContext, study_budgets
 from searcher.stages.files import export
@@ -36,12 +36,12 @@ SPREAD_ROWS = FRONT_ROWS  # of the front that are confirmed first
 # Where all axes counted alike, one had holes: of two neighbours of ResNet-20, 8 % apart in size, the smaller one was
 # 2.2 points worse.
 TARGET_AXIS_ROWS = 20
+COVER_ROWS = 6  # added where these leave gaps along what the target limits
 TARGET_ROWS = 8  # then added where the target's boundary lies
 MOST_BATCH = 64
 BATCH_BYTES = 2**22  # of the images of one call
 DEFAULT_DROP = 1.0  # points; where users look when they name no drop
-QUICK_NOISE = 2.0  # points of the quick score, by which neighbours differ on 256 images by chance
-NOISE = QUICK_NOISE / 2  # of both scores together, on four times as many
+NOISE = QUICK_NOISE / 2  # points of both scores together, on four times as many images
 
 
 def confirm(context: StudyContext, dense_outputs: npt.NDArray[np.float32]) -> None:
@@ -71,16 +71,19 @@ class Confirmation:
         """Round one covers the front, round two looks closer where the target's boundary lies."""
         context = self._context
         searched = [item for number, item in self._scores.items() if self._trials[number].baseline is None]
-        front = quick_front(
-            useful(searched, self._scores[1].value("accuracy"), context.config.target.max_drop), context.wants_macs
-        )
+        candidates = useful(searched, self._scores[1].value("accuracy"), context.config.target.max_drop)
+        front = quick_front(candidates, context.wants_macs)
         target, dense = context.config.target, context.predicted_dense
         near = [item.number for item in nearest(front, self._scores[1].value("accuracy"), target, dense)]
         axes = target_axes(study_budgets(context))
         wanted = [number for axis in axes for number in along(front, axis, TARGET_AXIS_ROWS // len(axes))]
         first = spread(front, SPREAD_ROWS, [*near, *wanted], context.wants_macs)
         baselines = [number for number, trial in self._trials.items() if trial.baseline is not None]
-        round_one = [*baselines, *(item.number for item in first)]
+        chosen = [item.number for item in first]
+        for axis in axes:
+            ordered = promising(candidates, axis, self._noise(searched))
+            chosen += cover(ordered, axis, chosen, COVER_ROWS // len(axes))
+        round_one = [*baselines, *chosen]
         self._evaluate_all(round_one, TARGET_ROWS)
         self._evaluate_all(self._boundary(searched, set(round_one)), 0)
         confirmed = self._front()
@@ -216,8 +219,7 @@ class Confirmation:
         main = target_axes(limits)[0]
         confirmed = [item for item in self._results.values() if item.number in round_one and item.get(main) is not None]
         # Of several limits one plan may be all that meets both, however much better a smaller but slower one is.
-        noise = NOISE if any(item.rung is Rung.RESCORED for item in searched) else QUICK_NOISE
-        ordered = promising(searched, main, math.inf if len(limits) > 1 else noise)
+        ordered = promising(searched, main, math.inf if len(limits) > 1 else self._noise(searched))
         rest = [item for item in ordered if item.number not in round_one]
         near = self._near(rest, limits) if limits else []
         allowed = target.max_drop if target.max_drop is not None else DEFAULT_DROP
@@ -229,6 +231,10 @@ class Confirmation:
         chosen = [between[(2 * index + 1) * len(between) // (2 * count)] for index in range(count)]
         return sorted(item.number for item in (*near, *chosen))
 
+    def _noise(self, searched: Sequence[Result]) -> float:
+        """Points of the scores that decide by which neighbours differ by chance."""
+        return NOISE if any(item.rung is Rung.RESCORED for item in searched) else QUICK_NOISE
+
     def _near(self, rest: Sequence[Result], limits: Sequence[Budget]) -> list[Result]:
         """The candidates within all limits that promise most: of one limit the nearest to it, of several those of the
         least additive error."""
@@ -238,20 +244,6 @@ class Confirmation:
             errors = {item.number: space.error(self._trials[item.number].candidate.levels) for item in within}
             within.sort(key=lambda item: (-errors[item.number], item.number))
         return within[-TARGET_ROWS // 2 :]
-
-
-def promising(results: Sequence[Result], cost: str, noise: float) -> list[Result]:
-    """By ascending `cost`, the results that are at most `noise` points worse than any cheaper one.
-
-    Plans that lose channels and plans that only lose bits can be equally small at very different accuracies.
-    """
-    best, found = -math.inf, []
-    for item in sorted(results, key=lambda item: (item.value(cost), item.number)):
-        score = item.value(QUICK_OBJECTIVE)
-        best = max(best, score)
-        if score >= best - noise:
-            found.append(item)
-    return found
 
 
 def evaluation_batch(images: npt.NDArray[np.float32]) -> int:

@@ -69,9 +69,10 @@ def chosen_of(
     macs = target.cost("macs") is not None
     candidates = useful(searched, accuracy, target.max_drop)
     near = nearest(quick_front(candidates, macs), accuracy, target, dense)
-    chosen = contenders(candidates, [item.number for item in near], macs, target_axes(limits))
+    axes = target_axes(limits)
+    chosen = contenders(candidates, [item.number for item in near], macs, axes)
     cheap = within_limits(searched, limits)
     if {item.number for item in cheap}.isdisjoint(item.number for item in candidates):
-        best = sorted(contenders(cheap, macs=macs), key=lambda item: -item.value(QUICK_OBJECTIVE))
+        best = sorted(contenders(cheap, macs=macs, along=axes), key=lambda item: -item.value(QUICK_OBJECTIVE))
         chosen += best[:MOST_USELESS]
     return chosen

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from benchmarks.compare import Scores, answer, judged
-from storage.records.measurement import Rung
+from benchmarks.compare import File, Scores, Side, answered, judged
+from benchmarks.study import best_by
+from objectives.paired import pack_scores
+from storage.records.measurement import Result, Rung
 from tests.searcher.test_front import result
 
 IMAGES = 1000
@@ -38,23 +42,55 @@ def test_nothing_to_answer_is_no_gap() -> None:
     assert (found.unanswered, found.worse, found.worse_of_all, found.largest_gap) == (3, 0, 0, 0.0)
 
 
-def test_the_answer_is_chosen_by_the_scores_of_the_search() -> None:
+def test_what_answers_is_chosen_by_the_scores_of_the_search() -> None:
     """Not by the images that judge it, on which the second file is the best one."""
     confirmed = [result(number, accuracy, 100, Rung.CONFIRMED) for number, accuracy in enumerate((88.0, 89.0, 87.0), 1)]
     scores = {number: result(number, soft, 100, Rung.RESCORED) for number, soft in enumerate((80.0, 79.0, 80.0), 1)}
-    assert answer(confirmed, scores).number == 1
-    assert answer(confirmed[1:], scores).number == 3
+    assert best_by(scores, confirmed).number == 1
+    assert best_by(scores, confirmed[1:]).number == 3
+
+
+def test_a_study_beside_itself_is_nowhere_worse() -> None:
+    """Also where the best by the scores is not the best by the confirmation, and where a smaller one is better."""
+    sizes = {1: 400, 2: 300, 3: 200, 4: 100}
+    files = [
+        replace(
+            result(number, 90.0 - number, size, Rung.CONFIRMED),
+            per_image=pack_scores(_wrong(slice((number * 7) % 5 * 20))),
+        )
+        for number, size in sizes.items()
+    ]
+    scores = {
+        number: result(number, soft, 100, Rung.RESCORED) for number, soft in zip(sizes, (80, 82, 81, 70), strict=True)
+    }
+    side = Side("study", files, scores)
+
+    def size(_: File, item: Result) -> float:
+        return item.value("size")
+
+    pairs = answered(side, side, size, 1.0)
+    assert len(pairs) == len(files)
+    assert all(np.array_equal(theirs, own) for theirs, own in pairs)
+    smaller = replace(side, files=files[:3])
+    assert len(answered(side, smaller, size, 1.0)) == 3
+    assert len(answered(side, smaller, size, 2.0)) == 4
+    assert judged("ours", "other", "size", pairs, len(files), 1.0).largest_gap == 0.0
 
 
 def test_equal_files_are_worse_as_often_as_the_bound_says() -> None:
-    """Of any number of files, as one of them was chosen elsewhere."""
+    """However many there are to choose from: chosen by the images that judge it, none ever is."""
     generator = np.random.default_rng(0)
     dense = generator.random(IMAGES) < 0.9
 
     def equal() -> Scores:
         return (dense ^ (generator.random(IMAGES) < 0.02)).astype(np.float32)
 
-    pairs = [(equal(), equal()) for _ in range(1000)]
+    pairs = []
+    for _ in range(1000):
+        files = [equal() for _ in range(5)]
+        confirmed = [result(number, float(hits.mean()), 100, Rung.CONFIRMED) for number, hits in enumerate(files)]
+        scores = {item.number: result(item.number, generator.random(), 100, Rung.RESCORED) for item in confirmed}
+        pairs.append((equal(), files[best_by(scores, confirmed).number]))
     found = judged("ours", "other", "size", pairs, len(pairs), 1.0)
     assert 0.03 < found.worse / found.files < 0.07
     assert found.worse_of_all <= 1

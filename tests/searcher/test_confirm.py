@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from searcher.front import QUICK_OBJECTIVE
-from searcher.stages.confirm import promising
+from searcher.front import QUICK_OBJECTIVE, promising
 from storage.records.measurement import Direction, Measurement, Result, Rung
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objectives.pareto import FRONT_ROWS
-from searcher.front import along, confirmed_front, quick_front, rows, spread, useful
+from searcher.front import along, confirmed_front, cover, quick_front, rows, spread, useful
 from storage.records.measurement import Direction, Measurement, Result, Rung
 
 
@@ -143,3 +143,20 @@ def test_macs_are_an_axis_where_the_target_names_them() -> None:
     thinned = rows(confirmed_front(many, macs=True), (), macs=True)
     assert len(thinned) == FRONT_ROWS
     assert {thinned[0].number, thinned[-1].number} == {1, 59}
+
+
+def test_gaps_along_a_cost_are_covered_by_the_best_in_the_middle_of_the_widest() -> None:
+    found = [result(number, accuracy, size) for number, (accuracy, size) in enumerate(COVERED, 1)]
+    assert cover(found, "size", [1, 6], 1) == [4]
+    assert cover(found, "size", [1, 6], 2) == [4, 2]
+    assert cover(found, "size", [1, 4, 6], 9) == [2]  # what is left is too narrow, or near an end
+
+
+def test_the_dearest_of_all_is_an_end_that_nothing_chosen_needs_to_be() -> None:
+    found = [result(number, accuracy, size) for number, (accuracy, size) in enumerate(COVERED, 1)]
+    assert cover(found, "size", [6], 1) == [4]
+    assert cover(found, "size", [], 9) == []
+    assert cover([], "size", [1], 9) == []
+
+
+COVERED = [(90.0, 1600), (89.9, 1200), (89.5, 850), (89.8, 800), (89.7, 790), (89.0, 400)]  # accuracy, bytes

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from searcher.allocation.budget import Budget
+from searcher.contenders import MOST_CONTENDERS
 from searcher.stages.rescore import MOST_USELESS, chosen_of
 from storage.records.dense import DenseFacts
 from storage.records.measurement import Rung
-from storage.records.target import CostTarget, Target
+from storage.records.target import CostTarget, Objective, Target
 from tests.searcher.test_front import result
 
 DENSE = DenseFacts(accuracy=90.0, size_bytes=1600, latency_ms=None, macs=100)
-FOUND = [(90.0, 400), (85.0, 200), (70.0, 100), (62.0, 90), (61.0, 95)]  # accuracy, bytes
+FOUND = [(90.0, 400), (85.0, 200), (70.0, 100), (62.0, 90), (61.0, 92)]  # accuracy, bytes
 RESULTS = [result(number, accuracy, size, Rung.QUICK) for number, (accuracy, size) in enumerate(FOUND, 2)]
 
 
@@ -28,6 +29,24 @@ def test_where_none_of_them_keeps_the_limit_the_best_of_those_that_do_are_looked
     assert chosen(100) == [2, 3, 4, 5]
     assert chosen(95, max_drop=1.0) == [2, 3, 5]
     assert chosen(10) == [2, 3]
+
+
+def test_of_many_those_that_lead_by_what_the_target_limits() -> None:
+    """Where the front by all costs is larger than what can be scored again."""
+    by_macs = [result(number, 85.0 + number / 10, 2000, Rung.QUICK, macs=100.0 + number) for number in range(2, 32)]
+    by_size = [
+        result(100 + step, 81.0 + step / 50, 100 + step, Rung.QUICK, macs=1000.0) for step in range(MOST_CONTENDERS)
+    ]
+    leading = {item.number for item in by_macs}
+    limit = 10.0**6
+    cases: tuple[tuple[Objective, bool], ...] = (("macs", True), ("size", False))
+    for objective, has_all in cases:
+        target = Target((CostTarget(objective, "absolute", limit, "any"),))
+        found = {
+            item.number for item in chosen_of([*by_macs, *by_size], 90.0, target, [Budget(objective, limit)], DENSE)
+        }
+        assert len(found) == MOST_CONTENDERS
+        assert (leading <= found) is has_all
 
 
 def test_of_useless_ones_only_some() -> None:

@@ -1,9 +1,9 @@
-"""Two studies of one home, file by file: is the one nowhere worse than the other, beyond noise?"""
+"""Two studies of one home, cost by cost: is the one nowhere worse than the other, beyond noise?"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod, sqrt
 from pathlib import Path
 
@@ -43,9 +43,10 @@ class Comparison:
     ours: str
     other: str
     cost: str
-    files: int  # searched ones of the other study, within ten points of the dense model: each tells a cost
+    costs: int  # of searched files of the other study, within ten points of the dense model
     unanswered: int  # for which we have none that costs as little
-    worse: int  # where ours is worse beyond the one-sided 95 % bound of the paired difference
+    pairs: int  # different ones of their file and ours: for several costs both may have the same
+    worse: int  # pairs where ours is worse beyond the one-sided 95 % bound of the paired difference
     worse_of_all: int  # where it is beyond the bound that equal fronts pass nowhere, with 95 % confidence (Bonferroni)
     largest_gap: float  # points by which ours is worse at most; below 0 where it is better everywhere
     largest_gap_lower: float  # the largest 95 % lower bound of a gap
@@ -70,19 +71,19 @@ def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
     """Compares study `ours` with `other` by a cost, "size", "macs" or `SPEED`, at each cost of the latter's files.
 
     Of either study it is the file that costs no more and is the best by the scores of its search; both are judged on
-    the confirmation images, which have chosen neither. So a study beside itself is nowhere worse. By speed the files on
-    the fronts of those scores are compared, all timed here in one session, each loaded twice: by what the two of one
-    file differ, speeds cannot be told apart.
+    the confirmation images, which have chosen neither. So by size and MACs a study beside itself is nowhere worse. By
+    speed the files on the fronts of those scores are compared, all timed here in one session, each loaded twice: by
+    what the two of one file differ, speeds cannot be told apart.
     """
     place = Home(home)
     store = open_store(place.database_url)
-    sides = [_side(store, study, cost == SPEED) for study in (other, ours)]
+    own, theirs = (_side(store, study, cost == SPEED) for study in (ours, other))
     shape = StudyConfig.from_json(store.study(ours).config_json).model.input
     store.close()
-    of, tolerance = _speeds(place, sides, shape) if cost == SPEED else (_stored(cost), 1.0)
-    good = [item for item in sides[0].files if item.value("drop") <= ACCURACY_SPAN_POINTS]
-    found = answered(replace(sides[0], files=good), sides[1], of, tolerance)
-    return judged(ours, other, cost, found, len(good), tolerance)
+    of, tolerance = _speeds(place, (own, theirs), shape) if cost == SPEED else (_stored(cost), 1.0)
+    useful = [item for item in theirs.files if item.value("drop") <= ACCURACY_SPAN_POINTS]
+    costs = [of((other, item.number), item) for item in useful]
+    return judged(cost, own, theirs, of, costs, tolerance)
 
 
 def _side(store: StudyStore, study: str, only_front: bool) -> Side:
@@ -95,29 +96,20 @@ def _side(store: StudyStore, study: str, only_front: bool) -> Side:
     return Side(study, files, scores)
 
 
-def answered(other: Side, ours: Side, of: Cost, tolerance: float) -> list[tuple[Scores, Scores]]:
-    """For the cost of each file of `other`, what it has and what ours has; without those for which ours has nothing."""
-    pairs = []
-    for item in other.files:
-        limit = of((other.study, item.number), item)
-        theirs, own = other.within(of, limit), ours.within(of, tolerance * limit)
-        if theirs is not None and own is not None:
-            pairs.append((_scores(theirs), _scores(own)))
-    return pairs
-
-
-def judged(
-    ours: str, other: str, cost: str, pairs: Sequence[tuple[Scores, Scores]], files: int, tolerance: float
-) -> Comparison:
-    """The comparison at `files` costs of study `other`; `pairs` are what both have, where ours has anything."""
-    gaps = [paired_drop(item, own) for item, own in pairs]
-    strict = [paired_drop(item, own, 1.0 - (1.0 - CONFIDENCE) / files) for item, own in pairs]
+def judged(cost: str, ours: Side, other: Side, of: Cost, costs: Sequence[float], tolerance: float) -> Comparison:
+    """The comparison of both sides at each of `costs`."""
+    found = [(other.within(of, limit), ours.within(of, tolerance * limit)) for limit in costs]
+    answered = [(theirs, own) for theirs, own in found if theirs is not None and own is not None]
+    pairs = {(theirs.number, own.number): (_scores(theirs), _scores(own)) for theirs, own in answered}
+    gaps = [paired_drop(theirs, own) for theirs, own in pairs.values()]
+    strict = [paired_drop(theirs, own, 1.0 - (1.0 - CONFIDENCE) / len(pairs)) for theirs, own in pairs.values()]
     return Comparison(
-        ours=ours,
-        other=other,
+        ours=ours.study,
+        other=other.study,
         cost=cost,
-        files=files,
-        unanswered=files - len(pairs),
+        costs=len(costs),
+        unanswered=len(costs) - len(answered),
+        pairs=len(pairs),
         worse=sum(gap.lower_points > 0 for gap in gaps),
         worse_of_all=sum(gap.lower_points > 0 for gap in strict),
         largest_gap=max((gap.drop_points for gap in gaps), default=0.0),

@@ -184,7 +184,7 @@ def _latency_rows(figures: dict[str, Any]) -> list[str]:
 
 
 def _compared(figures: dict[str, Any]) -> list[str]:
-    """Joint studies against the others, file by file; nothing where that was not measured."""
+    """Joint studies against the others, cost by cost; nothing where that was not measured."""
     if "compared" not in figures:
         return []
     lines = [
@@ -192,17 +192,17 @@ def _compared(figures: dict[str, Any]) -> list[str]:
         "the joint one has for it, the best file by the scores of the search of those that cost no more. Both are",
         "judged on the confirmation images, which have chosen neither: who goes by the confirmed accuracies may do",
         "better. Worse beyond noise where the one-sided 95 % bound of the paired difference is above zero, which of 20",
-        "equal files one is by chance; in brackets, where it is so by the bound at which that happens to one of 20",
+        "equal pairs one is by chance; in brackets, where it is so by the bound at which that happens to one of 20",
         "equal fronts (Bonferroni). By speed: the files on the fronts of those scores, timed in turn in one session;",
-        "what counts as no slower is what that session can tell apart.",
+        "what counts as no slower is what that session can tell apart. In brackets behind a gap: its 95 % bound.",
         "",
-        "| joint study | beside | by | equal within | files | none as cheap | worse (of all) | largest gap (bound) |",
-        "|---|---|---|---|---|---|---|---|",
+        "| joint study | beside | by | equal within | costs | none as cheap | pairs | worse (of all) | largest gap |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in figures["compared"]:
         lines.append(
             f"| {row['ours']} | {row['other']} | {row['cost']} | {100 * (row['tolerance'] - 1):.1f} % "
-            f"| {row['files']} | {row['unanswered']} | {row['worse']} ({row['worse_of_all']}) "
+            f"| {row['costs']} | {row['unanswered']} | {row['pairs']} | {row['worse']} ({row['worse_of_all']}) "
             f"| {row['largest_gap']:.2f} ({row['largest_gap_lower']:.2f}) |"
         )
     return [*lines, ""]

@@ -26,7 +26,8 @@ COVERING = 8  # of these, where the best leave gaps
 def contenders(
     results: Sequence[Result], keep: Sequence[int] = (), macs: bool = False, along: Sequence[str] = ()
 ) -> list[Result]:
-    """Those of `results` that no other one that costs no more beats by more than `TIE_POINTS`, by number.
+    """Those of `results` that no other one that costs no more beats by more than `TIE_POINTS`, by number, and some more
+    where these leave gaps.
 
     They are at most `MOST_CONTENDERS`. First come up to `ALONG_TARGET` that are beaten by least where only one of the
     costs in `along` counts, near ties among them, and some that cover it; then the front and near ties where all costs

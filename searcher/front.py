@@ -1,4 +1,4 @@
-"""Which results make up the front of a study: by accuracy, size and predicted speed-up, which all repeat."""
+"""Which results make up the front of a study, by accuracy, size and predicted speed-up, and which of them cover it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from storage.records.study import FrontRow
 # plans of the same speed must not share the front for the last digit of a sum.
 SPEED_STEP = 0.02
 AXES: Mapping[str, int] = MappingProxyType({"size": 1, "predicted_latency": 2, "macs": -1})  # of `front_points`
+LEAST_COST = 1e-9  # of a whole model, in bytes, MACs or milliseconds: its logarithm is finite
 LEAST_GAP = log2(1.1)  # doublings of a cost: files that are closer to each other leave no gap
 QUICK_NOISE = 2.0  # points of the quick score, by which neighbours differ on 256 images by chance
 QUICK_OBJECTIVE = "soft_accuracy"  # ranks candidates of one size better than accuracy does (design section 4)
@@ -85,12 +86,12 @@ def along(front: Sequence[Result], cost: str, count: int) -> list[int]:
 
 def cover(results: Sequence[Result], cost: str, chosen: Sequence[int], count: int) -> list[int]:
     """Trial numbers of at most `count` more results, where those `chosen` leave the widest gaps along a cost: the best
-    by quick score of those in the middle of each.
+    by the scores of those in its middle half.
 
     Where nearly nothing is lost yet, what is best is chance, and a front may jump over half the range of sizes.
     `results` are such that somebody may want them, `chosen` numbers of some; `cost` is as in `along`.
     """
-    places = {item.number: log2(item.value(cost)) for item in results}
+    places = {item.number: log2(max(item.value(cost), LEAST_COST)) for item in results}
     known = sorted({max(places.values(), default=0.0), *(places[number] for number in chosen if number in places)})
     gaps = list(pairwise(known))
     found: list[int] = []

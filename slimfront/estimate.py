@@ -12,6 +12,7 @@ from objectives.pareto import FRONT_ROWS
 from searcher.baselines import ROUNDED_WIDTHS, UNIFORM_SHARES, UNIFORM_WIDTHS
 from searcher.contenders import MOST_CONTENDERS
 from searcher.latency_check import KINDS
+from searcher.stages.confirm import COVER_ROWS, SPREAD_ROWS, TARGET_ROWS
 from searcher.stages.latency_table import CHECK_SECONDS, CHECKED_PLANS
 from searcher.stages.prepare import Prepared
 from storage.records.config import StudyConfig
@@ -54,8 +55,10 @@ def planned_time(prepared: Prepared) -> PlannedTime:
         for width in (share * layer.columns for share in built_shares(prepared.space, layer.name))
     )
     baselines = len(UNIFORM_WIDTHS) + len(ROUNDED_WIDTHS) + len(UNIFORM_SHARES) + bool(config.target.costs)
+    most_searched = SPREAD_ROWS + COVER_ROWS + TARGET_ROWS
+    evaluated = baselines + min(most_searched, config.search.candidates or most_searched)
     files = baselines + min(FRONT_ROWS, config.search.candidates or FRONT_ROWS)
-    confirmed = OVERHEAD_SECONDS + files * len(workload.confirmation) * pass_seconds / available_cores()
+    confirmed = OVERHEAD_SECONDS + evaluated * len(workload.confirmation) * pass_seconds / available_cores()
     call_seconds = max(CALL_SECONDS, config.runtime.batch * pass_seconds)
     check = min(CHECK_SECONDS, len(KINDS) * CHECKED_PLANS * TIMED_CALLS * call_seconds)
     table = _probes(prepared.space) * PROBE_SECONDS + LEAST_SECONDS + check

@@ -27,8 +27,10 @@ from searcher.stages.context import StudyContext, study_budgets
 from searcher.stages.files import export
 from storage.errors import DiskFullError, GiveUpError, RetryError
 from storage.records.candidate import Trial
+from storage.records.dense import DenseFacts
 from storage.records.measurement import Direction, Measurement, Result, Rung
 from storage.records.study import FrontRow
+from storage.records.target import Target
 
 STAGE = "confirmed"
 SPREAD_ROWS = FRONT_ROWS  # of the front that are confirmed first
@@ -71,18 +73,9 @@ class Confirmation:
         """Round one covers the front, round two looks closer where the target's boundary lies."""
         context = self._context
         searched = [item for number, item in self._scores.items() if self._trials[number].baseline is None]
-        candidates = useful(searched, self._scores[1].value("accuracy"), context.config.target.max_drop)
-        front = quick_front(candidates, context.wants_macs)
-        target, dense = context.config.target, context.predicted_dense
-        near = [item.number for item in nearest(front, self._scores[1].value("accuracy"), target, dense)]
-        axes = target_axes(study_budgets(context))
-        wanted = [number for axis in axes for number in along(front, axis, TARGET_AXIS_ROWS // len(axes))]
-        first = spread(front, SPREAD_ROWS, [*near, *wanted], context.wants_macs)
         baselines = [number for number, trial in self._trials.items() if trial.baseline is not None]
-        chosen = [item.number for item in first]
-        for axis in axes:
-            ordered = promising(candidates, axis, self._noise(searched))
-            chosen += cover(ordered, axis, chosen, COVER_ROWS // len(axes))
+        accuracy, limits = self._scores[1].value("accuracy"), study_budgets(context)
+        chosen = first_round(searched, accuracy, context.config.target, limits, context.predicted_dense)
         round_one = [*baselines, *chosen]
         self._evaluate_all(round_one, TARGET_ROWS)
         self._evaluate_all(self._boundary(searched, set(round_one)), 0)
@@ -219,7 +212,7 @@ class Confirmation:
         main = target_axes(limits)[0]
         confirmed = [item for item in self._results.values() if item.number in round_one and item.get(main) is not None]
         # Of several limits one plan may be all that meets both, however much better a smaller but slower one is.
-        ordered = promising(searched, main, math.inf if len(limits) > 1 else self._noise(searched))
+        ordered = promising(searched, main, math.inf if len(limits) > 1 else _noise(searched))
         rest = [item for item in ordered if item.number not in round_one]
         near = self._near(rest, limits) if limits else []
         allowed = target.max_drop if target.max_drop is not None else DEFAULT_DROP
@@ -231,10 +224,6 @@ class Confirmation:
         chosen = [between[(2 * index + 1) * len(between) // (2 * count)] for index in range(count)]
         return sorted(item.number for item in (*near, *chosen))
 
-    def _noise(self, searched: Sequence[Result]) -> float:
-        """Points of the scores that decide by which neighbours differ by chance."""
-        return NOISE if any(item.rung is Rung.RESCORED for item in searched) else QUICK_NOISE
-
     def _near(self, rest: Sequence[Result], limits: Sequence[Budget]) -> list[Result]:
         """The candidates within all limits that promise most: of one limit the nearest to it, of several those of the
         least additive error."""
@@ -244,6 +233,35 @@ class Confirmation:
             errors = {item.number: space.error(self._trials[item.number].candidate.levels) for item in within}
             within.sort(key=lambda item: (-errors[item.number], item.number))
         return within[-TARGET_ROWS // 2 :]
+
+
+def first_round(
+    searched: Sequence[Result], accuracy: float, target: Target, limits: Sequence[Budget], dense: DenseFacts
+) -> list[int]:
+    """Numbers of the candidates that are confirmed before it is known where the target's boundary lies.
+
+    Args:
+        searched: the scores that decide, without baselines.
+        accuracy: the dense model's, on the images of these scores.
+        limits: of the target's costs.
+        dense: with its predicted latency, if there is one.
+    """
+    macs = target.cost("macs") is not None
+    candidates = useful(searched, accuracy, target.max_drop)
+    front = quick_front(candidates, macs)
+    axes = target_axes(limits)
+    keep = [item.number for item in nearest(front, accuracy, target, dense)]
+    for axis in axes:
+        keep += along(front, axis, TARGET_AXIS_ROWS // len(axes))
+    chosen = [item.number for item in spread(front, SPREAD_ROWS, keep, macs)]
+    for axis in axes:
+        chosen += cover(promising(candidates, axis, _noise(searched)), axis, chosen, COVER_ROWS // len(axes))
+    return chosen
+
+
+def _noise(searched: Sequence[Result]) -> float:
+    """Points of the scores that decide by which neighbours differ by chance."""
+    return NOISE if any(item.rung is Rung.RESCORED for item in searched) else QUICK_NOISE
 
 
 def evaluation_batch(images: npt.NDArray[np.float32]) -> int:

@@ -1,41 +1,49 @@
-"""Which candidates are worth a confirmation."""
+"""Which candidates are confirmed first."""
 
 from __future__ import annotations
 
-import math
+from searcher.allocation.budget import Budget
+from searcher.stages.confirm import COVER_ROWS, SPREAD_ROWS, TARGET_AXIS_ROWS, first_round
+from storage.records.dense import DenseFacts
+from storage.records.measurement import Result, Rung
+from storage.records.target import CostTarget, Target
+from tests.searcher.test_front import result
 
-from searcher.front import QUICK_OBJECTIVE, promising
-from storage.records.measurement import Direction, Measurement, Result, Rung
-
-
-def _result(number: int, size: float, score: float) -> Result:
-    return Result(
-        number=number,
-        rung=Rung.QUICK,
-        measurements=(
-            Measurement(QUICK_OBJECTIVE, score, "%", Direction.MAXIMIZE, 256),
-            Measurement("size", size, "bytes", Direction.MINIMIZE),
-        ),
-    )
+DENSE = DenseFacts(accuracy=90.0, size_bytes=16000, latency_ms=None, macs=1000)
+BY_SIZE = Target((CostTarget("size", "absolute", 1000.0, "1kB"),))
+BY_BOTH = Target((*BY_SIZE.costs, CostTarget("macs", "absolute", 500.0, "500")))
+# The largest and the best of all, by chance; all between them are a little worse.
+PLATEAU = [(90.0, 4000), (90.2, 1400), (89.9, 3300), (89.8, 2400), (89.7, 2300), (89.8, 1900), (70.0, 2350)]
 
 
-RESULTS = [
-    _result(1, 400.0, 89.0),
-    _result(2, 100.0, 80.0),
-    _result(3, 300.0, 86.0),  # three points below the smaller 4
-    _result(4, 200.0, 89.0),
-    _result(5, 300.0, 87.5),
-    _result(6, 200.0, 60.0),
-]
+def _first(results: list[Result], target: Target) -> list[int]:
+    limits = [Budget(cost.objective, cost.limit(0.0)) for cost in target.costs]
+    return first_round(results, 90.0, target, limits, DENSE)
 
 
-def test_what_is_clearly_worse_than_a_cheaper_one_is_left_out() -> None:
-    assert [item.number for item in promising(RESULTS, "size", 2.0)] == [2, 4, 5, 1]
+def test_sizes_that_the_best_one_hides_are_confirmed_too() -> None:
+    found = [result(number, accuracy, size, Rung.QUICK) for number, (accuracy, size) in enumerate(PLATEAU, 2)]
+    assert set(_first(found, BY_SIZE)) == {3, 4, 5, 7}  # not what is close to one of them or useless
 
 
-def test_without_a_limit_of_noise_all_come_by_cost() -> None:
-    assert [item.number for item in promising(RESULTS, "size", math.inf)] == [2, 4, 6, 3, 5, 1]
+def test_of_many_they_are_as_many_as_there_is_time_for() -> None:
+    """Those that lead by size, and of the others, all of which lead by MACs, some."""
+    leading = [
+        result(number, 80.0 + number / 10, 1000 + 9 * number, Rung.QUICK, macs=1000.0) for number in range(2, 92)
+    ]
+    others = [result(number, 79.0 + number / 100, 4000, Rung.QUICK, macs=100.0 + number) for number in range(200, 290)]
+    chosen = _first([*leading, *others], BY_SIZE)
+    assert len(chosen) == len(set(chosen)) <= SPREAD_ROWS + COVER_ROWS
+    assert len(chosen) >= SPREAD_ROWS
+    assert sum(number < 200 for number in chosen) >= TARGET_AXIS_ROWS
 
 
-def test_nothing_is_promising_of_nothing() -> None:
-    assert promising([], "size", 2.0) == []
+def test_of_two_limits_each_has_its_share_of_what_covers() -> None:
+    """Both costs have a plateau of their own."""
+    by_size = [result(number, accuracy, size, Rung.QUICK) for number, (accuracy, size) in enumerate(PLATEAU[:4], 2)]
+    by_macs = [
+        result(number, accuracy, 16000, Rung.QUICK, macs=size / 100)
+        for number, (accuracy, size) in enumerate(PLATEAU, 20)
+    ]
+    chosen = _first([*by_size, *by_macs], BY_BOTH)
+    assert {5, 23} <= set(chosen)

@@ -65,6 +65,15 @@ def test_what_the_target_limits_goes_before_all_other_costs() -> None:
     assert sum(number <= near for number in by_size) >= ALONG_TARGET
 
 
+def test_what_lies_between_the_best_along_a_cost_contends_though_it_is_beaten() -> None:
+    """By more than near ties are, but not by more than chance."""
+    found = [(90.0, 4000, None), (90.2, 1000, None), (90.2 - 3 * TIE_POINTS, 2000, None), (85.0, 2000, None)]
+    results = [result(n, score, size, Rung.QUICK, speed) for n, (score, size, speed) in enumerate(found, 1)]
+    assert [item.number for item in contenders(results)] == [1, 2]
+    assert [item.number for item in contenders(results, along=("size",))] == [1, 2, 3]
+    assert [item.number for item in contenders(results, macs=True, along=("size", "macs"))] == [1, 2, 3]
+
+
 def test_of_equally_good_ones_those_go_before_that_cost_less() -> None:
     """What is on the front is a contender, however many are as good and dearer."""
     found = [(80.0, 100, None)] + [(80.0, 200, None)] * MOST_CONTENDERS + [(70.0, 50, None)]

@@ -11,13 +11,13 @@ import pytest
 
 from learners import gram
 from objectives.latency import Latency, Model, Reference
+from searcher.allocation.budget import Budget
 from searcher.baselines import AT_TARGET
 from searcher.contenders import contenders, deciding_scores
 from searcher.controller import Controller
-from searcher.front import along, quick_front, spread, useful
-from searcher.judged import nearest
+from searcher.front import useful
 from searcher.stages import timing
-from searcher.stages.confirm import SPREAD_ROWS, TARGET_AXIS_ROWS
+from searcher.stages.confirm import TARGET_ROWS, first_round
 from searcher.stages.latency_table import FOLDER
 from searcher.stages.latency_table import STAGE as TABLE_STAGE
 from searcher.stages.prepare import Prepared
@@ -127,7 +127,9 @@ def test_the_contenders_are_scored_again_and_only_they_are_confirmed(
     assert any(item.value("soft_accuracy") != quick[number].value("soft_accuracy") for number, item in rescored.items())
     confirmed = {item.number for item in store.results(NAME, Rung.CONFIRMED)}
     assert confirmed <= baselines | rescored.keys()
-    assert first_round(deciding_scores(store, NAME), baselines, store, prepared.config.target) <= confirmed
+    first = round_one(deciding_scores(store, NAME), store, prepared.config.target)
+    assert first <= confirmed
+    assert len(confirmed - baselines - first) <= TARGET_ROWS
 
 
 def test_second_scores_overrule_the_quick_ones(
@@ -149,8 +151,8 @@ def test_second_scores_overrule_the_quick_ones(
     store.record_batch(NAME, [_opposite(item) for item in judged])
     Controller(store, home, Recorder()).run(NAME, prepared)
     confirmed = {item.number for item in store.results(NAME, Rung.CONFIRMED)}
-    assert first_round(deciding_scores(store, NAME), baselines, store, prepared.config.target) <= confirmed
-    assert not first_round(quick, baselines, store, prepared.config.target) <= confirmed
+    assert round_one(deciding_scores(store, NAME), store, prepared.config.target) <= confirmed
+    assert not round_one(quick, store, prepared.config.target) <= confirmed
 
 
 def _opposite(item: Result) -> Result:
@@ -162,7 +164,7 @@ def _opposite(item: Result) -> Result:
     return replace(item, rung=Rung.RESCORED, measurements=measurements, per_image=None)
 
 
-def first_round(scores: Mapping[int, Result], baselines: set[int], store: MemoryStore, target: Target) -> set[int]:
+def round_one(scores: Mapping[int, Result], store: MemoryStore, target: Target) -> set[int]:
     """What is confirmed first where these scores choose."""
     analysis = store.analysis(NAME)
     assert analysis is not None
@@ -170,12 +172,11 @@ def first_round(scores: Mapping[int, Result], baselines: set[int], store: Memory
     dense = replace(
         DenseFacts.from_json(analysis.dense_json), latency_ms=LatencyTable.from_json(analysis.latency_json).dense_ms
     )
-    accuracy = scores[1].value("accuracy")
+    baselines = {trial.number for trial in store.trials(NAME) if trial.baseline is not None}
     searched = [item for number, item in scores.items() if number not in baselines]
-    front = quick_front(useful(searched, accuracy, target.max_drop))
-    near = [item.number for item in nearest(front, accuracy, target, dense)]
-    keep = [*near, *along(front, "size", TARGET_AXIS_ROWS)]
-    return {item.number for item in spread(front, SPREAD_ROWS, keep)}
+    (cost,) = target.costs
+    limits = [Budget("size", cost.limit(dense.size_bytes))]
+    return set(first_round(searched, scores[1].value("accuracy"), target, limits, dense))
 
 
 def test_progress_passes_every_stage_in_order(undisturbed: tuple[Ending, Recorder, MemoryStore, Home]) -> None:

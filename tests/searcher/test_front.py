@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from random import Random
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objectives.pareto import FRONT_ROWS
-from searcher.front import along, confirmed_front, cover, quick_front, rows, spread, useful
+from searcher.front import along, confirmed_front, cover, promising, quick_front, rows, spread, useful
 from storage.records.measurement import Direction, Measurement, Result, Rung
 
 
@@ -159,4 +160,19 @@ def test_the_dearest_of_all_is_an_end_that_nothing_chosen_needs_to_be() -> None:
     assert cover([], "size", [1], 9) == []
 
 
+def test_narrow_gaps_stay_and_of_equally_good_ones_the_first_covers() -> None:
+    narrow = [result(number, 90.0, size) for number, size in enumerate((1090, 1045, 1000), 1)]
+    assert cover(narrow, "size", [1, 3], 9) == []
+    wide = [result(number, 90.0, size) for number, size in enumerate((1600, 810, 790, 400), 1)]
+    assert cover(wide, "size", [1, 4], 1) == [2]
+
+
+def test_what_is_clearly_worse_than_a_cheaper_one_promises_nothing() -> None:
+    found = [result(number, accuracy, size) for number, (accuracy, size) in enumerate(PROMISING, 1)]
+    assert [item.number for item in promising(found, "size", 2.0)] == [2, 4, 5, 1]
+    assert [item.number for item in promising(found, "size", inf)] == [2, 4, 6, 3, 5, 1]
+    assert promising([], "size", 2.0) == []
+
+
+PROMISING = [(89.0, 400), (80.0, 100), (86.0, 300), (89.0, 200), (87.5, 300), (60.0, 200)]  # 3 is worse than 4 by 3
 COVERED = [(90.0, 1600), (89.9, 1200), (89.5, 850), (89.8, 800), (89.7, 790), (89.0, 400)]  # accuracy, bytes

@@ -38,7 +38,7 @@ def readme_table(folder: Path, models: Sequence[str]) -> str:
         "fastest within 1 point": _fastest,
         "beside it, `ort int8`": lambda f: _baseline_speed(f, "ort int8"),
         "beside it, `uniform w8`": lambda f: _baseline_speed(f, "uniform w8"),
-        "latency table on 24 random plans": _latency,
+        "latency table on random plans": _latency,
         "level library": lambda f: f"{f['quick']['library_seconds']:.0f} CPU-s",
         "quick scores": lambda f: f"{f['quick']['scores_per_second']:.1f} per CPU-s",
         "study, library at hand": lambda f: f"{f['study']['wall_seconds']:.0f} s, {f['study']['plans']} candidates",
@@ -101,7 +101,7 @@ def _speed(row: dict[str, Any]) -> str:
 
 def _latency(figures: dict[str, Any]) -> str:
     error = figures["latency"]["all"]
-    return f"Spearman {error['spearman']:.2f}, median error {100 * error['median_error']:.1f} %"
+    return f"Spearman {error['spearman']:.2f}, median error {100 * error['median_error']:.1f} % ({error['plans']} plans)"
 
 
 def write_report(folder: Path, models: Sequence[str]) -> None:
@@ -202,7 +202,7 @@ def _compared(figures: dict[str, Any]) -> list[str]:
     for row in figures["compared"]:
         lines.append(
             f"| {row['ours']} | {row['other']} | {row['cost']} | {100 * (row['tolerance'] - 1):.1f} % "
-            f"| {row['costs']} | {row['unanswered']} | {row['pairs']} | {row['worse']} ({row['worse_of_all']}) "
+            f"| {row['costs']} | {row['unanswered']} | {'-' if row['pairs'] is None else row['pairs']} | {row['worse']} ({row['worse_of_all']}) "
             f"| {row['largest_gap']:.2f} ({row['largest_gap_lower']:.2f}) |"
         )
     return [*lines, ""]

@@ -101,7 +101,8 @@ def _speed(row: dict[str, Any]) -> str:
 
 def _latency(figures: dict[str, Any]) -> str:
     error = figures["latency"]["all"]
-    return f"Spearman {error['spearman']:.2f}, median error {100 * error['median_error']:.1f} % ({error['plans']} plans)"
+    share = 100 * error["median_error"]
+    return f"Spearman {error['spearman']:.2f}, median {share:.1f} % off ({error['plans']} plans)"
 
 
 def write_report(folder: Path, models: Sequence[str]) -> None:
@@ -200,9 +201,10 @@ def _compared(figures: dict[str, Any]) -> list[str]:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in figures["compared"]:
+        pairs = "-" if row["pairs"] is None else row["pairs"]  # where equal ones were not told apart
         lines.append(
             f"| {row['ours']} | {row['other']} | {row['cost']} | {100 * (row['tolerance'] - 1):.1f} % "
-            f"| {row['costs']} | {row['unanswered']} | {'-' if row['pairs'] is None else row['pairs']} | {row['worse']} ({row['worse_of_all']}) "
+            f"| {row['costs']} | {row['unanswered']} | {pairs} | {row['worse']} ({row['worse_of_all']}) "
             f"| {row['largest_gap']:.2f} ({row['largest_gap_lower']:.2f}) |"
         )
     return [*lines, ""]

@@ -57,7 +57,8 @@ def _print(console: Console, view: TimingView) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console.print(Text(view.study, style="bold").append(f" on {view.hardware}, batch {view.batch}", style="none"))
+    title = Text(view.study, style="bold").append(f" on {view.hardware}, batch {view.batch}", style="none")
+    console.print(title, soft_wrap=True)
     table = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False)
     titles = ["candidate", "accuracy", "smaller", "latency", "faster", "5th to 95th percentile"]
     titles += ["predicted"] if view.unpredicted is None else []

@@ -60,11 +60,11 @@ def _print(console: Console, view: TimingView) -> None:
     title = Text(view.study, style="bold").append(f" on {view.hardware}, batch {view.batch}", style="none")
     console.print(title, soft_wrap=True)
     table = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False)
-    titles = ["candidate", "accuracy", "smaller", "latency", "faster", "5th to 95th percentile"]
-    titles += ["predicted"] if view.unpredicted is None else []
-    for title in titles:
-        named = title == "candidate"  # which alone may wrap
-        table.add_column(title, justify="left" if named else "right", no_wrap=not named)
+    columns = ["candidate", "accuracy", "smaller", "latency", "faster", "5th to 95th percentile"]
+    columns += ["predicted"] if view.unpredicted is None else []
+    for column in columns:
+        named = column == "candidate"  # which alone may wrap
+        table.add_column(column, justify="left" if named else "right", no_wrap=not named)
     for row in view.rows:
         cells = [
             f"{row.candidate} {row.name or ''}".rstrip(),

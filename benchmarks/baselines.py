@@ -11,7 +11,6 @@ from benchmarks.quick import Silent
 from learners.export.packing import pack_candidate
 from objectives.accuracy import evaluate
 from objectives.runtimes.packed import PackedSession
-from searcher.baselines import uniform
 from searcher.stages.context import input_contract
 from searcher.stages.prepare import open_library, prepare
 from storage.home import Home
@@ -23,7 +22,7 @@ def rounded(model: str, home: Path, bits: int) -> dict[str, float]:
     torch.set_num_threads(1)
     prepared = prepare(config(model, model, "size=8x drop<=1"), Silent())
     library = open_library(prepared, Home(home), lambda *_: None)
-    levels = library.choose(uniform(library.space, bits), library.rounded_id)
+    levels = library.choose(library.space.uniform_bits(bits), library.rounded_id)
     packed = pack_candidate(library.analysis, levels, library.ranges, input_contract(prepared.workload))
     data = pack(packed)
     images, labels = prepared.workload.confirmation.images, prepared.workload.confirmation.labels

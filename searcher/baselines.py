@@ -39,13 +39,13 @@ def baseline_proposals(
     ]
     quantised = any(site.learner == QUANT for site in space.sites)
     for bits in UNIFORM_WIDTHS if quantised else ():
-        found.append(_proposal(Candidate(uniform(space, bits), library.id), f"uniform w{bits}"))
+        found.append(_proposal(Candidate(space.uniform_bits(bits), library.id), f"uniform w{bits}"))
     if any(site.learner == CHANNEL for site in space.sites):
         for share in UNIFORM_SHARES:
             name = f"uniform c{100 * share:g}"
             found.append(_proposal(Candidate(uniform_channels(space, share), library.id), name))
     for bits in ROUNDED_WIDTHS if quantised else ():
-        found.append(_proposal(Candidate(uniform(space, bits), library.rounded_id), f"rounded w{bits}"))
+        found.append(_proposal(Candidate(space.uniform_bits(bits), library.rounded_id), f"rounded w{bits}"))
     levels = uniform_within(space, budgets, latency)
     if levels is not None:
         found.append(_proposal(Candidate(levels, library.id), AT_TARGET))
@@ -65,7 +65,7 @@ def uniform_within(space: SearchSpace, budgets: Sequence[Budget], latency: Laten
     plans = {
         tuple(
             _nearest(site, share) if site.learner == CHANNEL else level
-            for site, level in zip(space.sites, uniform(space, bits), strict=True)
+            for site, level in zip(space.sites, space.uniform_bits(bits), strict=True)
         )
         for share in shares
         for bits in (FLOAT_BITS, *UNIFORM_WIDTHS)
@@ -75,13 +75,6 @@ def uniform_within(space: SearchSpace, budgets: Sequence[Budget], latency: Laten
     inside = fits(problem.predictions(np.array(ordered, np.intp)), budgets)
     within = [plan for plan, is_inside in zip(ordered, inside, strict=True) if is_inside]
     return min(within, key=space.error, default=None)
-
-
-def uniform(space: SearchSpace, bits: int) -> Levels:
-    """The candidate with `bits` at every site, or the original where a site lacks that width."""
-    return tuple(
-        next((index for index, level in enumerate(site.levels) if level.bits == bits), 0) for site in space.sites
-    )
 
 
 def uniform_channels(space: SearchSpace, share: float) -> Levels:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from searcher.baselines import UNIFORM_SHARES, UNIFORM_WIDTHS, uniform, uniform_channels
+from searcher.baselines import UNIFORM_SHARES, UNIFORM_WIDTHS, uniform_channels
 from searcher.stages.prepare import Prepared, notes
 from slimfront.estimate import PlannedTime, planned_time
 from storage.records.space import CHANNEL, QUANT, Protected, SearchSpace
@@ -122,7 +122,7 @@ def _sizes(prepared: Prepared) -> tuple[PlannedSize, ...]:
     learners = {site.learner for site in space.sites}
     plans: dict[str, tuple[int, ...]] = {}
     if QUANT in learners:
-        plans |= {f"uniform w{bits}": uniform(space, bits) for bits in UNIFORM_WIDTHS}
+        plans |= {f"uniform w{bits}": space.uniform_bits(bits) for bits in UNIFORM_WIDTHS}
     if CHANNEL in learners:
         plans |= {f"uniform c{100 * share:g}": uniform_channels(space, share) for share in UNIFORM_SHARES}
     plans["smallest"] = tuple(len(site.levels) - 1 for site in space.sites)

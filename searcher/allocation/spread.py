@@ -20,8 +20,6 @@ BITS_ONLY = None
 TURNS: tuple[float | None, ...] = (0.0, 0.5, 1.0, BITS_ONLY, 0.0, 0.2, 0.8, BITS_ONLY)
 # Where targets want speed and not size: of the turns above, half are for sizes that nobody has asked for.
 TURNS_FOR_SPEED: tuple[float | None, ...] = (1.0, 0.8, 1.0, 0.5, 1.0, BITS_ONLY, 0.8, 0.0)
-# Where bits are not searched, as no target wants what they change: size is had by them, channels are for speed.
-TURNS_OF_CHANNELS: tuple[float | None, ...] = (1.0, 0.8, 1.0, 0.5)
 Turn = tuple[float | None, Quantity | None]  # and which speed it is
 
 

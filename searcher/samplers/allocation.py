@@ -11,21 +11,20 @@ from types import MappingProxyType
 import numpy as np
 
 from searcher.allocation.elimination import Elimination
-from searcher.allocation.free_bits import FreeBits, bits_matter
 from searcher.allocation.gaps import Gaps
 from searcher.allocation.knapsack import Frontier, solve
 from searcher.allocation.milp import RELATIVE_GAP
 from searcher.allocation.problem import ERROR, QUANTITIES, Levels, Problem, Values
 from searcher.allocation.reach import Reach
 from searcher.allocation.sequence import log_between, van_der_corput
-from searcher.allocation.spread import START, TURNS, TURNS_FOR_SPEED, TURNS_OF_CHANNELS, Start, spread
+from searcher.allocation.spread import START, TURNS, TURNS_FOR_SPEED, Start, spread
 from searcher.allocation.targets import FOCUS_SHARES, focus
 from searcher.allocation.variants import variants
 from searcher.samplers.base import WIDE_BATCH, SamplerContext, Scored
 from storage.records.candidate import Candidate
-from storage.records.space import CHANNEL, SearchSpace
+from storage.records.space import CHANNEL
+from storage.slim import BYTE_BITS
 
-BYTE_BITS = 8  # uniform 8 bits lose nothing: what an error may be at the sizes above
 MOST_MISSES = 64  # plans in a row that were not new, beside those known before, after which others are tried
 SIZE = QUANTITIES.index("size")
 
@@ -67,14 +66,13 @@ class AllocationSampler:
         self._effort = effort
         self._library = context.library
         self._problem = Problem.build(space, context.latency)
-        self._eight = _eight_bits(space)
+        self._eight = space.uniform_bits(BYTE_BITS)
         self._channels = [index for index, site in enumerate(space.sites) if site.learner == CHANNEL]
         self._reach, self._bits_reach = Reach(), Reach()
         self._best = -math.inf  # score so far
         self._known = sorted(item.levels for item in context.known if space.contains(item.levels))
         self._seen = set(self._known)
         self._order: list[Plan] = []  # all that was proposed
-        self._given_bits: list[int] = []  # sites whose bits a plan gets when the spread has made it
         by_size = Problem.build(space)  # latencies couple the widths of neighbours, sizes and errors do not
         separate = all(len(term.sites) == 1 for term in by_size.terms)
         if effort.is_exact and separate and all(budget.objective == "size" for budget in context.budgets):
@@ -102,11 +100,8 @@ class AllocationSampler:
         self._bits_reach.learn([pair for pair, is_cut in pairs if not is_cut], self._best)
 
     def totals(self, plans: Levels) -> Values:
-        """Every quantity [plans, quantities] of plans [plans, sites], as the spread counts them: it makes plans without
-        the bits that are given to them at the end."""
-        spread_out = plans.copy()
-        spread_out[:, self._given_bits] = 0
-        return self._problem.totals(spread_out)
+        """Every quantity [plans, quantities] of plans [plans, sites], as the spread counts them."""
+        return self._problem.totals(plans)
 
     def _sequence(self, targets: Plans, plans: Iterator[Plan]) -> Iterator[Plan]:
         """All plans of the space in the end, each once."""
@@ -133,32 +128,20 @@ class AllocationSampler:
         return True
 
     def _with_prices(self, context: SamplerContext) -> tuple[Plans, Iterator[Plan]]:
-        """Plans for the targets, and the spread, of any problem.
-
-        Where targets want only what channels change (MACs), plans are those of channels alone, with bits that cost
-        nothing. By a joint spread, five of eight plans were for sizes that nobody had asked for.
-        """
-        channels = self._channels
+        """Plans for the targets, and the spread, of any problem."""
+        problem, channels, effort = self._problem, self._channels, self._effort
         wanted = [budget.objective for budget in context.budgets]
-        negligible = self._problem.cost("error", self._eight)
-        others = set(range(len(self._problem.counts))) - set(channels)
-        if not channels or not others or bits_matter(self._problem, channels, wanted):
-            problem, finish = self._problem, _as_it_is
-            turns = TURNS_FOR_SPEED if wanted and "size" not in wanted else TURNS
-        else:
-            self._given_bits = sorted(others)
-            problem = self._problem.with_first_level(others)
-            finish, turns = FreeBits(self._problem, channels, negligible), TURNS_OF_CHANNELS
         elimination = Elimination(problem)
-        effort = self._effort
         found = focus(elimination, context.budgets, effort.shares, effort.relative_gap)
         targets = list(found.plans)
         if channels:
             bits = Elimination(problem.with_first_level(channels))
             targets += focus(bits, context.budgets, effort.shares, effort.relative_gap).plans
         self.notes: tuple[str, ...] = (*elimination.notes, *found.notes)
+        turns = TURNS_FOR_SPEED if wanted and "size" not in wanted else TURNS
+        negligible = problem.cost("error", self._eight)
         plans = spread(elimination, channels, negligible, self._reach, self._bits_reach, wanted, turns, effort.start)
-        return [finish(plan) for plan in targets], map(finish, plans)
+        return targets, plans
 
     def _with_knapsack(self, problem: Problem, limits: Sequence[float]) -> tuple[Plans, Iterator[Plan]]:
         """Plans for the targets, and the spread, where each cost and error depends on one site."""
@@ -203,17 +186,6 @@ class AllocationSampler:
                 seen.add(index)
                 yield index
         yield from (index for index in _sizes(frontier, middle) if index not in seen)
-
-
-def _as_it_is(plan: Plan) -> Plan:
-    return plan
-
-
-def _eight_bits(space: SearchSpace) -> Plan:
-    """The plan of 8 bits wherever a site has them, and the original elsewhere."""
-    return tuple(
-        next((index for index, level in enumerate(site.levels) if level.bits == BYTE_BITS), 0) for site in space.sites
-    )
 
 
 def _sizes(frontier: Frontier, middle: int) -> Iterator[int]:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import cast
 
 from searcher.samplers.base import Sampler, SamplerContext
+from searcher.samplers.free_bits import FreeBitsSampler, bits_are_free
 from storage.errors import FixInputError
 
 SAMPLERS: MappingProxyType[str, str] = MappingProxyType(
@@ -44,5 +45,7 @@ def sampler_class(name: str) -> Callable[[SamplerContext], Sampler]:
 
 
 def sampler(name: str, context: SamplerContext) -> Sampler:
-    """A sampler by its name in `[search] sampler`. Raises what `sampler_class` raises."""
-    return sampler_class(name)(context)
+    """A sampler by its name in `[search] sampler`, over channels alone where bits are free. Raises what `sampler_class`
+    raises."""
+    make = sampler_class(name)
+    return FreeBitsSampler(context, make) if bits_are_free(context) else make(context)

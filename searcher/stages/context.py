@@ -12,7 +12,7 @@ from learners.pool.base import Pool
 from learners.pool.inline import InlinePool
 from objectives.workload.workload import Workload
 from searcher.allocation.budget import Budget
-from searcher.baselines import DENSE, uniform
+from searcher.baselines import DENSE
 from searcher.notes import keep_note
 from searcher.progress import Progress
 from storage.artifacts import ArtifactStore
@@ -72,7 +72,7 @@ class StudyContext:
         if not levels:
             if all(site.learner != QUANT for site in self.space.sites):
                 return ()
-            levels = uniform(self.space, BYTE_BITS)
+            levels = self.space.uniform_bits(BYTE_BITS)
         milliseconds = self.latency.milliseconds(self.space, levels)
         if trial.baseline == DENSE:
             milliseconds = self.latency.dense_ms  # the user's own file; a candidate may do without some of its nodes

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from itertools import product
 from math import prod
 from typing import Any
 
@@ -126,8 +127,8 @@ class SearchSpace:
             raise ValueError(f"{tuple(levels)} is not a candidate of this space of {len(self.sites)} sites")
         return tuple(site.levels[level] for level, site in zip(levels, self.sites, strict=True))
 
-    def cell(self, sites: Sequence[int], levels: Sequence[int]) -> int:
-        """Where the tables over `sites` hold what candidate `levels` costs."""
+    def cell(self, sites: Sequence[int], levels: Sequence[int] | Mapping[int, int]) -> int:
+        """Where the tables over `sites` hold what candidate `levels` costs; those of other sites need not be there."""
         index = 0
         for site in sites:
             index = index * len(self.sites[site].levels) + levels[site]
@@ -168,10 +169,31 @@ class SearchSpace:
             next((index for index, level in enumerate(site.levels) if level.name == name), 0) for site in self.sites
         )
 
+    def uniform_bits(self, bits: int) -> tuple[int, ...]:
+        """The candidate of `bits` wherever a site has that width, and of the original elsewhere."""
+        return tuple(
+            next((index for index, level in enumerate(site.levels) if level.bits == bits), 0) for site in self.sites
+        )
+
     @cached_property
     def smallest_bytes(self) -> int:
         """Bytes of the smallest file: every site at its last level."""
         return self.size_bytes(tuple(len(site.levels) - 1 for site in self.sites))
+
+    def with_first_level(self, sites: Collection[int]) -> SearchSpace:
+        """The same space where `sites` have nothing but their first level, the original. Its candidates hold here."""
+        counts = [1 if place in sites else len(site.levels) for place, site in enumerate(self.sites)]
+
+        def fewer(factor: Factor) -> Factor:
+            choices = product(*(range(counts[site]) for site in factor.sites))
+            cells = [self.cell(factor.sites, dict(zip(factor.sites, chosen, strict=True))) for chosen in choices]
+            size, macs, error = (
+                tuple(t[cell] for cell in cells) for t in (factor.size_bytes, factor.macs, factor.error)
+            )
+            return replace(factor, size_bytes=size, macs=macs, error=error)
+
+        kept = [replace(site, levels=site.levels[:count]) for site, count in zip(self.sites, counts, strict=True)]
+        return replace(self, sites=tuple(kept), factors=tuple(map(fewer, self.factors)))
 
     def with_rest(self, fixed_bytes: int, factors: Sequence[Factor]) -> SearchSpace:
         """The same space with another fixed part, and more tables."""

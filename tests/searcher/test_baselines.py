@@ -12,7 +12,6 @@ from searcher.baselines import (
     DENSE,
     ORT_INT8,
     baseline_proposals,
-    uniform,
     uniform_channels,
     uniform_within,
 )
@@ -66,7 +65,7 @@ def test_the_best_uniform_plan_within_the_costs(built: Callable[[str], Built]) -
     library = built("resnet-pad").library
     space = library.space
     groups = len(library.groups)
-    halved = (*uniform_channels(space, 0.5)[:groups], *uniform(space, 4)[groups:])
+    halved = (*uniform_channels(space, 0.5)[:groups], *space.uniform_bits(4)[groups:])
     budgets = [Budget("size", space.size_bytes(halved)), Budget("macs", space.macs(halved))]
     last = baseline_proposals(library, budgets)[-1]
     assert last.baseline == AT_TARGET
@@ -92,7 +91,7 @@ def test_no_uniform_plan_within_the_costs_is_no_baseline(built: Callable[[str], 
 def test_a_uniform_plan_that_is_a_baseline_already_does_not_come_twice(built: Callable[[str], Built]) -> None:
     library = built("plain").library
     space = library.space
-    limit = Budget("size", space.size_bytes(uniform(space, 8)))
+    limit = Budget("size", space.size_bytes(space.uniform_bits(8)))
     found = baseline_proposals(library, [limit, Budget("macs", space.macs((0,) * len(space.sites)))])
     assert len({item.candidate for item in found}) == len(found)
 
@@ -127,6 +126,6 @@ class _ChannelsAlone:
 
 def test_a_site_without_the_width_stays_as_it_is() -> None:
     space = large_space(2)
-    assert uniform(space, 3) == (4, 4)
-    assert uniform(space, 5) == (0, 0)
-    assert uniform(SearchSpace((), (), 0, ()), 8) == ()
+    assert space.uniform_bits(3) == (4, 4)
+    assert space.uniform_bits(5) == (0, 0)
+    assert SearchSpace((), (), 0, ()).uniform_bits(8) == ()

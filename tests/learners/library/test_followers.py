@@ -12,7 +12,6 @@ from learners.analysis import analyse
 from learners.device import single_thread
 from learners.export.packing import INLINE_BYTES, pack_candidate
 from learners.library.build import open_or_build
-from searcher.baselines import uniform
 from storage.records.space import CHANNEL
 from storage.slim import InputContract, pack
 from tests.built import CALIBRATION_IMAGES, FEW_WIDTHS, SEED
@@ -56,7 +55,7 @@ def test_sizes_with_slopes_are_predicted_at_every_level(width: int, equal: bool,
     deepest = max(len(space.sites[index].levels) for index in groups)
     assert deepest > 3
     for level in range(deepest):
-        levels = list(uniform(space, BYTE_BITS))
+        levels = list(space.uniform_bits(BYTE_BITS))
         for index in groups:
             levels[index] = min(level, len(space.sites[index].levels) - 1)
         chosen = library.choose(tuple(levels), library.id)

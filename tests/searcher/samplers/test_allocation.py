@@ -17,11 +17,11 @@ from searcher.allocation.problem import QUANTITIES
 from searcher.allocation.sequence import van_der_corput
 from searcher.allocation.spread import Start
 from searcher.allocation.targets import FOCUS_SHARES
-from searcher.samplers.allocation import SIZE, AllocationSampler, Effort
+from searcher.samplers.allocation import AllocationSampler, Effort
 from searcher.samplers.base import SamplerContext, Scored
 from storage.records.candidate import Candidate
 from storage.records.latency import LatencyTable
-from storage.records.space import CHANNEL, QUANT, SearchSpace
+from storage.records.space import CHANNEL, SearchSpace
 from storage.records.target import Objective
 from tests.searcher.spaces import FINE_SHARES, chain, coupled_spaces, dense_block, large_space, residual, spaces
 
@@ -181,18 +181,6 @@ def test_sizes_of_bits_are_covered_also_when_no_gap_is_left() -> None:
     assert counts.min() >= 8
 
 
-def test_costs_are_those_of_the_spread_where_bits_are_given_to_its_plans() -> None:
-    """A target of MACs says nothing of bits: what a plan would cost without those that it gets for nothing."""
-    space, table = residual(3, 3)
-    dense = (0,) * len(space.sites)
-    plans = np.array([space.uniform("w4"), dense], np.int64)
-    of_macs = sampler(space, [Budget("macs", space.macs(dense) / 2)], table).totals(plans)
-    assert np.array_equal(of_macs[0], of_macs[1])
-    of_size = sampler(space, [Budget("size", space.size_bytes(dense) / 4)], table).totals(plans)
-    assert of_size[0][SIZE] == pytest.approx(space.size_bytes(plans[0]))
-    assert of_size[1][SIZE] == pytest.approx(space.size_bytes(dense))
-
-
 def test_most_of_the_spread_is_for_what_the_target_wants() -> None:
     """Among as many plans, those within a latency are better where latency is wanted, and in size where that is."""
     space, table = residual(5, 3, FINE_SHARES)
@@ -271,23 +259,3 @@ def test_budgets_are_checked() -> None:
 
 def test_van_der_corput_halves_the_gaps_again_and_again() -> None:
     assert [van_der_corput(index) for index in range(8)] == [0, 1 / 2, 1 / 4, 3 / 4, 1 / 8, 5 / 8, 3 / 8, 7 / 8]
-
-
-def test_for_macs_alone_plans_are_as_good_as_those_of_channels_and_small() -> None:
-    space, latency = residual()
-    alone, alone_latency = residual(widths=(32,))  # the same sites, those of bits with one level
-    dense = space.macs((0,) * len(space.sites))
-    bits = [index for index, site in enumerate(space.sites) if site.learner == QUANT]
-    budgets = [Budget("macs", dense / 2)]
-    joint = [item.levels for item in sampler(space, budgets, latency).ask(32)]
-    channels = [tuple(0 if site in bits else level for site, level in enumerate(levels)) for levels in joint]
-    assert len(set(channels)) > 28
-    for levels, whole in zip(joint, channels, strict=True):
-        assert space.size_bytes(levels) - space.fixed_bytes < (space.size_bytes(whole) - space.fixed_bytes) / 2
-    others = [item.levels for item in sampler(alone, budgets, alone_latency).ask(32)]
-
-    def least_error(plans: Sequence[tuple[int, ...]], share: float) -> float:
-        return min(alone.error(levels) for levels in plans if alone.macs(levels) <= share * dense)
-
-    for share in (0.8, 0.6, 0.5, 0.4, 0.3):
-        assert least_error(channels, share) <= 1.1 * least_error(others, share)

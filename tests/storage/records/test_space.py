@@ -84,6 +84,8 @@ def test_uniform_takes_levels_by_name_where_there_are_such() -> None:
     assert SPACE.uniform("w8") == (0, 1, 1)
     assert SPACE.uniform("w4") == (0, 2, 0)
     assert SPACE.uniform("c2") == (1, 0, 0)
+    assert SPACE.uniform_bits(8) == (0, 1, 1)
+    assert SPACE.uniform_bits(3) == (0, 0, 0)
     assert SPACE.sites[1].level_index("w4") == 2
     with pytest.raises(ValueError, match="site b has no level w4"):
         SPACE.sites[2].level_index("w4")
@@ -214,3 +216,14 @@ def test_every_choice_of_levels_is_legal_and_no_other(space: SearchSpace, data: 
     assert not space.contains((*chosen, 0))
     for index, one in enumerate(space.sites):
         assert not space.contains((*chosen[:index], len(one.levels), *chosen[index + 1 :]))
+
+
+@given(spaces(), st.data())
+def test_with_first_levels_alone_costs_stay(space: SearchSpace, data: st.DataObject) -> None:
+    fixed = data.draw(st.sets(st.sampled_from(range(len(space.sites))))) if space.sites else set()
+    fewer = space.with_first_level(fixed)
+    assert all(len(fewer.sites[index].levels) == 1 for index in fixed)
+    chosen = tuple(data.draw(st.integers(0, len(site.levels) - 1)) for site in fewer.sites)
+    assert fewer.contains(chosen)
+    assert fewer.layer_figures(chosen) == space.layer_figures(chosen)
+    assert fewer.size_bytes(chosen) == space.size_bytes(chosen)

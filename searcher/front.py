@@ -109,12 +109,12 @@ def cover(results: Sequence[Result], cost: str, chosen: Sequence[int], count: in
 
 
 def promising(results: Sequence[Result], cost: str, noise: float) -> list[Result]:
-    """By ascending `cost`, the results that are at most `noise` points worse than any cheaper one.
+    """By ascending `cost`, the results that are at most `noise` points worse than any that costs no more.
 
     Plans that lose channels and plans that only lose bits can be equally small at very different accuracies.
     """
     best, found = -inf, []
-    for item in sorted(results, key=lambda item: (item.value(cost), item.number)):
+    for item in sorted(results, key=lambda item: (item.value(cost), -item.value(QUICK_OBJECTIVE), item.number)):
         score = item.value(QUICK_OBJECTIVE)
         best = max(best, score)
         if score >= best - noise:

@@ -170,8 +170,10 @@ def test_narrow_gaps_stay_and_of_equally_good_ones_the_first_covers() -> None:
 def test_what_is_clearly_worse_than_a_cheaper_one_promises_nothing() -> None:
     found = [result(number, accuracy, size) for number, (accuracy, size) in enumerate(PROMISING, 1)]
     assert [item.number for item in promising(found, "size", 2.0)] == [2, 4, 5, 1]
-    assert [item.number for item in promising(found, "size", inf)] == [2, 4, 6, 3, 5, 1]
+    assert [item.number for item in promising(found, "size", inf)] == [2, 4, 6, 5, 3, 1]
     assert promising([], "size", 2.0) == []
+    equal = [result(1, 80.0, 100), result(2, 85.0, 100), result(3, 84.0, 100)]
+    assert [item.number for item in promising(equal, "size", 2.0)] == [2, 3]
 
 
 PROMISING = [(89.0, 400), (80.0, 100), (86.0, 300), (89.0, 200), (87.5, 300), (60.0, 200)]  # 3 is worse than 4 by 3

@@ -38,7 +38,9 @@ class FreeBitsSampler:
         negligible = problem.cost("error", context.space.uniform_bits(BYTE_BITS))
         self._with_bits = FreeBits(problem, self._channels, negligible)
         self._space = context.space.with_first_level(bits)
-        known = frozenset(self._bare(item) for item in context.known if self._finished(self._bare(item)) == item)
+        # Baselines of other tools have no levels.
+        inside = [item for item in context.known if context.space.contains(item.levels)]
+        known = frozenset(self._bare(item) for item in inside if self._finished(self._bare(item)) == item)
         self._inner = make(replace(context, space=self._space, known=known, latency=None))
         self._rest: Sampler | None = None  # of the whole space
         self._bare_ones: dict[Candidate, Candidate] = {}  # what the first one has proposed, by what became of it

@@ -25,8 +25,10 @@ def context(space: SearchSpace, latency: LatencyTable | None) -> SamplerContext:
     budgets = [Budget("size", space.size_bytes(dense) / 6)]
     if latency is not None:
         budgets += [Budget("macs", space.macs(dense) / 1.5), Budget("latency", latency.dense_ms / 1.5)]
-    known = frozenset(Candidate(space.uniform(name), "library") for name in ("fp32", "w8"))
-    return SamplerContext(space, "library", 7, tuple(budgets), known, latency)
+    known = {Candidate(space.uniform(name), "library") for name in ("fp32", "w8")}
+    # As in a study: the baselines of other tools and of weights that are only rounded.
+    known |= {Candidate((), "ort int8"), Candidate(space.uniform("w4"), "library rounded")}
+    return SamplerContext(space, "library", 7, tuple(budgets), frozenset(known), latency)
 
 
 def macs_alone() -> SamplerContext:

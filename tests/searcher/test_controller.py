@@ -336,6 +336,29 @@ def test_the_best_uniform_plan_within_the_target_is_a_baseline(workplace: Path, 
         assert found[trial.number].value(cost.objective) <= cost.limit(dense.value(cost.objective))
 
 
+def test_a_study_for_macs_alone_and_its_resumption(workplace: Path, tmp_path: Path) -> None:
+    """Channels are searched as if there were no bits; killed and resumed, the sampler stands where it stood."""
+    settings = config(workplace, candidates=12)
+    target = replace(settings.target, costs=(CostTarget("macs", "ratio", 1.5, "1.5x"),))
+    store, home = MemoryStore(), Home(tmp_path)
+    store.create_study(NAME, settings.model_copy(update={"target": target}).to_json())
+
+    def kill(text: str) -> None:
+        if text.startswith("quick 8/"):
+            raise Killed
+
+    with pytest.raises(Killed):
+        Controller(store, home, Recorder(kill)).run(NAME)
+    assert Controller(store, home, Recorder()).run(NAME).state is StudyState.SUCCEEDED
+    trials = {trial.number: trial for trial in store.trials(NAME)}
+    searched = [trial for trial in trials.values() if trial.baseline is None]
+    found = {item.number: item for item in store.results(NAME, Rung.CONFIRMED)}
+    assert len({trial.candidate for trial in searched}) == 12
+    chosen = [found[trial.number] for trial in searched if trial.number in found]
+    assert any(item.value("macs") <= found[1].value("macs") / 1.5 for item in chosen)
+    assert all(item.value("size") < found[1].value("size") / 2 for item in chosen)
+
+
 def test_a_search_ends_when_the_hypervolume_no_longer_grows(prepared: Prepared, tmp_path: Path) -> None:
     search = prepared.config.search.model_copy(update={"patience": 8, "candidates": 1_000})
     impatient = replace(prepared, config=prepared.config.model_copy(update={"search": search}))

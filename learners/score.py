@@ -35,6 +35,9 @@ CLASSES = 2  # outputs of a model that says how probable each class is
 AGREEMENT = "agreement"
 
 
+Key = tuple[tuple[int, ...] | str, ...]  # what decides on each step, after the name of the weights
+
+
 @dataclass(frozen=True)
 class QuickScore:
     """Scores of one candidate on the quick images."""
@@ -55,6 +58,9 @@ class QuickScorer:
         self._steps = find_steps(library)
         self._stitcher = Stitcher(library, self._steps, self._place)
         self._dtype = torch.float32
+        self._chunks: Sequence[torch.Tensor] = ()  # of the images
+        self._last: Key | None = None  # the candidate of which values are kept
+        self._kept: list[list[tuple[int, Values]]] = []  # of each chunk
         dense = Candidate((0,) * len(library.space.sites), library.id)
         with single_thread(), torch.no_grad():
             each = self._bytes_per_image()
@@ -80,15 +86,25 @@ class QuickScorer:
         """The score of each candidate as soon as it is known. In their `visiting_order` they share most work."""
         keys = [_sort_key(self._steps, candidate) for candidate in candidates]
         shared = [_common(first, second) if self._keeps else 0 for first, second in itertools.pairwise(keys)]
-        kept: list[list[tuple[int, Values]]] = [[(0, self._program.begin(chunk))] for chunk in self._chunks]
         for place, candidate in enumerate(candidates):
+            kept = self._kept_for(keys[place])
+            self._last = None  # until the pass is through
             with single_thread(), torch.no_grad():
                 parts = [self._pass(candidate, stack, shared[place:]) for stack in kept]
-            for stack in kept:
-                while place < len(shared) and stack[-1][0] > shared[place]:
-                    stack.pop()
+            self._last = keys[place]
             output = np.concatenate([part.float().cpu().numpy() for part in parts])
             yield judge(output, self._images.labels, self._dense, self._metric)
+
+    def _kept_for(self, key: Key) -> list[list[tuple[int, Values]]]:
+        """For each chunk of images the values, at ever later steps, that a candidate has in common with the last one,
+        also with that of the call before: workers get neighbours in several calls."""
+        if self._last is None:
+            self._kept = [[(0, self._program.begin(chunk))] for chunk in self._chunks]
+        common = 0 if self._last is None else _common(self._last, key)
+        for stack in self._kept:
+            while stack[-1][0] > common:
+                stack.pop()
+        return self._kept
 
     def _bytes_per_image(self) -> int:
         """Bytes of the inputs of all layers for one image in float32."""
@@ -103,6 +119,7 @@ class QuickScorer:
     def _prepare(self) -> None:
         """Moves the dense tensors and the images to the device, in the working precision."""
         self._stitcher.clear()
+        self._last = None
         self._tensors = {name: self._place(item) for name, item in self._library.analysis.tensors.items()}
         self._chunks = [self._place(chunk) for chunk in torch.split(torch.from_numpy(self._images.images), self._chunk)]
 
@@ -168,7 +185,7 @@ def visiting_order(steps: Sequence[Step], candidates: Sequence[Candidate]) -> li
     return sorted(range(len(candidates)), key=lambda index: _sort_key(steps, candidates[index]))
 
 
-def _sort_key(steps: Sequence[Step], candidate: Candidate) -> tuple[tuple[int, ...] | str, ...]:
+def _sort_key(steps: Sequence[Step], candidate: Candidate) -> Key:
     """What decides on each step, in the order of execution; candidates of other weights share nothing."""
     return (candidate.weights, *(step.key(candidate.levels) for step in steps))
 
@@ -191,7 +208,7 @@ def judge(
     return QuickScore(soft=soft_score(output, truth, dense), metric=scores)
 
 
-def _common(first: Sequence[tuple[int, ...] | str], second: Sequence[tuple[int, ...] | str]) -> int:
+def _common(first: Key, second: Key) -> int:
     """How many steps, in the order of execution, two candidates have in common from the start on."""
     for count, (a, b) in enumerate(zip(first, second, strict=True)):
         if a != b:

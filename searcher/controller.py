@@ -7,7 +7,7 @@ from dataclasses import replace
 from learners.library.library import Library
 from learners.pool.base import Pool
 from learners.pool.inline import InlinePool
-from searcher.notes import keep_note
+from searcher.notes import keep_lost_worker, keep_note
 from searcher.progress import Progress
 from searcher.stages.confirm import confirm
 from searcher.stages.context import Clock, StudyContext
@@ -35,7 +35,8 @@ class Controller:
     """Owns one study while it runs. The caller has created the study's row."""
 
     def __init__(self, store: StudyStore, home: Home, progress: Progress, pool: Pool | None = None) -> None:
-        """`pool` builds and scores, without one this process does; the caller closes it."""
+        """`pool` builds and scores, without one this process does. It is closed when it has done so; the caller closes
+        it in any case."""
         self._pool = InlinePool() if pool is None else pool
         self._store = store
         self._home = home
@@ -81,6 +82,7 @@ class Controller:
             self._home,
             lambda note, done, of: self._progress.update(LIBRARY_STAGE, done, of, note),
             self._pool,
+            lambda text: keep_lost_worker(self._store, name, text, self._progress),
         )
         analysis, outputs = analyse_dense(prepared, library)
         stored = self._store.analysis(name)
@@ -115,6 +117,7 @@ class Controller:
         )
         search(context)
         rescore(context)
+        self._pool.close()  # which nobody needs from here on: its processes would disturb the timing
         confirm(context, outputs)
         time_front(context)
 

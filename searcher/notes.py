@@ -5,7 +5,7 @@ from __future__ import annotations
 from searcher.progress import Progress
 from storage.records.config import StudyConfig
 from storage.records.space import CHANNEL, SearchSpace
-from storage.records.study import SEARCH_NOTE
+from storage.records.study import SEARCH_NOTE, WORKER_LOST
 from storage.store import StudyStore
 
 CHANNEL_SETTINGS = ("round_to", "min_channels", "criterion", "reconstruct")
@@ -15,6 +15,12 @@ def keep_note(store: StudyStore, name: str, text: str, progress: Progress) -> No
     """Tells whoever watches, and whoever reads the front of study `name` later: `text`, one line, is stored once."""
     if all((event.kind, event.text) != (SEARCH_NOTE, text) for event in store.events(name)):
         store.add_event(name, SEARCH_NOTE, text)
+    progress.event(text)
+
+
+def keep_lost_worker(store: StudyStore, name: str, text: str, progress: Progress) -> None:
+    """Tells whoever watches, and the store, which counts them, of a worker that has died or was stopped."""
+    store.add_event(name, WORKER_LOST, text)
     progress.event(text)
 
 

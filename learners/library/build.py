@@ -59,6 +59,7 @@ def open_or_build(
     seed: int,
     progress: Progress,
     pool: Pool | None = None,
+    worker_lost: Note = lambda _: None,
 ) -> Library:
     """The library of this model from `folder`, built first, by the workers of `pool`, if it is not there.
 
@@ -70,7 +71,7 @@ def open_or_build(
         folder.mkdir(parents=True, exist_ok=True)
         with file_lock(path.with_suffix(".lock"), wait=True):
             if not path.exists():
-                write_library(path, build(analysis, images, learners, seed, progress, pool))
+                write_library(path, build(analysis, images, learners, seed, progress, pool, worker_lost))
     return Library(path, identifier, learners)
 
 
@@ -86,6 +87,7 @@ def build(
     seed: int,
     progress: Progress,
     pool: Pool | None = None,
+    worker_lost: Note = lambda _: None,
 ) -> LibraryContent:
     """Calibrates and adapts every layer to every level. `images` are calibration images [n, ...]."""
     device = pick_device()
@@ -125,7 +127,7 @@ def build(
     task = FitTask(analysis.coupling, groups, channels, weights)
     jobs = [_job(item, tensors, grams) for item in wirings]
     fitted: dict[str, Fit] = {}
-    for name, fit in _fits(task, jobs, pool, lambda note: progress(note, total - len(wirings), total)):
+    for name, fit in _fits(task, jobs, pool, worker_lost):
         progress(f"fitting {name}", next(steps), total)
         fitted[name] = fit
     levels = {item.layer.name: tuple(found.levels for found in fitted[item.layer.name].variants) for item in wirings}

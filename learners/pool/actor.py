@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,10 +35,10 @@ class Actor:
             return Fatal(error)
         return os.getpid()
 
-    def run(self, jobs: Sequence[Any]) -> list[Outcome[Any]] | Fatal:
-        """The outcomes of jobs, numbered from 0."""
+    def run(self, jobs: Sequence[Any]) -> Iterator[Outcome[Any] | Fatal]:
+        """The outcome of each job as soon as it is known, in their order."""
         assert self._runner is not None
         try:
-            return list(run_jobs(self._runner, jobs, 0))
+            yield from run_jobs(self._runner, jobs, 0)
         except SlimfrontError as error:
-            return Fatal(error)
+            yield Fatal(error)

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from ipaddress import ip_address
 from typing import Any
 
 from learners.pool import ray_reaper
@@ -33,6 +34,7 @@ ENVIRONMENT = {
     "RAY_DISABLE_IMPORT_WARNING": "1",
     "OMP_NUM_THREADS": "1",  # two threads in each of two workers have an eighth of the throughput of one
 }
+LISTENS = "ENABLE_RAY_CLUSTER"  # what Ray makes of the variable about Windows and OSX when it is imported
 
 
 class LocalCluster:
@@ -53,6 +55,11 @@ class LocalCluster:
         """
         if _in_use():
             raise GiveUpError(f"this process uses Ray already: {REMEDY}")
+        if _is_set_otherwise():
+            raise GiveUpError(
+                "this process has imported ray, which reads its settings then, before Slimfront has made them "
+                f"(loopback alone, a token): import it afterwards, or {REMEDY}"
+            )
         if threading.current_thread() is not threading.main_thread():
             # The kernel ends the daemons with the thread that has started them.
             raise GiveUpError(f"Ray can be started by the main thread alone: {REMEDY}")
@@ -93,6 +100,9 @@ class LocalCluster:
                 _temp_dir=str(self._folder.path),
             )
         self._complete = True
+        address: str = ray._private.services.get_node_ip_address()  # type: ignore[no-untyped-call]
+        if not ip_address(address).is_loopback:
+            raise RuntimeError("it listens on more than loopback")
 
     def stop(self) -> None:
         """Ends the daemons and removes what they have written; harmless when they do not run, or are another's.
@@ -140,6 +150,12 @@ def _in_use() -> bool:
     return ray is not None and bool(ray.is_initialized())
 
 
+def _is_set_otherwise() -> bool:
+    """Whether Ray was imported without our variables: it would leave loopback, and know no token."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(getattr(ray._private.ray_constants, LISTENS, False))
+
+
 @cache
 def _token() -> str:
     """The secret of this process's clusters; one for all of them, as Ray reads it once."""
@@ -150,6 +166,7 @@ def _start_reaper(folder: SessionFolder) -> subprocess.Popen[str]:
     """Waits for our end, however it comes; until its own the folder is locked."""
     return subprocess.Popen(
         [sys.executable, "-m", ray_reaper.__name__, str(folder.path)],
+        start_new_session=True,  # what kills our group leaves it: it then sees our end
         stdin=subprocess.PIPE,
         text=True,
         pass_fds=(folder.lock,),

@@ -26,17 +26,22 @@ OPEN_SECONDS = 600.0  # for a worker to start, import and open the task
 POLL_SECONDS = 1.0  # between two looks at the clock
 
 
+STREAMED = "streaming"  # results of Ray's, one by one
+
+
 @dataclass(frozen=True)
 class _Chunk:
-    """Neighbouring jobs that one worker runs."""
+    """Neighbouring jobs that one worker runs, without those whose outcome is here."""
 
     jobs: tuple[int, ...]
-    deaths: int = 0  # of workers that it has cost
+    deaths: int = 0  # of workers that its first job has cost
     timeouts: int = 0
 
-    def alone(self) -> list[_Chunk]:
-        """Each of its jobs by itself: one of them is at fault, or none."""
-        return [replace(self, jobs=(job,)) for job in self.jobs]
+    def parts(self) -> list[_Chunk]:
+        """What its worker was at, by itself, and what comes after it. (Where the worker has died between two jobs, the
+        outcome of the first may not have got out: it is then run once more.)"""
+        first, rest = self.jobs[:1], self.jobs[1:]
+        return [replace(self, jobs=first), *([_Chunk(rest)] if rest else [])]
 
 
 class _Worker:
@@ -46,7 +51,7 @@ class _Worker:
         self.actor = actor
         self.opened: object = None  # the task that it is ready for
         self.chunk: _Chunk | None = None
-        self.pending: Any = None  # the reference to what is awaited
+        self.pending: Any = None  # the reference to what is awaited, or the stream of references to outcomes
         self.deadline = 0.0
 
 
@@ -173,9 +178,13 @@ class _Run(Generic[J, R]):
             return
         worker.chunk = self._again.pop(0) if self._again else self._share()
         if worker.chunk is not None:
-            worker.pending = worker.actor.run.remote([self._jobs[job] for job in worker.chunk.jobs])
-            allowed = max(self._least_seconds, SLOWER * self._slowest)
-            worker.deadline = time.monotonic() + allowed * len(worker.chunk.jobs)
+            run = worker.actor.run.options(num_returns=STREAMED)
+            worker.pending = run.remote([self._jobs[job] for job in worker.chunk.jobs])
+            worker.deadline = self._deadline()
+
+    def _deadline(self) -> float:
+        """Of the next outcome of a worker."""
+        return time.monotonic() + max(self._least_seconds, SLOWER * self._slowest)
 
     def _share(self) -> _Chunk | None:
         left = len(self._jobs) - self._next
@@ -190,19 +199,20 @@ class _Run(Generic[J, R]):
         busy = {worker.pending: worker for worker in self._workers if worker.pending is not None}
         ready, waiting = self._ray.wait(list(busy), num_returns=1, timeout=POLL_SECONDS)
         now = time.monotonic()
-        late = [reference for reference in waiting if now > busy[reference].deadline]
+        late = [pending for pending in waiting if now > busy[pending].deadline]
         if late:  # or done, and it is us who are late: the caller had other things to do
             done, late = self._ray.wait(late, num_returns=len(late), timeout=POLL_SECONDS)
             ready += done
-        for reference in ready:
-            yield from self._receive(busy[reference])
-        for reference in late:
-            self._ray.kill(busy[reference].actor)
-            yield from self._lost(busy[reference], None)
+        for pending in ready:
+            yield from self._receive(busy[pending])
+        for pending in late:
+            self._ray.kill(busy[pending].actor)
+            yield from self._lost(busy[pending], None)
 
     def _receive(self, worker: _Worker) -> Iterator[Outcome[R]]:
+        chunk = worker.chunk
         try:
-            found = self._ray.get(worker.pending)
+            found = self._ray.get(worker.pending if chunk is None else next(worker.pending))
         except self._ray.exceptions.RayTaskError as error:
             raise GiveUpError(f"a worker cannot be used ({one_line(error.cause)}): {REMEDY}") from error
         except self._ray.exceptions.RayError as error:
@@ -210,17 +220,17 @@ class _Run(Generic[J, R]):
             return
         if isinstance(found, Fatal):
             raise found.error
-        worker.pending = None
-        if worker.opened is not self._task:
-            worker.opened = self._task
+        if chunk is None:
+            worker.pending, worker.opened = None, self._task
             self._starts = 0
             return
-        chunk, worker.chunk = worker.chunk, None
-        assert chunk is not None
         self._losses = 0
-        for outcome in found:
-            self._slowest = max(self._slowest, outcome.elapsed)
-            yield replace(outcome, index=chunk.jobs[outcome.index])
+        self._slowest = max(self._slowest, found.elapsed)
+        worker.chunk = _Chunk(chunk.jobs[1:]) if chunk.jobs[1:] else None
+        worker.deadline = self._deadline()
+        if worker.chunk is None:
+            worker.pending = None
+        yield replace(found, index=chunk.jobs[0])
 
     def _lost(self, worker: _Worker, error: Exception | None) -> Iterator[Outcome[R]]:
         """Replaces a worker that has died of `error`, or was stopped; its jobs are run again, or fail."""
@@ -245,7 +255,9 @@ class _Run(Generic[J, R]):
         if len(chunk.jobs) == 1 and (chunk.deaths >= MOST_DEATHS or chunk.timeouts >= MOST_TIMEOUTS):
             late = f"took too long, {chunk.timeouts} times: with {INLINE} it is waited for"
             text = late if error is None else f"{chunk.deaths} workers died of it"
+            self._note(f"a worker {reason}: its evaluation fails for good")
             yield Outcome(chunk.jobs[0], None, 0.0, text)
             return
-        self._note(f"a worker {reason}: {len(chunk.jobs)} evaluations are run again on another one")
-        self._again += chunk.alone()
+        left = "1 evaluation is" if len(chunk.jobs) == 1 else f"{len(chunk.jobs)} evaluations are"
+        self._note(f"a worker {reason}: {left} run again on another one")
+        self._again += chunk.parts()

@@ -13,7 +13,7 @@ from learners.pool.inline import InlinePool
 from objectives.workload.workload import Workload
 from searcher.allocation.budget import Budget
 from searcher.baselines import DENSE
-from searcher.notes import keep_note
+from searcher.notes import keep_lost_worker, keep_note
 from searcher.progress import Progress
 from storage.artifacts import ArtifactStore
 from storage.home import Home
@@ -23,7 +23,6 @@ from storage.records.dense import DenseFacts
 from storage.records.latency import LatencyTable
 from storage.records.measurement import Direction, Measurement
 from storage.records.space import QUANT, SearchSpace
-from storage.records.study import WORKER_LOST
 from storage.slim import BYTE_BITS, InputContract
 from storage.store import StudyStore
 
@@ -108,8 +107,7 @@ class StudyContext:
 
     def worker_lost(self, text: str) -> None:
         """Tells the user and the store of a worker that has died or was stopped."""
-        self.store.add_event(self.name, WORKER_LOST, text)
-        self.progress.event(text)
+        keep_lost_worker(self.store, self.name, text, self.progress)
 
     def note(self, text: str) -> None:
         """Tells the user, now and with the front, what to know of the search."""

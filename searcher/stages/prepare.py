@@ -19,7 +19,7 @@ from learners.library.build import open_or_build
 from learners.library.gradients import check_classes
 from learners.library.library import Library
 from learners.library.space import planned_space
-from learners.pool.base import Pool
+from learners.pool.base import Note, Pool
 from learners.scoring import ScoreTask
 from learners.table import in_order
 from objectives.accuracy import evaluate
@@ -150,11 +150,17 @@ def _protected_hint(space: SearchSpace) -> str:
     return f"; {len(space.protected)} layers are protected, {name} among them"
 
 
-def open_library(prepared: Prepared, home: Home, progress: BuildProgress, pool: Pool | None = None) -> Library:
+def open_library(
+    prepared: Prepared,
+    home: Home,
+    progress: BuildProgress,
+    pool: Pool | None = None,
+    worker_lost: Note = lambda _: None,
+) -> Library:
     """The level library of a prepared study, built if it is not in the cache, by the workers of `pool` if given."""
     images = prepared.workload.calibration.images
-    folder = home.cache / LIBRARIES
-    return open_or_build(folder, prepared.analysis, images, prepared.learners, prepared.config.seed, progress, pool)
+    folder, seed = home.cache / LIBRARIES, prepared.config.seed
+    return open_or_build(folder, prepared.analysis, images, prepared.learners, seed, progress, pool, worker_lost)
 
 
 def analyse_dense(prepared: Prepared, library: Library) -> tuple[StoredAnalysis, npt.NDArray[np.float32]]:

@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 import pytest
 
 from searcher.stages.latency_table import FOLDER
+from slimfront.cli.codes import FAILED
 from tests.acceptance.test_kill import timeless
 from tests.learners.pool.test_ray_cluster import ours, wait_until_gone
 from tests.slimfront.finished import Finished, finished_in
@@ -121,11 +122,13 @@ def test_a_controller_that_is_killed_takes_its_workers_with_it(
     finished: Finished, home: Path, temporary: Path, tmp_path: Path
 ) -> None:
     path = write_study(tmp_path, finished.folder)
-    for command, stage in ((("run", str(path)), "library 5"), (("resume", "tiny"), "quick")):
+    resume = ("resume", "tiny")
+    stages = ("quick", "rescored", "confirmed", "latency")
+    for command, stage in ((("run", str(path)), "library 5"), *((resume, stage) for stage in stages)):
         with start(home, *command, "--workers", "2", **on_ray(temporary)) as process:
             assert process.stderr is not None
             assert any(line.startswith(stage) for line in process.stderr)
-            assert workers(temporary)
+            assert stage in ("confirmed", "latency") or workers(temporary)  # by then they have ended
             process.kill()
             process.communicate()
         assert wait_until_gone(temporary) == {}
@@ -150,3 +153,21 @@ def test_ctrl_c_ends_the_workers_and_says_how_to_go_on(
     assert err.splitlines()[-1] == "interrupted: `slimfront resume tiny` goes on"
     assert "Traceback" not in err
     assert wait_until_gone(temporary) == {}
+
+
+def test_a_ray_that_is_not_usable_says_why_and_the_study_goes_on_without(
+    finished: Finished, home: Path, temporary: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken" / "ray"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text('raise ImportError("no wheel for this machine")\n')
+    path = write_study(tmp_path, finished.folder)
+    ran = execute(home, "run", str(path), "--workers", "2", PYTHONPATH=str(broken.parent), **on_ray(temporary))
+    assert ran.code == FAILED
+    last = ran.err.splitlines()[-1]
+    assert last.startswith("error: Ray is not usable here (no wheel for this machine): pip install")
+    assert "run with --inline" in last
+    assert "Traceback" not in ran.err
+    ran = execute(home, "resume", "tiny", "--inline")
+    assert ran.code == 0, ran.err
+    assert front(home) == timeless(finished.front)

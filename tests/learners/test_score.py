@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -10,8 +10,9 @@ import torch
 
 import learners.score
 from learners.device import single_thread
-from learners.graph.run import Program
-from learners.score import QuickScore, QuickScorer
+from learners.graph.run import Program, Values
+from learners.score import QuickScore, QuickScorer, visiting_order
+from learners.steps import find_steps
 from learners.stitch import stitched_graph, stitched_tensors
 from objectives.metric import Top1, soft_score
 from objectives.workload.subsets import Subset
@@ -125,3 +126,45 @@ def test_bfloat16_is_given_up_where_it_moves_the_scores(
     plain = QuickScorer(network.library, subset(network), Top1())
     candidate = [Candidate(network.library.space.uniform("w3"), network.library.id)]
     assert bits(scorer.score(candidate)[0]) == bits(plain.score(candidate)[0])
+
+
+def test_neighbours_share_work_in_several_calls_and_after_one_that_failed(
+    built: Callable[[str], Built], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = built("resnet-conv")
+    scorer = QuickScorer(network.library, subset(network), Top1())
+    asked = list(dict.fromkeys(candidates(network, 6)))
+    asked = [asked[index] for index in visiting_order(find_steps(network.library), asked)]
+    wanted = [bits(score) for score in scorer.score(asked)]
+    original, nodes = Program.advance, 0
+    failing = False
+
+    def advance(self: Program, values: Values, parameters: Mapping[str, torch.Tensor], start: int, stop: int) -> None:
+        nonlocal nodes
+        nodes += stop - start
+        if failing and stop == len(self.graph.nodes):
+            raise RuntimeError("at its last step")
+        original(self, values, parameters, start, stop)
+
+    monkeypatch.setattr(Program, "advance", advance)
+
+    def counted(parts: int, fails_between: bool = False) -> int:
+        nonlocal nodes, failing
+        nodes, place = 0, 0
+        for size in (len(part) for part in np.array_split(np.arange(len(asked)), parts)):
+            found = [bits(score) for score in scorer.visit(asked[place : place + size])]
+            assert found == wanted[place : place + size]
+            place += size
+            if fails_between and place < len(asked):
+                failing = True
+                with pytest.raises(RuntimeError, match="at its last step"):
+                    list(scorer.visit([asked[place]]))
+                failing = False
+        return nodes
+
+    once = counted(1)
+    chunks = -(-IMAGES // learners.score.MOST_CHUNK)
+    assert once < chunks * len(asked) * len(network.library.analysis.graph.nodes)
+    scorer.score(asked[:1])
+    assert counted(6) < counted(len(asked), fails_between=True)
+    assert counted(6) < 1.5 * once

@@ -100,6 +100,12 @@ INTERRUPTED = """
 """
 
 
+IMPORTED_BEFORE = f"""
+    import ray
+{SCRIPT}
+"""
+
+
 def begin(folder: Path, *arguments: str, script: str = SCRIPT) -> subprocess.Popen[str]:
     """A process that runs `script`: it has used a pool of one worker and waits, if nothing else is said."""
     environment = {**os.environ, "HOME": str(folder), "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)}
@@ -111,6 +117,7 @@ def begin(folder: Path, *arguments: str, script: str = SCRIPT) -> subprocess.Pop
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,  # a group of its own, which can be killed as a whole
     )
 
 
@@ -189,11 +196,15 @@ def test_it_listens_on_loopback_alone_says_nothing_and_leaves_nothing(folder: Pa
     assert [path for path in folder.iterdir() if path.name.startswith((".ray", "slimfront-"))] == []
 
 
-def test_it_is_gone_when_we_are_killed(folder: Path) -> None:
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_it_is_gone_when_we_are_killed(whole_group: bool, folder: Path) -> None:
     with begin(folder) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "9\n"
-        process.kill()
+        if whole_group:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
     assert process.returncode == -signal.SIGKILL
     assert wait_until_gone(folder) == {}
     assert list(folder.glob("slimfront-*")) == []
@@ -257,6 +268,17 @@ def test_ray_that_cannot_start_says_why_and_offers_inline(folder: Path) -> None:
     assert "--inline" in last
     assert wait_until_gone(folder) == {}
     assert list(folder.glob("slimfront-*")) == []
+
+
+def test_ray_that_was_imported_with_other_settings_is_refused(folder: Path) -> None:
+    """It would listen on the network's address and know no token."""
+    with begin(folder, script=IMPORTED_BEFORE) as process:
+        out, _ = process.communicate("\n", timeout=120)
+    assert process.returncode != 0
+    last = out.strip().splitlines()[-1]
+    assert "GiveUpError: this process has imported ray" in last
+    assert "import it afterwards, or run with --inline (workers=1 in Python)" in last
+    assert wait_until_gone(folder) == {}
 
 
 def test_ray_that_the_process_uses_itself_is_left_alone(folder: Path) -> None:

@@ -50,6 +50,8 @@ def test_a_job_that_kills_every_worker_fails_alone(pool: RayPool, tmp_path: Path
     outcomes = {item.index: item for item in pool.run(Squares(tmp_path), jobs, notes.append)}
     assert [outcomes[index].result for index in range(4)] == [1, None, 9, 16]
     assert outcomes[1].error == f"{MOST_DEATHS} workers died of it"
+    assert len(notes) == MOST_DEATHS
+    assert notes[-1] == "a worker has died: its evaluation fails for good"
     assert (tmp_path / "2").read_text() == MOST_DEATHS * "x"
 
 
@@ -69,7 +71,20 @@ def test_a_job_that_hangs_is_stopped_and_fails_alone(pool: RayPool, tmp_path: Pa
     outcomes = {item.index: item for item in pool.run(Squares(tmp_path), jobs, notes.append)}
     assert [outcomes[index].result for index in range(3)] == [1, None, 9]
     assert outcomes[1].error == "took too long, 2 times: with --inline (workers=1 in Python) it is waited for"
-    assert len(notes) == 1
+    assert [note.partition(":")[0] for note in notes] == ["a worker took too long"] * 2
+
+
+def test_one_of_many_that_hangs_is_found_as_soon_as_one_alone(pool: RayPool, tmp_path: Path) -> None:
+    """However many jobs its worker has been given; what these have brought before is not run again."""
+    jobs = [Job(number, Trouble.HANG if number == 3 else None) for number in range(40)]
+    notes: list[str] = []
+    started = time.monotonic()
+    outcomes = {item.index: item for item in pool.run(Squares(tmp_path), jobs, notes.append)}
+    assert time.monotonic() - started < 10 * LEAST_SECONDS  # it is given that time twice, and workers start anew
+    assert {index for index, item in outcomes.items() if item.result is None} == {3}
+    assert all(item.result == index**2 for index, item in outcomes.items() if index != 3)
+    (first, _) = notes
+    assert first == "a worker took too long: 7 evaluations are run again on another one"  # of ten, three are done
 
 
 def test_a_worker_that_dies_after_its_deadline_is_lost_once(pool: RayPool, tmp_path: Path) -> None:

@@ -8,14 +8,15 @@ import pytest
 
 from objectives.latency import Latency, Model, Reference
 from searcher import latency_check
-from searcher.latency_check import ALL, KINDS, check_table
+from searcher.latency_check import ALL, KINDS, SPARE_PLANS, check_table
 from storage.errors import RetryError
 from storage.records.config import RuntimeConfig
 from storage.records.latency import LatencyTable
 from tests.built import Built
 
 TABLE = LatencyTable("onnxruntime", "machine", 1.0, 2.0, (), quiet_ms=2.0)
-PLANS = 4  # of each kind
+PLANS = 4  # of each kind, at least
+ALL_PLANS = PLANS + SPARE_PLANS
 
 
 def timed(quiet: int) -> Callable[..., dict[str, Latency]]:
@@ -23,16 +24,18 @@ def timed(quiet: int) -> Callable[..., dict[str, Latency]]:
 
     def measure(reference: Reference, candidates: Mapping[str, Model], *_: object) -> dict[str, Latency]:
         assert reference.is_trusted
-        assert len(candidates) == PLANS * len(KINDS)
+        assert len(candidates) == ALL_PLANS * len(KINDS)
         return {
-            name: Latency(1.0, 2.0, 2.0, 2.0, 3, True) if int(name) % PLANS < quiet else Latency(1, 1, 1, 1, 3, False)
+            name: Latency(1.0, 2.0, 2.0, 2.0, 3, True)
+            if int(name) % ALL_PLANS < quiet
+            else Latency(1, 1, 1, 1, 3, False)
             for name in candidates
         }
 
     return measure
 
 
-@pytest.mark.parametrize("quiet", [2, 4])
+@pytest.mark.parametrize("quiet", [PLANS, ALL_PLANS])
 def test_disturbed_plans_do_not_count(
     quiet: int, built: Callable[[str], Built], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -43,6 +46,6 @@ def test_disturbed_plans_do_not_count(
 
 
 def test_a_check_that_was_disturbed_says_so(built: Callable[[str], Built], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latency_check, "measure", timed(1))
-    with pytest.raises(RetryError, match="only 1 of 4 random plans on the runtime's grid found a quiet"):
+    monkeypatch.setattr(latency_check, "measure", timed(3))
+    with pytest.raises(RetryError, match="only 3 of 7 random plans on the runtime's grid found a quiet"):
         check_table(built("vgg").library, TABLE, RuntimeConfig(), 0, PLANS, quiet_ms=TABLE.quiet_ms)

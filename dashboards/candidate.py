@@ -8,7 +8,6 @@ from typing import Any
 
 from dashboards.row import Row, make_row
 from dashboards.study import StudyData
-from storage.errors import FixInputError
 from storage.records.candidate import Trial
 from storage.records.measurement import Result, Rung
 from storage.records.space import CHANNEL, FLOAT_BITS, QUANT, LayerFigures, LayerShape, Level, Protected, SearchSpace
@@ -76,9 +75,7 @@ def candidate_view(data: StudyData, number: int) -> CandidateView:
     trial = data.trials.get(number)
     if trial is None:
         raise no_trial_error(data.study.name, number, len(data.trials))
-    space = data.space
-    if space is None:
-        raise FixInputError(f"the model of study {data.study.name} is not analysed yet: try again in a moment")
+    space = data.known_space
     levels = trial.candidate.levels
     layers = _layers(space, trial) if levels else ()
     weights = sum(layer.weights for layer in layers)

@@ -52,11 +52,12 @@ class Relief:
 class TargetLimit:
     """What stands in the way of one target."""
 
-    objective: str  # "size", "latency", "macs"; "max_drop" for a study without cost targets, whose cost is the size
+    objective: str  # "size", "latency", "macs", "max_drop"
     text: str  # as it was written
+    cost_of: str  # "size", "latency", "macs": the same; of "max_drop" the first cost target's, or the size without any
     candidate: int | None  # whose plan is looked at; None: the greedy plan
     limit: float | None  # bytes, milliseconds (by the predicted dense latency) or MACs; None where it is unknown
-    cost: float | None  # of the plan, in the same unit, predicted
+    cost: float | None  # of the plan, in the unit of `cost_of`, predicted
     error: float  # of the plan
     largest: ErrorShare | None  # None for a plan without error
     limiting: Relief | None  # None where no site would help, or latencies cannot be predicted
@@ -86,28 +87,32 @@ def _costs(data: StudyData, space: SearchSpace) -> dict[str, _Cost]:
 
 
 def target_limits(data: StudyData, space: SearchSpace, changes: Changes) -> tuple[TargetLimit, ...]:
-    """One for each cost target, or one for `max_drop` where there is no other."""
+    """One for each cost target, and one for the allowed drop where there is one."""
     costs, best = _costs(data, space), _best(data, space)
+    limits: dict[str, float | None] = {
+        item.objective: _limit(item, costs[item.objective].dense) for item in data.target.costs
+    }
+    first = data.target.costs[0].objective if data.target.costs else "size"
 
-    def look(objective: str, text: str, cost: _Cost, limit: float | None) -> TargetLimit:
+    def look(objective: str, text: str, of: str) -> TargetLimit:
+        cost, limit = costs[of], limits.get(of)
         levels = data.trials[best].candidate.levels if best is not None else _greedy(space, changes, cost, limit)
         return TargetLimit(
             objective=objective,
             text=text,
+            cost_of=of,
             candidate=best,
-            limit=limit,
+            limit=limit if objective == of else None,
             cost=cost.of_plan(levels),
             error=space.error(levels),
             largest=_largest(space, changes, levels),
             limiting=_limiting(space, changes, levels, cost),
         )
 
-    if not data.target.costs:
-        return (look(MAX_DROP, f"{data.target.max_drop}", costs["size"], None),)
-    return tuple(
-        look(target.objective, target.text, costs[target.objective], _limit(target, costs[target.objective].dense))
-        for target in data.target.costs
-    )
+    found = [look(target.objective, target.text, target.objective) for target in data.target.costs]
+    if data.target.max_drop is not None:
+        found.append(look(MAX_DROP, f"{data.target.max_drop}", first))
+    return tuple(found)
 
 
 def _limit(target: CostTarget, dense: float | None) -> float | None:

@@ -12,7 +12,6 @@ from typing import Any
 from dashboards.changes import Changes
 from dashboards.limits import TargetLimit, target_limits
 from dashboards.study import StudyData
-from storage.errors import FixInputError
 from storage.records.space import CHANNEL, SearchSpace, Site
 
 
@@ -53,7 +52,7 @@ class SensitivityView:
 
 def sensitivity_view(data: StudyData) -> SensitivityView:
     """The view of a study. FixInputError before its model is analysed."""
-    space = _space(data)
+    space = data.known_space
     changes = Changes(space, data.latency)
     return SensitivityView(
         study=data.study.name, sites=_sites(space, changes), targets=target_limits(data, space, changes)
@@ -62,14 +61,8 @@ def sensitivity_view(data: StudyData) -> SensitivityView:
 
 def site_sensitivities(data: StudyData) -> tuple[SiteSensitivity, ...]:
     """The sites of the view alone, in a moment for any model. FixInputError before the model is analysed."""
-    space = _space(data)
+    space = data.known_space
     return _sites(space, Changes(space, None))
-
-
-def _space(data: StudyData) -> SearchSpace:
-    if data.space is None:
-        raise FixInputError(f"the model of study {data.study.name} is not analysed yet: try again in a moment")
-    return data.space
 
 
 def _sites(space: SearchSpace, changes: Changes) -> tuple[SiteSensitivity, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from storage.errors import FixInputError
 from storage.records.candidate import Trial
 from storage.records.config import PACKED_RUNTIME, StudyConfig
 from storage.records.dense import DenseFacts
@@ -80,6 +81,17 @@ class StudyData:
     def space(self) -> SearchSpace | None:
         """The search space; None before the analysis."""
         return None if self.analysis is None else SearchSpace.from_json(self.analysis.space_json)
+
+    @property
+    def known_space(self) -> SearchSpace:
+        """The search space. FixInputError before the analysis."""
+        if self.space is None:
+            name = self.study.name
+            raise FixInputError(
+                f"the model of study {name} is not analysed yet: try again in a moment if the study runs, "
+                f"or else `slimfront resume {name}` first"
+            )
+        return self.space
 
     @cached_property
     def latency(self) -> LatencyTable | None:

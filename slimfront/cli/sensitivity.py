@@ -59,7 +59,7 @@ def _limit(target: TargetLimit) -> list[str]:
     plan = "the greedy plan" if target.candidate is None else f"candidate {target.candidate}"
     lines = [f"{target.objective} {target.text}: {plan} has an error of {target.error:.2g}"]
     lines += [] if target.largest is None else [f"  {_share(target.largest)}"]
-    lines += [] if target.limiting is None else [f"  {_relief(target.limiting, target.objective)}"]
+    lines += [] if target.limiting is None else [f"  {_relief(target.limiting, target.cost_of)}"]
     return lines
 
 
@@ -67,8 +67,8 @@ def _share(found: ErrorShare) -> str:
     return f"{100 * found.share:.0f} % of it by the {_named(found.site, found.learner)}, at {found.level}"
 
 
-def _relief(found: Relief, objective: str) -> str:
-    cost = {"latency": milliseconds, "macs": count}.get(objective, size)(found.cost)
-    shown = f"{cost} MACs" if objective == "macs" else cost
+def _relief(found: Relief, cost_of: str) -> str:
+    cost = {"latency": milliseconds, "macs": count}.get(cost_of, size)(found.cost)
+    shown = f"{cost} MACs" if cost_of == "macs" else cost
     step = f"{found.level} to {found.bigger} would take off {found.error:.2g} for {shown}"
     return f"limited by the {_named(found.site, found.learner)}: {step}"

@@ -107,7 +107,7 @@ def test_changes_agree_with_the_whole_tables() -> None:
 
 
 def test_without_a_front_the_greedy_plan_is_looked_at() -> None:
-    (limit,) = view(joint_store()).targets
+    limit, *_ = view(joint_store()).targets
     assert (limit.objective, limit.text, limit.candidate, limit.limit, limit.cost) == ("size", "8x", None, 1000.0, 708)
     assert limit.error == pytest.approx(0.34)
     assert plain(limit.largest) == ("conv1", CHANNEL, "c4", round(0.3 / 0.34, 9))
@@ -116,8 +116,9 @@ def test_without_a_front_the_greedy_plan_is_looked_at() -> None:
 
 def test_each_target_is_limited_by_a_site_that_its_cost_depends_on() -> None:
     store = with_candidate(joint_store())
-    size, latency, macs = view(store, size="8x", macs="2x", latency="2x", max_drop=5.0).targets
-    assert [item.objective for item in (size, latency, macs)] == ["size", "latency", "macs"]
+    size, latency, macs, drop = view(store, size="8x", macs="2x", latency="2x", max_drop=5.0).targets
+    assert [item.objective for item in (size, latency, macs, drop)] == ["size", "latency", "macs", "max_drop"]
+    assert replace(drop, objective="size", text="8x", limit=1000.0) == size
     assert {item.candidate for item in (size, latency, macs)} == {4}
     assert [item.limit for item in (size, latency, macs)] == [1000.0, 1.0, 500.0]
     assert [item.cost for item in (size, latency, macs)] == pytest.approx([824, 0.5 + 0.3 + 0.2, 800])
@@ -154,7 +155,7 @@ def test_the_greedy_plan_ends_where_nothing_saves_any_more() -> None:
 def test_the_document_is_json_and_comes_with_the_analysis() -> None:
     document = view(joint_store()).to_dict()
     assert json.loads(json.dumps(document, allow_nan=False))["study"] == "s"
-    with pytest.raises(FixInputError, match="not analysed yet"):
+    with pytest.raises(FixInputError, match="in a moment if the study runs, or else `slimfront resume s` first"):
         view(samples.new_store())
 
 

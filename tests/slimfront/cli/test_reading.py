@@ -163,8 +163,9 @@ def test_sensitivity_has_every_level_of_every_site(at_home: Finished) -> None:
         assert all((level["saved_macs"] > 0) == (site["learner"] == "channel") for level in others)
         errors = [level["error"] for level in site["levels"]]
         assert errors == sorted(errors)
-    (target,) = found["targets"]
+    target, drop = found["targets"]
     assert (target["objective"], target["text"]) == ("size", "3x")
+    assert (drop["objective"], drop["cost_of"], drop["limit"]) == ("max_drop", "size", None)
     assert target["limit"] == at_home.front["dense"]["size_bytes"] / 3
     assert 0 < target["largest"]["share"] <= 1
     assert target["limiting"]["error"] > 0
@@ -172,7 +173,7 @@ def test_sensitivity_has_every_level_of_every_site(at_home: Finished) -> None:
 
 
 def test_sensitivity_of_a_candidate_agrees_with_its_plan(at_home: Finished) -> None:
-    (target,) = read("sensitivity", "tiny")["targets"]
+    target = read("sensitivity", "tiny")["targets"][0]
     shown = read("show", f"tiny/{target['candidate']}")
     assert target["error"] == pytest.approx(sum(layer["error"] for layer in shown["layers"]))
     assert target["cost"] == shown["fixed_bytes"] + sum(layer["size_bytes"] for layer in shown["layers"])
@@ -185,7 +186,7 @@ def test_the_text_of_sensitivity_names_the_site_that_limits_the_target(at_home: 
     lines = invoke("sensitivity", "tiny").out.splitlines()
     assert lines[0].split() == ["site", "level", "error", "saves", "MACs"]
     assert sum(line.startswith(("channels of ", "bits of ")) for line in lines) == 4
-    (target,) = read("sensitivity", "tiny")["targets"]
+    target = read("sensitivity", "tiny")["targets"][0]
     assert f"size 3x: candidate {target['candidate']} has an error of {target['error']:.2g}" in lines
     assert any(line.strip().startswith("limited by the ") for line in lines)
 

@@ -60,6 +60,7 @@ def compress(
     train_images: int = DEFAULT_TRAIN_IMAGES,
     val_images: int | None = None,
     seed: int = 0,
+    search_seed: int | None = None,
     runtime: str | None = None,
     threads: int | None = None,
     batch: int | None = None,
@@ -77,8 +78,8 @@ def compress(
     `target` is such as "size=8x drop<=1" or {"size": "8x", "max_drop": 1.0}. `name` names the study; without one it is
     made of the model's class and a hash of everything that is asked for. `metric` is a name or "file.py:callable", as
     a live function cannot go to workers. `workers` above 1 are processes on Ray. `store` is the URL of another database
-    than the one that SLIMFRONT_STORE or SLIMFRONT_HOME name. `progress` False is quiet. All other keywords are those of
-    the study file, with its defaults.
+    than the one that SLIMFRONT_STORE or SLIMFRONT_HOME name. `progress` False is quiet. `search_seed` is the seed of
+    `[search]`; all other keywords are those of the study file, with its defaults.
 
     Raises FixInputError for whatever is wrong with the input, StudyExistsError if `name` is that of another study, and
     StoreLockedError if another process runs it. KeyboardInterrupt passes through; the study can go on.
@@ -99,6 +100,7 @@ def compress(
             "min_channels": min_channels,
             "criterion": criterion,
             "reconstruct": reconstruct,
+            "seed": search_seed,
         },
         "data": {"metric": _metric(metric), "calibration": calibration, "quick": quick, "rescore": rescore},
         "runtime": {"name": runtime, "threads": threads, "batch": batch},

@@ -79,7 +79,12 @@ class JointWeights:
             gram = on_device(self._gram(layer.name), device)
             weight = tensors[layer.weight].to(device)
             consumer = consumer_of(layer, weight, gram, unit_columns(layer, self._analysis.coupling))
-            return adapt_layer(consumer, bias, columns, self._channels, self._weights).levels
+            try:
+                return adapt_layer(consumer, bias, columns, self._channels, self._weights).levels
+            except GiveUpError as error:
+                raise GiveUpError(
+                    f"layer {layer.name} cannot be fitted ({error}): keep = [{layer.name!r}] leaves it as it is"
+                ) from error
 
 
 def _dump(levels: Sequence[LevelWeights]) -> bytes:

@@ -15,6 +15,7 @@ from objectives.runtimes.table import runtime
 from searcher.baselines import DENSE, ORT_INT8
 from searcher.stages.context import StudyContext
 from searcher.stages.prepare import dense_file
+from storage.errors import PackedFileError
 from storage.records.candidate import Trial
 from storage.records.config import PACKED_RUNTIME
 from storage.slim import pack, unpack
@@ -51,6 +52,18 @@ def export(context: StudyContext, trial: Trial) -> Exported:
     settings = context.config.runtime
     session = packed_session(data, settings.name, settings.threads)
     return Exported(session, len(data), len(assemble_onnx(model)))
+
+
+def stored_session(context: StudyContext, trial: Trial) -> Session:
+    """A session on the trial's file as it lies in the artifact folder; made again where it is gone or damaged."""
+    path = context.artifacts.folder(context.name, str(trial.number)) / SLIM_FILE
+    if trial.baseline in (DENSE, ORT_INT8) or not path.exists():
+        return export(context, trial).session
+    settings = context.config.runtime
+    try:
+        return packed_session(path.read_bytes(), settings.name, settings.threads)
+    except PackedFileError:
+        return export(context, trial).session
 
 
 def packed_session(data: bytes, runtime_name: str, threads: int) -> Session:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from objectives.hypervolume import normalised_so_far
 from searcher.baselines import ORT_INT8, baseline_proposals
-from searcher.front import QUICK_OBJECTIVE, quick_front, rows
+from searcher.front import LEAST_COST, QUICK_OBJECTIVE, quick_front, rows
+from searcher.judged import target_axes
 from searcher.samplers.base import Sampler, SamplerContext, Scored, batch_size
 from searcher.samplers.table import sampler
 from searcher.stages.context import StudyContext, study_budgets
@@ -16,7 +17,7 @@ from storage.records.candidate import Proposal, Trial
 from storage.records.measurement import Result, Rung
 
 STAGE = "quick"
-LEAST_GROWTH = 0.001  # of the hypervolume: a hundredth of a point over the whole range of sizes
+LEAST_GROWTH = 0.001  # of the hypervolume: a hundredth of a point over the whole range of sizes, speeds or MACs
 DEFAULT_DROP = 1.0  # points, in what the progress line calls the best so far
 
 
@@ -96,22 +97,32 @@ class Search:
         return self._confirmed
 
     def _is_stagnant(self, done: int) -> bool:
-        """Whether the last `patience` candidates have not let the hypervolume of the quick front grow."""
+        """Whether the last `patience` candidates have not let the hypervolume of the quick front grow, along any of the
+        costs that the target limits."""
         context = self._context
-        patience, first = context.config.search.patience, len(self._baselines) + 1
+        patience = context.config.search.patience
         if patience is None or done <= patience:
             return False
-        results = sorted(self._results.values(), key=lambda item: item.number)
-        ratios = [context.dense.size_bytes / item.value("size") for item in results]
-        volumes = normalised_so_far(
-            [item.value("accuracy") for item in results], self._results[1].value("accuracy"), ratios
-        )
-        before = [index for index, item in enumerate(results) if item.number < first + done - patience]
-        growth = float(volumes[-1] - volumes[before[-1]])
+        growth = max(self._growth(axis, done - patience) for axis in target_axes(study_budgets(context)))
         if growth >= LEAST_GROWTH:
             return False
         context.note(f"the last {patience} of {done} candidates let the hypervolume grow by {growth:.4f}")
         return True
+
+    def _growth(self, axis: str, done: int) -> float:
+        """By how much the hypervolume of accuracy against one cost has grown since `done` candidates were scored."""
+        dense = self._context.predicted_dense
+        of_dense = {"size": dense.size_bytes, "macs": dense.macs}.get(axis, dense.latency_ms)
+        assert of_dense is not None  # budgets of latency come with a table
+        results = sorted(self._results.values(), key=lambda item: item.number)
+        results = [item for item in results if item.get(axis) is not None]
+        ratios = [of_dense / max(item.value(axis), LEAST_COST) for item in results]
+        volumes = normalised_so_far(
+            [item.value("accuracy") for item in results], self._results[1].value("accuracy"), ratios
+        )
+        first = len(self._baselines) + 1
+        before = [index for index, item in enumerate(results) if item.number < first + done]
+        return float(volumes[-1] - volumes[before[-1]])
 
     def _out_of_time(self) -> bool:
         minutes = self._context.config.search.minutes
@@ -145,7 +156,7 @@ class Search:
         return SamplerContext(
             space=context.space,
             library=context.library.id,
-            seed=context.config.seed,
+            seed=context.config.seed if context.config.search.seed is None else context.config.search.seed,
             budgets=study_budgets(context),
             latency=context.latency,
             known=frozenset(trial.candidate for trial in self._baselines),

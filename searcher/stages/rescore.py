@@ -47,10 +47,7 @@ def rescore(context: StudyContext) -> None:
 
     scoring = Scoring(context, Rung.RESCORED, images, commit)
     context.progress.update(STAGE, len(scoring.results), total)
-    # By itself: where all contenders fail it is hardly theirs, and the dense model's score would hide that they do.
-    scoring.score([trials[dense.number]])
-    if chosen:
-        scoring.score([trials[item.number] for item in chosen])
+    scoring.score([trials[dense.number], *(trials[item.number] for item in chosen)])
     context.progress.update(STAGE, total, total)
     context.checkpoint(STAGE)
 

@@ -72,7 +72,7 @@ class Scoring:
         if self._are_all_at_fault(trials, failures):
             # Nothing is noted of them: once the cause is mended, a resumed study evaluates them again.
             number, error = next(iter(failures.items()))
-            raise GiveUpError(f"all {len(trials)} candidates of a batch failed, such as {number}: {error}")
+            raise GiveUpError(f"all {len(failures)} candidates of a batch failed, such as {number}: {error}")
         for number, error in failures.items():
             self.failed.add(number)
             self._context.store.fail_trial(self._context.name, number, error)
@@ -82,12 +82,14 @@ class Scoring:
         return [item for item in trials if item.number not in self.results and item.number not in self.failed]
 
     def _are_all_at_fault(self, trials: Sequence[Trial], failures: Mapping[int, str]) -> bool:
-        """Whether what has failed is not these candidates, but what all of them need."""
-        if len(failures) < len(trials):
+        """Whether what has failed is not these candidates, but what all of them need. That the dense model has a score
+        does not tell."""
+        others = sum(1 for trial in trials if trial.baseline != DENSE)
+        if not others or len(failures) < others:
             return False
         numbers = {trial.number for trial in self._context.store.trials(self._context.name) if trial.baseline is None}
         nothing_yet = numbers.isdisjoint(self.results)
-        return len(trials) >= FEWEST_AT_FAULT or (len(trials) > 1 and nothing_yet)
+        return others >= FEWEST_AT_FAULT or (others > 1 and nothing_yet)
 
     def _take(
         self, trial: Trial, outcome: Outcome[QuickScore], pending: list[Result], failures: dict[int, str]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import numpy as np
 
-from objectives.hardware import describe
+from objectives.hardware import available_cores, describe
 from objectives.latency import Latency, Reference, disturbed, measure
 from objectives.runtimes.table import runtime
 from searcher.baselines import DENSE
 from searcher.stages.context import StudyContext
-from searcher.stages.files import export
+from searcher.stages.files import stored_session
 from storage.records.candidate import Trial
 from storage.records.measurement import Direction, Measurement, Result, Rung
 from storage.records.study import TIMED_ON
@@ -34,7 +37,9 @@ def time_front(context: StudyContext) -> None:
         if trial.number in confirmed and (trial.number in wanted or trial.baseline is not None)
     ]
     context.progress.update(STAGE, 0, len(trials), "loading models")
-    sessions = {str(trial.number): export(context, trial).session for trial in trials}
+    with ThreadPoolExecutor(max_workers=available_cores()) as pool:
+        loaded = pool.map(partial(stored_session, context), trials)
+        sessions = {str(trial.number): session for trial, session in zip(trials, loaded, strict=True)}
     dense = next(str(trial.number) for trial in trials if trial.baseline == DENSE)
     sample = np.ascontiguousarray(
         np.resize(context.workload.quick.images, (context.config.runtime.batch, *context.workload.input_shape))

@@ -120,6 +120,8 @@ class SearchConfig(_Table):
     candidates: Annotated[int, Field(strict=True, ge=1, le=MAX_CANDIDATES)] | None = None  # default: 300
     minutes: Annotated[Real, Field(gt=0)] | None = None  # in place of candidates
     patience: Count | None = None  # candidates without growth of the hypervolume after which the search ends
+    # Of the sampler; None: the study's. With another one the search is another throw, on the same images and weights.
+    seed: Annotated[int, Field(strict=True, ge=0, le=MAX_SEED)] | None = None
     keep: tuple[Text, ...] = ()  # layers that are never touched
     round_to: Count | None = None  # channels that remain are multiples of it; None: by the width of the layer
     min_channels: Count | None = None  # of each group, at least

@@ -21,6 +21,8 @@ from tests.learners.agreement import EXACT, Levels, check_files, difference, onn
 from tests.learners.hand_macs import HAND_MACS, HAND_PLACES
 from tests.networks import NETWORKS
 
+PRUNED_FACTOR = 2  # of the tolerance of int8 files; measured over three random plans of each network: up to 1.6
+
 
 @pytest.fixture(params=sorted(NETWORKS))
 def network(request: pytest.FixtureRequest, built: Callable[[str], Built]) -> Built:
@@ -99,12 +101,17 @@ def test_all_files_of_a_candidate_agree(network: Built) -> None:
 
 
 def test_int8_files_are_close_to_the_float32_weights(network: Built) -> None:
-    for name in ("w8", "w3"):
-        levels = network.library.space.uniform(name)
+    space, generator = network.library.space, np.random.default_rng(3)
+    plans = {name: space.uniform(name) for name in ("w8", "w3")}
+    plans |= {f"pruned {name}": with_bits(space, pruning_levels(space, generator), name) for name in ("w8", "w4")}
+    plans["pruned, all widths"] = pruning_levels(space, generator)
+    for name, levels in plans.items():
         stitched = network.stitched(levels)
         slim = PackedSession(unpack(pack(network.packed(levels))))(network.images)
         error = np.sqrt(np.square(slim - stitched).mean()) / stitched.std(0).mean()
-        assert error < NETWORKS[network.name].tolerance, name
+        # The fewer channels are left, the less of what their activations lose cancels out.
+        factor = PRUNED_FACTOR if name.startswith("pruned") else 1
+        assert error < factor * NETWORKS[network.name].tolerance, name
 
 
 def test_integer_kernels_compute_what_the_graph_says(network: Built) -> None:

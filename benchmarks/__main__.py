@@ -10,14 +10,16 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 from benchmarks import allocation, criteria
 from benchmarks.baselines import rounded
-from benchmarks.compare import SPEED, compare
+from benchmarks.compare import BASELINES, SPEED, compare
+from benchmarks.fastest import measure_fastest
 from benchmarks.material import REPOSITORY, RESULTS, config
 from benchmarks.parts import Parts
 from benchmarks.quick import Silent, measure
@@ -36,20 +38,44 @@ RATIOS = (8, 10, 12)
 TARGET = "size=10x drop<=1"
 ROUNDED_WIDTHS = (3, 4)
 CRITERIA_MODEL = "resnet20"
-# Studies beside the joint one, on the same images: learners, and the target.
-ALONE: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "bits alone": (("quant",), TARGET),
-    "channels alone": (("channel",), "macs=1.3x drop<=1"),
-    "joint, for speed": (("channel", "quant"), "latency=2x drop<=1"),
-    "joint, for MACs": (("channel", "quant"), "macs=1.3x drop<=1"),
+FOR_SPEED = "joint, for speed"
+FOR_MACS = "joint, for MACs"
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A study beside the joint one, on the same images."""
+
+    learners: tuple[str, ...]
+    target: str
+    search_seed: int | None = None
+
+
+BOTH = ("channel", "quant")
+# Those again are another throw of a search: what two throws differ by is chance.
+ALONE: Mapping[str, Alone] = {
+    "bits alone": Alone(("quant",), TARGET),
+    "bits alone, again": Alone(("quant",), TARGET, search_seed=1),
+    "channels alone": Alone(("channel",), "macs=1.3x drop<=1"),
+    "channels alone, again": Alone(("channel",), "macs=1.3x drop<=1", search_seed=1),
+    FOR_SPEED: Alone(BOTH, "latency=2x drop<=1"),
+    FOR_MACS: Alone(BOTH, "macs=1.3x drop<=1"),
 }
-# Which joint study is to be nowhere worse than which other one, and in what; None is the joint one for size.
+BITS = ("bits alone", "bits alone, again")
+CHANNELS = ("channels alone", "channels alone, again")
+# Which joint study is to be nowhere worse than which other one, and in what; None is the joint one for size. One
+# learner beside itself tells how far two throws of one search are apart.
 COMPARED: tuple[tuple[str | None, str, str], ...] = (
-    (None, "bits alone", "size"),
+    *((None, other, "size") for other in BITS),
+    *((first, second, "size") for first, second in permutations(BITS)),
     (None, "channels alone", "size"),
-    ("joint, for MACs", "channels alone", "macs"),
-    ("joint, for speed", "bits alone", SPEED),
-    ("joint, for speed", "channels alone", SPEED),
+    *((FOR_MACS, other, "macs") for other in CHANNELS),
+    *((first, second, "macs") for first, second in permutations(CHANNELS)),
+    (FOR_SPEED, "bits alone", SPEED),
+    (FOR_SPEED, "channels alone", SPEED),
+    (None, BASELINES, "size"),
+    (FOR_MACS, BASELINES, "macs"),
+    (FOR_SPEED, BASELINES, SPEED),
 )
 
 
@@ -83,6 +109,7 @@ def benchmark(model: str, parts: Parts) -> dict[str, Any]:
             parts.get(f"compared-{index}", partial(_compared, model, name, home, *pair))
             for index, pair in enumerate(COMPARED)
         ],
+        "fastest": parts.get("fastest", lambda: _fastest(home, _name(model, FOR_SPEED))),
         **parts.get("tables", lambda: _tables(model, home, name)),
         **(parts.get("criteria", lambda: _criteria(model, parts.folder)) if model == CRITERIA_MODEL else {}),
     }
@@ -111,20 +138,27 @@ def _joint(model: str, name: str, folder: Path) -> dict[str, Any]:
 
 
 def _alone(model: str, title: str, folder: Path) -> dict[str, Any]:
-    learners, target = ALONE[title]
-    return _study(model, _name(model, title), target, folder, learners).front
+    alone = ALONE[title]
+    return _study(model, _name(model, title), alone.target, folder, alone).front
 
 
 def _compared(model: str, joint: str, home: Path, ours: str | None, other: str, cost: str) -> dict[str, Any]:
     name = joint if ours is None else _name(model, ours)
-    return asdict(compare(home, name, _name(model, other), cost))
+    return asdict(compare(home, name, other if other == BASELINES else _name(model, other), cost))
 
 
-def _study(model: str, name: str, target: str, folder: Path, learners: tuple[str, ...] = ()) -> StudyRun:
+def _fastest(home: Path, study: str) -> dict[str, Any] | None:
+    found = measure_fastest(home, study)
+    return None if found is None else {**asdict(found), "ratios": found.ratios}
+
+
+def _study(model: str, name: str, target: str, folder: Path, alone: Alone | None = None) -> StudyRun:
     """A study run from its beginning: what an interrupted attempt has left goes, or its times would be of a part."""
     _say(model, f"study {name}")
     delete(name, folder / "home")
-    return run(write_study(config(model, name, target), folder, DEFAULT_CANDIDATES, learners), name, folder / "home")
+    learners, seed = ((), None) if alone is None else (alone.learners, alone.search_seed)
+    file = write_study(config(model, name, target), folder, DEFAULT_CANDIDATES, learners, seed)
+    return run(file, name, folder / "home")
 
 
 def _criteria(model: str, folder: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +12,24 @@ import numpy.typing as npt
 import slimfront
 from benchmarks.study import best_by
 from objectives.hypervolume import ACCURACY_SPAN_POINTS
-from objectives.latency import disturbed, measure
+from objectives.latency import Model, disturbed, measure
 from objectives.paired import CONFIDENCE, paired_drop, unpack_scores
+from objectives.runtimes.table import runtime
+from searcher.baselines import DENSE
 from searcher.contenders import deciding_scores
-from searcher.front import SPEED_STEP, quick_front
-from searcher.stages.files import SLIM_FILE
+from searcher.front import QUICK_OBJECTIVE, SPEED_STEP, quick_front
+from searcher.stages.files import ONNX_FILE, SLIM_FILE
 from storage.artifacts import ArtifactStore
 from storage.home import Home
 from storage.open import open_store
-from storage.records.config import StudyConfig
+from storage.records.config import PACKED_RUNTIME, StudyConfig
 from storage.records.measurement import Result, Rung
 from storage.store import StudyStore
 
 SPEED = "measured speed"  # a cost, as the reciprocal of the speed-up
+BASELINES = "baselines"  # of our own study, beside which it is compared: uniform plans, `ort int8` and plain rounding
 SPEED_TOLERANCE = 2.0**SPEED_STEP  # what a file may be slower at least and still count as equally fast
-TIMED_SECONDS = 180.0  # at most, for all files of both fronts in turn: on a busy machine few moments are quiet
+TIMED_SECONDS = 120.0  # at most, for all files of both fronts in turn: on a busy machine few moments are quiet
 TWINS = 12  # files that are loaded twice, over the range of both studies
 TWINS_PERCENTILE = 95.0  # of the ratios between the two of a file: what speeds differ by chance in this session
 
@@ -59,6 +62,7 @@ class Side:
     study: str
     files: Sequence[Result]
     scores: Mapping[int, Result]
+    title: str | None = None  # the study's name if None
 
     def within(self, of: Cost, limit: float) -> Result | None:
         """Of the files that cost no more than `limit` the best by the scores, if there is any."""
@@ -67,21 +71,24 @@ class Side:
 
 
 def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
-    """Compares study `ours` with `other` by a cost, "size", "macs" or `SPEED`, at each cost of the latter's files.
+    """Compares study `ours` with `other`, a study or `BASELINES`, by a cost, "size", "macs" or `SPEED`, at each cost of
+    the latter's files.
 
-    Of either study it is the file that costs no more and is the best by the scores of its search; both are judged on
-    the confirmation images, which have chosen neither. So by size and MACs a study beside itself is nowhere worse. By
-    speed the files on the fronts of those scores are compared, all timed here in one session, some of them loaded
-    twice: by what the two of one file differ, speeds cannot be told apart.
+    Of either study it is the file that costs no more and is the best by the scores of its search; both are judged
+    on the confirmation images, which have chosen neither. So by size and MACs a study beside itself is nowhere
+    worse. Of the baselines it is the best by the confirmation, which flatters them. By speed the files on the
+    fronts of those scores are compared, all timed here in one session, some of them loaded twice: by what the two
+    of one file differ, speeds cannot be told apart.
     """
     place = Home(home)
     store = open_store(place.database_url)
-    own, theirs = (_side(store, study, cost == SPEED) for study in (ours, other))
+    own = _side(store, ours, cost == SPEED)
+    theirs = _baselines(store, ours) if other == BASELINES else _side(store, other, cost == SPEED)
     shape = StudyConfig.from_json(store.study(ours).config_json).model.input
     store.close()
     of, tolerance = _speeds(place, (own, theirs), shape) if cost == SPEED else (_stored(cost), 1.0)
     useful = [item for item in theirs.files if item.value("drop") <= ACCURACY_SPAN_POINTS]
-    costs = [of((other, item.number), item) for item in useful]
+    costs = [of((theirs.study, item.number), item) for item in useful]
     return judged(cost, own, theirs, of, costs, tolerance)
 
 
@@ -95,6 +102,18 @@ def _side(store: StudyStore, study: str, only_front: bool) -> Side:
     return Side(study, files, scores)
 
 
+def _baselines(store: StudyStore, study: str) -> Side:
+    """All baselines but the dense model, by the accuracy of their files: another tool's has no score."""
+    known = {trial.number for trial in store.trials(study) if trial.baseline not in (None, DENSE)}
+    files = [item for item in store.results(study, Rung.CONFIRMED) if item.number in known]
+    return Side(study, files, {item.number: _as_score(item) for item in files}, BASELINES)
+
+
+def _as_score(item: Result) -> Result:
+    accuracy = next(one for one in item.measurements if one.objective == "accuracy")
+    return replace(item, measurements=(replace(accuracy, objective=QUICK_OBJECTIVE),))
+
+
 def judged(cost: str, ours: Side, other: Side, of: Cost, costs: Sequence[float], tolerance: float) -> Comparison:
     """The comparison of both sides at each of `costs`."""
     found = [(other.within(of, limit), ours.within(of, tolerance * limit)) for limit in costs]
@@ -104,7 +123,7 @@ def judged(cost: str, ours: Side, other: Side, of: Cost, costs: Sequence[float],
     strict = [paired_drop(theirs, own, 1.0 - (1.0 - CONFIDENCE) / len(pairs)) for theirs, own in pairs.values()]
     return Comparison(
         ours=ours.study,
-        other=other.study,
+        other=other.title or other.study,
         cost=cost,
         costs=len(costs),
         unanswered=len(costs) - len(answered),
@@ -134,8 +153,7 @@ def _speeds(home: Home, sides: Sequence[Side], shape: Sequence[int]) -> tuple[Co
     names = {file: f"{file[0]}/{file[1]}" for file in files}
     twins = {files[place]: f"{names[files[place]]} again" for place in np.linspace(0, len(files) - 1, TWINS, dtype=int)}
     models = {
-        name: slimfront.load(artifacts.folder(study, str(number)) / SLIM_FILE)
-        for (study, number), name in (*names.items(), *twins.items())
+        name: load(artifacts.folder(study, str(number))) for (study, number), name in (*names.items(), *twins.items())
     }
     sample = np.random.default_rng(0).standard_normal((1, *shape), np.float32)
     figures = measure(next(iter(models.values())), models, sample, seconds=TIMED_SECONDS)
@@ -145,6 +163,13 @@ def _speeds(home: Home, sides: Sequence[Side], shape: Sequence[int]) -> tuple[Co
     pairs = [(speeds[names[file]], speeds[again]) for file, again in twins.items()]
     noise = float(np.percentile([max(pair) / min(pair) for pair in pairs], TWINS_PERCENTILE))
     return lambda file, _: 1.0 / speeds[names[file]], max(SPEED_TOLERANCE, noise)
+
+
+def load(folder: Path) -> Model:
+    """The model of an artifact folder; another tool's baseline has no packed form."""
+    if (folder / SLIM_FILE).exists():
+        return slimfront.load(folder / SLIM_FILE)
+    return runtime(PACKED_RUNTIME).session((folder / ONNX_FILE).read_bytes(), 1)
 
 
 def _scores(item: Result) -> Scores:

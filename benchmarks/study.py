@@ -83,7 +83,9 @@ def delete(name: str, home: Path) -> None:
         )
 
 
-def write_study(config: StudyConfig, folder: Path, candidates: int, learners: Sequence[str] = ()) -> Path:
+def write_study(
+    config: StudyConfig, folder: Path, candidates: int, learners: Sequence[str] = (), search_seed: int | None = None
+) -> Path:
     """A study file for `config` with absolute paths; `learners` other than the default ones."""
     target = config.target.to_dict()
     lines = [
@@ -102,6 +104,7 @@ def write_study(config: StudyConfig, folder: Path, candidates: int, learners: Se
         "[search]",
         f"candidates = {candidates}",
         *([f"learners = {json.dumps(list(learners))}"] if learners else []),
+        *([] if search_seed is None else [f"seed = {search_seed}"]),
     ]
     path = folder / f"{config.name}.toml"
     path.write_text("\n".join(lines) + "\n")

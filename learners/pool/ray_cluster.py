@@ -100,8 +100,8 @@ class LocalCluster:
                 _temp_dir=str(self._folder.path),
             )
         self._complete = True
-        address: str = ray._private.services.get_node_ip_address()  # type: ignore[no-untyped-call]
-        if not ip_address(address).is_loopback:
+        host, _, _ = ray.get_runtime_context().gcs_address.rpartition(":")
+        if not ip_address(host).is_loopback:
             raise RuntimeError("it listens on more than loopback")
 
     def stop(self) -> None:

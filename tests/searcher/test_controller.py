@@ -6,34 +6,26 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
 from learners import gram
-from objectives.hypervolume import normalised
-from objectives.latency import Latency, Model, Reference
 from searcher.allocation.budget import Budget
 from searcher.baselines import AT_TARGET
 from searcher.contenders import contenders, deciding_scores
 from searcher.controller import Controller
 from searcher.front import useful
-from searcher.samplers.base import LEARNING_BATCH, batch_size
-from searcher.stages import timing
 from searcher.stages.confirm import TARGET_ROWS, first_round
-from searcher.stages.files import SLIM_FILE
 from searcher.stages.latency_table import FOLDER
 from searcher.stages.latency_table import STAGE as TABLE_STAGE
 from searcher.stages.prepare import Prepared
-from searcher.stages.quick import LEAST_GROWTH
-from storage.artifacts import ArtifactStore
 from storage.errors import FixInputError, StoreLockedError
 from storage.home import Home
 from storage.memory import MemoryStore
 from storage.records.dense import DenseFacts
 from storage.records.latency import LatencyTable
 from storage.records.measurement import Result, Rung
-from storage.records.study import SEARCH_NOTE, FrontRow, StudyState
+from storage.records.study import FrontRow, StudyState
 from storage.records.target import CostTarget, Target
 from storage.store import StudyStore
 from tests.searcher.controlled import CANDIDATES, NAME, Killed, Recorder, config, started
@@ -363,73 +355,3 @@ def test_a_study_for_macs_alone_and_its_resumption(workplace: Path, tmp_path: Pa
     chosen = [found[trial.number] for trial in searched if trial.number in found]
     assert any(item.value("macs") <= found[1].value("macs") / 1.5 for item in chosen)
     assert all(item.value("size") < found[1].value("size") / 2 for item in chosen)
-
-
-@pytest.mark.parametrize("objective", ["size", "macs"])
-def test_a_search_ends_when_the_hypervolume_no_longer_grows(
-    objective: Literal["size", "macs"], prepared: Prepared, tmp_path: Path
-) -> None:
-    """Of accuracy against what the target limits: a search for MACs goes on where sizes have stopped to improve."""
-    patience = 8
-    search = prepared.config.search.model_copy(update={"patience": patience, "candidates": 1_000})
-    target = replace(prepared.config.target, costs=(CostTarget(objective, "ratio", 1.5, "1.5x"),))
-    config = prepared.config.model_copy(update={"search": search, "target": target})
-    impatient = replace(prepared, config=config)
-    store, home = started(impatient, tmp_path)
-    recorder = Recorder()
-    assert Controller(store, home, recorder).run(NAME, impatient).state is StudyState.SUCCEEDED
-    baselines = sum(trial.baseline is not None for trial in store.trials(NAME))
-    searched = len(store.trials(NAME)) - baselines
-    assert patience < searched < 1_000
-    assert any(text.startswith(f"the last 8 of {searched} candidates") for text in recorder.seen)
-    results = {item.number: item for item in store.results(NAME, Rung.QUICK)}
-
-    def volume(done: int) -> float:
-        found = [item for number, item in results.items() if number <= baselines + done]
-        ratios = [results[1].value(objective) / item.value(objective) for item in found]
-        return normalised([item.value("accuracy") for item in found], results[1].value("accuracy"), ratios)
-
-    assert volume(searched) - volume(searched - patience) < LEAST_GROWTH
-    done = patience
-    while (done := done + batch_size(done, LEARNING_BATCH)) < searched:  # after each batch before it had grown
-        assert volume(done) - volume(done - patience) >= LEAST_GROWTH
-
-
-def test_a_file_that_was_damaged_is_made_again_before_it_is_timed(prepared: Prepared, tmp_path: Path) -> None:
-    def kill(text: str) -> None:
-        if text.startswith("latency 0/"):
-            raise Killed
-
-    store, home = started(prepared, tmp_path)
-    with pytest.raises(Killed):
-        Controller(store, home, Recorder(kill)).run(NAME, prepared)
-    searched = {trial.number for trial in store.trials(NAME) if trial.baseline is None}
-    number = next(row.number for row in store.front(NAME) if row.number in searched)
-    path = ArtifactStore(home.artifacts).folder(NAME, str(number)) / SLIM_FILE
-    data = path.read_bytes()
-    path.write_bytes(data[:-10])
-    assert Controller(store, home, Recorder()).run(NAME, prepared).state is StudyState.SUCCEEDED
-    assert path.read_bytes() == data
-    assert number in {item.number for item in store.results(NAME, Rung.TIMED)}
-
-
-def test_files_that_were_timed_while_disturbed_are_noted(
-    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def busy(reference: Reference, candidates: dict[str, Model], sample: object) -> dict[str, Latency]:
-        del sample
-        assert reference.is_trusted  # by the latency table
-        return {name: Latency(1.0, 1.0, 1.0, 1.0, 3, is_quiet=name != "2") for name in candidates}
-
-    read = LatencyTable.from_json
-
-    def read_quiet(text: str) -> LatencyTable:
-        """The machine may not have had a quiet moment when the table was made."""
-        return replace(read(text), quiet_ms=1.0)
-
-    monkeypatch.setattr(LatencyTable, "from_json", read_quiet)
-    monkeypatch.setattr(timing, "measure", busy)
-    store, home = started(prepared, tmp_path)
-    Controller(store, home, Recorder()).run(NAME, prepared)
-    notes = [event.text for event in store.events(NAME) if event.kind == SEARCH_NOTE]
-    assert any("files (2) found no quiet moment" in text for text in notes)

@@ -125,7 +125,7 @@ def _quick(model: str, home: Path) -> dict[str, Any]:
 def _joint(model: str, name: str, folder: Path) -> dict[str, Any]:
     _say(model, f"a joint study of {DEFAULT_CANDIDATES} plans")
     home = folder / "home"
-    study = _study(model, name, TARGET, folder)
+    study = _study(model, name, folder, Alone(BOTH, TARGET))
     return {
         "hardware": study.front["hardware"],
         "study": {"plans": DEFAULT_CANDIDATES, "wall_seconds": study.wall_seconds, "cpu_seconds": study.cpu_seconds},
@@ -138,8 +138,7 @@ def _joint(model: str, name: str, folder: Path) -> dict[str, Any]:
 
 
 def _alone(model: str, title: str, folder: Path) -> dict[str, Any]:
-    alone = ALONE[title]
-    return _study(model, _name(model, title), alone.target, folder, alone).front
+    return _study(model, _name(model, title), folder, ALONE[title]).front
 
 
 def _compared(model: str, joint: str, home: Path, ours: str | None, other: str, cost: str) -> dict[str, Any]:
@@ -152,12 +151,12 @@ def _fastest(home: Path, study: str) -> dict[str, Any] | None:
     return None if found is None else {**asdict(found), "ratios": found.ratios}
 
 
-def _study(model: str, name: str, target: str, folder: Path, alone: Alone | None = None) -> StudyRun:
+def _study(model: str, name: str, folder: Path, asked: Alone) -> StudyRun:
     """A study run from its beginning: what an interrupted attempt has left goes, or its times would be of a part."""
     _say(model, f"study {name}")
     delete(name, folder / "home")
-    learners, seed = ((), None) if alone is None else (alone.learners, alone.search_seed)
-    file = write_study(config(model, name, target), folder, DEFAULT_CANDIDATES, learners, seed)
+    settings = config(model, name, asked.target)
+    file = write_study(settings, folder, DEFAULT_CANDIDATES, asked.learners, asked.search_seed)
     return run(file, name, folder / "home")
 
 

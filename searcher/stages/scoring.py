@@ -21,8 +21,7 @@ from storage.errors import GiveUpError
 from storage.records.candidate import Trial
 from storage.records.measurement import Direction, Measurement, Result, Rung
 
-# Between two commits of results, at least: what a kill costs, and how far `minutes` is overshot. Workers hand back
-# several candidates at a time, those that share work: where these take longer, a commit waits for them.
+# Between two commits of results, at least: what a kill costs, and how far `minutes` is overshot.
 COMMIT_SECONDS = 2.0
 FEWEST_AT_FAULT = 8  # candidates that fail together, none left over: it is hardly theirs, also late in a search
 

@@ -33,10 +33,10 @@ MOMENTS = (
     ("rescored", 0.0),
     ("confirmed", 0.0),
     ("confirmed", 0.1),
-    ("latency", 0.1),
-    ("latency", 0.6),
+    ("latency", 0.05),
+    ("latency", 0.2),
 )
-LAST_STAGE = "latency"  # takes a second: whoever comes too late for an earlier one is killed in it
+LAST_STAGE = "latency"  # half a second where a core is fast: whoever comes too late for an earlier one is killed in it
 
 
 def timeless(value: Any) -> Any:

@@ -19,12 +19,10 @@ SECONDS = 60.0  # at most, for everything that is measured in one go, but for sl
 LEAST_SECONDS = 10.0
 TURNS = 10  # quiet ones of each model: the speed-ups of equal files then differ by 0.3 to 1.2 %
 FEWEST_TURNS = 3  # of each model, whatever they take; with fewer quiet ones it was not measured in quiet
-# Calls in a row before the turn changes: caches are warm for most of them, as in use, and yet a slow phase of
-# the machine hits the reference and the candidate alike.
-BURST = 5
-# Of slow models: more of their bursts are quiet when they are short. The first call is the one with cold caches.
-SHORTEST_BURST = 3
-BURST_NANOSECONDS = 12e6
+# Calls in a row before the turn changes: caches are warm for most of them, as in use, and yet a slow phase of the
+# machine hits the reference and the candidate alike. Quiet moments between what another program does on the same core
+# last 1 to 4 ms, so that more of short bursts are quiet. The first call is the one with cold caches.
+BURST = 3
 WARM_UP = 3  # calls before the first timed one: allocations and lazily packed weights
 # What the reference may take, beside its shortest bursts, in a quiet moment. Where a core has two threads and another
 # program runs on the other one, float kernels take 1.35 times as long and int8 kernels 1.6 times.
@@ -195,17 +193,17 @@ def measure(
     found = {name: _Turns(reference) for name in candidates}
     with _garbage_collector_paused():
         started = clock()
-        slowest = max(_burst(model, sample, WARM_UP, clock) for model in (reference.model, *candidates.values()))
-        calls = int(np.clip(BURST_NANOSECONDS / slowest, SHORTEST_BURST, BURST))
+        for model in (reference.model, *candidates.values()):
+            _burst(model, sample, WARM_UP, clock)
         wanted = list(candidates)
         reference.watch(clock())
         for number in count():
             # To and fro, so that no candidate always comes after the same one.
-            before = _burst(reference.model, sample, calls, clock)
+            before = _burst(reference.model, sample, BURST, clock)
             reference.saw(before)
             for name in wanted if number % 2 == 0 else reversed(wanted):
-                own = _burst(candidates[name], sample, calls, clock)
-                after = _burst(reference.model, sample, calls, clock)
+                own = _burst(candidates[name], sample, BURST, clock)
+                after = _burst(reference.model, sample, BURST, clock)
                 found[name].add(_Turn(before, own, after))
                 reference.saw(after)
                 before = after
@@ -221,14 +219,14 @@ def measure(
 
 
 def _burst(model: Model, sample: npt.NDArray[np.float32], calls: int, clock: Clock) -> float:
-    """Nanoseconds of one of several calls in a row: the second shortest of five, the shortest of fewer, since
-    interruptions only ever add time. At least 1: a coarse clock can read 0, and there are ratios to be taken."""
+    """Nanoseconds of the shortest of several calls in a row, since interruptions only ever add time. At least 1: a
+    coarse clock can read 0, and there are ratios to be taken."""
     times = []
     for _ in range(calls):
         start = clock()
         model(sample)
         times.append(clock() - start)
-    return max(1.0, float(sorted(times)[(calls - 1) // 4]))
+    return max(1.0, float(min(times)))
 
 
 def disturbed(figures: Mapping[str, Latency]) -> str | None:

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from math import prod
 
 from objectives.hardware import available_cores
-from objectives.latency import FEWEST_TURNS, LEAST_SECONDS, SECONDS, SHORTEST_BURST, WARM_UP
+from objectives.latency import BURST, FEWEST_TURNS, LEAST_SECONDS, SECONDS, WARM_UP
 from objectives.pareto import FRONT_ROWS
 from searcher.baselines import ROUNDED_WIDTHS, UNIFORM_SHARES, UNIFORM_WIDTHS
 from searcher.contenders import MOST_CONTENDERS
-from searcher.latency_check import KINDS
+from searcher.latency_check import SPARE_PLANS
+from searcher.random_plans import KINDS
 from searcher.stages.confirm import COVER_ROWS, SPREAD_ROWS, TARGET_ROWS
 from searcher.stages.latency_table import CHECK_SECONDS, CHECKED_PLANS
 from searcher.stages.prepare import Prepared
+from searcher.stages.whole_models import PLANS as FITTED_PLANS
 from storage.records.config import StudyConfig
 from storage.records.space import CHANNEL, LayerShape, SearchSpace
 
@@ -24,8 +26,8 @@ COLUMN_POWER_SECONDS = 1e-12  # GPTQ's inverse, a column cubed
 MACS_PER_SECOND = 5e10  # of a forward pass, quick scores and files alike
 OVERHEAD_SECONDS = 2.0  # traces, sessions, the store
 # Of a model or of the dense one: ten turns of two bursts, as often again where others disturb.
-TIMED_CALLS = 200
-LEAST_CALLS = WARM_UP + 2 * SHORTEST_BURST * FEWEST_TURNS  # whatever they take
+TIMED_CALLS = 120
+LEAST_CALLS = WARM_UP + 2 * BURST * FEWEST_TURNS  # whatever they take
 CALL_SECONDS = 2e-5  # of the smallest model
 PROBE_SECONDS = 0.05  # of a single-layer model of the latency table, loading and all turns
 PROBE_PRECISIONS = 2  # float and int8
@@ -60,7 +62,8 @@ def planned_time(prepared: Prepared) -> PlannedTime:
     files = baselines + min(FRONT_ROWS, config.search.candidates or FRONT_ROWS)
     confirmed = OVERHEAD_SECONDS + evaluated * len(workload.confirmation) * pass_seconds / available_cores()
     call_seconds = max(CALL_SECONDS, config.runtime.batch * pass_seconds)
-    check = min(CHECK_SECONDS, len(KINDS) * CHECKED_PLANS * TIMED_CALLS * call_seconds)
+    plans = len(KINDS) * (FITTED_PLANS + CHECKED_PLANS + SPARE_PLANS)
+    check = min(CHECK_SECONDS, plans * TIMED_CALLS * call_seconds)
     table = _probes(prepared.space) * PROBE_SECONDS + LEAST_SECONDS + check
     latency = max(files * LEAST_CALLS * call_seconds, min(SECONDS, files * TIMED_CALLS * call_seconds))
     quick = _search_seconds(config, len(workload.quick) * pass_seconds)

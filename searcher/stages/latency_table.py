@@ -7,40 +7,36 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from learners.export.packing import assemble_onnx, pack_candidate
-from learners.latency.anchor import WholeTimes, anchored, int8_levels
+from learners.latency.anchor import anchored
 from learners.latency.build import build_table
 from learners.latency.from_graph import timed_model
 from learners.latency.timing import ProbeTimes, Setting
 from learners.library.library import Library
 from objectives.hardware import describe
-from objectives.latency import SHORTEST_BURST, WARM_UP, Model, Reference, measure
-from objectives.runtimes.base import Session
+from objectives.latency import BURST, WARM_UP
 from objectives.runtimes.table import runtime
-from searcher.latency_check import ALL, KINDS, SPARE_PLANS, check_table
+from searcher.latency_check import ALL, SPARE_PLANS, check_table
 from searcher.progress import Progress
-from searcher.stages.prepare import dense_file
+from searcher.random_plans import KINDS
+from searcher.stages.whole_models import MILLISECONDS, WholeModels
 from storage.errors import GiveUpError, RetryError
 from storage.files import atomic_write, content_hash, file_lock
 from storage.home import Home
 from storage.records.config import RuntimeConfig
 from storage.records.latency import LatencyTable, TableCheck
-from storage.slim import InputContract
 
 STAGE = "latency table"
 CHECK_STAGE = "latency table check"
-FORMAT = "latency-table-6"  # changes whenever the same machine would give another table
+FORMAT = "latency-table-7"  # changes whenever the same machine would give another table
 FOLDER = "latencies"  # in the cache, shared by all studies
-WHOLE_SECONDS = 20.0  # at most, for the whole models that the table is anchored to
+# After which nothing is done once more: what disturbed the processor for so long will go on.
+AGAIN_SECONDS = 75.0
 WANTED_ERROR = 0.06  # median over the checked plans, above which all layers are timed again, once
 # Below it a model takes little more than the call: timing its layers again would tell hardly more.
 TIMEABLE_MS = 0.2
 CHECKED_PLANS = 10  # of each kind: together the 20 that a front reports at least
 CHECK_SECONDS = 30.0  # at most, for all of them, but for slow models
 MOST_CHECK_SECONDS = 60.0  # of models so slow that a single round takes longer than CHECK_SECONDS
-MILLISECONDS = 1e3  # of a second
 # The table belongs to a model and a machine, not to a study's seed.
 CHECK_SEED = 0
 SECOND_CHECK_SEED = 1  # of a table that the first check has chosen
@@ -70,47 +66,52 @@ def _measure(
 ) -> tuple[LatencyTable, bool]:
     """The table, and whether it may be kept for other studies: not where the check was disturbed."""
     making = _Making(library, config, home, progress)
-    table = making.table(again=False)
-    if making.is_disturbed and table.dense_ms >= TIMEABLE_MS:
+    layers = making.layers(again=False)
+    table = making.finished(layers)
+    if making.is_disturbed and making.has_time(1.0):
         progress.event(f"{STAGE}: it could not be checked, so that it is checked once more")
-        table = making.checked(table, CHECK_SEED)
-    if table.quiet_ms is None:
-        table = replace(table, quiet_ms=making.quiet_again())
-    if _is_off(table) and table.dense_ms >= TIMEABLE_MS:
+        table = making.finished(layers)
+    # All of it once more takes as long as it has taken so far.
+    if _is_off(table) and table.dense_ms >= TIMEABLE_MS and making.has_time(0.5):
         progress.event(f"{STAGE}: {_off(table)}, so that all layers are timed again")
-        second = making.table(again=True)
+        second = making.finished(making.layers(again=True))
         best = min(table, second, key=lambda item: _error(item) if item.checked is not None else math.inf)
         # It was chosen by the plans of its check: others tell how well it predicts.
         again = best if best.checked is None else making.checked(best, SECOND_CHECK_SEED)
         table = replace(best if again.checked is None else again, quiet_ms=second.quiet_ms or table.quiet_ms)
-        if _is_off(table):
-            progress.event(
-                f"{STAGE}: {_off(table)}, still; speeds are measured in the end, but candidates are chosen by "
-                f"these predictions. If other programs disturbed it: remove {path} and {making.times.path}, and "
-                "run a new study"
-            )
+    if _is_off(table) and table.dense_ms >= TIMEABLE_MS:
+        progress.event(
+            f"{STAGE}: {_off(table)}; speeds are measured in the end, but candidates are chosen by these predictions. "
+            f"If other programs disturbed it: remove {path} and {making.times.path}, and run a new study"
+        )
     return table, not (making.is_disturbed and table.checked is None)
 
 
 class _Making:
-    """Makes the table, as often as wanted."""
+    """Makes the table, as often as wanted and as there is time."""
 
     def __init__(self, library: Library, config: RuntimeConfig, home: Home, progress: Progress) -> None:
         self._library = library
         self._config = config
         self._progress = progress
+        self._started = time.perf_counter()
         self._timed = timed_model(library)
         self.times = ProbeTimes(Setting(runtime(config.name), config.threads, config.batch), home.cache / FOLDER)
-        self._whole = _WholeModels(library, config, self.times.reference)
+        self._whole = WholeModels(library, config)
         self.is_disturbed = False  # whether the last table could not be checked, as something slowed the processor
         if self._whole.dense_ms < TIMEABLE_MS:
             self.times.reference.trust()
+            self._whole.reference.trust()
 
-    def table(self, again: bool) -> LatencyTable:
-        """Times whole models and layers, `again` also those that were timed before, and checks what comes out."""
+    def has_time(self, share: float) -> bool:
+        """Whether less than `share` of AGAIN_SECONDS is over."""
+        return time.perf_counter() - self._started < share * AGAIN_SECONDS
+
+    def layers(self, again: bool) -> LatencyTable:
+        """Times layers, `again` also those that were timed before."""
         library, progress = self._library, self._progress
         progress.update(STAGE, 0, 1)
-        table = build_table(
+        return build_table(
             self._timed.layers,
             self._timed.glue,
             library.space,
@@ -119,14 +120,12 @@ class _Making:
             lambda _, done, total: progress.update(STAGE, done, total),
             again,
         )
-        whole = self._whole.times(self.times.reference_ms)
-        table = anchored(table, library.space, whole, has_maps=bool(library.analysis.maps))
-        return self.checked(replace(table, quiet_ms=self._whole.quiet_ms), CHECK_SEED)
 
-    def quiet_again(self) -> float | None:
-        """What the dense model takes in quiet, by another look; None where that finds no quiet moment, either."""
-        self._whole.times(self.times.reference_ms)
-        return self._whole.quiet_ms
+    def finished(self, layers: LatencyTable) -> LatencyTable:
+        """The table of single layers, fitted to whole models, which are timed now, and checked."""
+        whole = self._whole.times(self.times.reference.model, self.times.reference_ms)
+        table = anchored(layers, self._library.space, whole, has_maps=bool(self._library.analysis.maps))
+        return self.checked(replace(table, quiet_ms=self._whole.quiet_ms), CHECK_SEED)
 
     def checked(self, table: LatencyTable, seed: int) -> LatencyTable:
         """The table with how well it predicts random plans of `seed`, or with why that is not known."""
@@ -135,7 +134,7 @@ class _Making:
             self.is_disturbed = False
             return _checked(table, self._library, self._config, seed, self._progress)
         except RetryError as error:
-            self.is_disturbed = True
+            self.is_disturbed = table.dense_ms >= TIMEABLE_MS
             return _without_check(table, str(error), self._progress)
 
 
@@ -158,7 +157,7 @@ def _checked(
     """The table with how well it predicts models it was not made from, or with why that is not known: where it cannot
     be measured, or would take minutes. Passes on RetryError."""
     # Every plan is warmed up and takes part in one round at least, with the dense model.
-    calls = (WARM_UP + 2 * SHORTEST_BURST) * (CHECKED_PLANS + SPARE_PLANS) * len(KINDS)
+    calls = (WARM_UP + 2 * BURST) * (CHECKED_PLANS + SPARE_PLANS) * len(KINDS)
     if calls * table.dense_ms / MILLISECONDS > MOST_CHECK_SECONDS:
         return _without_check(
             table,
@@ -179,41 +178,3 @@ def _checked(
 def _without_check(table: LatencyTable, reason: str, progress: Progress) -> LatencyTable:
     progress.event(f"the latency table is not checked: {reason}")
     return replace(table, unchecked=reason)
-
-
-class _WholeModels:
-    """The models that the table is anchored to."""
-
-    def __init__(self, library: Library, config: RuntimeConfig, reference: Reference) -> None:
-        space, chosen = library.space, runtime(config.name)
-        contract = InputContract(library.analysis.input_shape, (0.0,), (1.0,))
-
-        def candidate(levels: tuple[int, ...]) -> Session:
-            packed = pack_candidate(library.analysis, library.choose(levels, library.id), library.ranges, contract)
-            return chosen.session(assemble_onnx(packed), config.threads)
-
-        self._reference = reference
-        dense = chosen.session(dense_file(library), config.threads)
-        self._models: dict[str, Model] = {
-            "dense": dense,
-            "unchanged": candidate((0,) * len(space.sites)),
-        }
-        in_int8 = int8_levels(space)
-        if in_int8 is not None:
-            self._models["int8"] = candidate(in_int8)
-        self._sample = np.zeros((config.batch, *library.analysis.input_shape), np.float32)
-        self.quiet_ms: float | None = None  # of the user's file, once it was timed in quiet
-        dense(self._sample)
-        started = time.perf_counter()
-        dense(self._sample)
-        self.dense_ms = MILLISECONDS * (time.perf_counter() - started)  # roughly
-
-    def times(self, reference_ms: float) -> WholeTimes:
-        """Their times on the scale on which the reference takes `reference_ms`."""
-        # One round of slow models takes long enough.
-        figures = measure(self._reference, self._models, self._sample, seconds=WHOLE_SECONDS, fewest=1)
-        milliseconds = {name: reference_ms / figure.speedup for name, figure in figures.items()}
-        self.quiet_ms = figures["dense"].milliseconds if figures["dense"].is_quiet else None
-        # What was disturbed would put every layer's int8 cells off.
-        in_int8 = milliseconds["int8"] if "int8" in figures and figures["int8"].is_quiet else None
-        return WholeTimes(milliseconds["dense"], milliseconds["unchanged"], in_int8)

@@ -17,7 +17,6 @@ from objectives.latency import (
     FEWEST_TURNS,
     FORGET_SECONDS,
     NANOSECONDS_PER_SECOND,
-    SHORTEST_BURST,
     TURNS,
     WARM_UP,
     Latency,
@@ -226,19 +225,9 @@ def test_calls_interleave_in_a_stable_order() -> None:
     assert timed == "".join(letter * BURST for letter in "dadbd" + "dbdad")  # to and fro
 
 
-@pytest.mark.parametrize(
-    ("milliseconds", "burst"), [(1.0, BURST), (2.4, BURST), (3.0, 4), (4.0, SHORTEST_BURST), (500.0, SHORTEST_BURST)]
-)
-def test_bursts_of_slow_models_are_short(milliseconds: float, burst: int) -> None:
-    world = World()
-    dense, candidate = world.model("dense", milliseconds / 2), world.model("c", milliseconds)
-    measure(dense, {"c": candidate}, SAMPLE, turns=4, clock=world.clock)
-    assert world.calls.count("c") == WARM_UP + 4 * burst
-
-
-@pytest.mark.parametrize(("seconds", "fewest", "turns"), [(0.001, 1, 1), (0.001, 3, 3), (0.5, 1, 33)])
+@pytest.mark.parametrize(("seconds", "fewest", "turns"), [(0.001, 1, 1), (0.001, 3, 3), (0.5, 1, 55)])
 def test_time_ends_the_search_for_quiet_turns(seconds: float, fewest: int, turns: int) -> None:
-    """A model of 1 ms beside one of 1 ms: 15 ms a turn, and 6 ms to warm up."""
+    """A model of 1 ms beside one of 1 ms: 9 ms a turn, and 6 ms to warm up."""
     world = World()
     models = {"c": world.model("c", 1.0)}
     measure(world.model("d", 1.0), models, SAMPLE, 1000, seconds, fewest, world.clock)

@@ -25,12 +25,6 @@ def checked(error: float) -> LatencyTable:
     return replace(TABLE, checked=TableCheck(20, 0.9, error, 2 * error))
 
 
-@pytest.fixture(autouse=True)
-def never_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another look at the dense model finds nothing."""
-    monkeypatch.setattr(latency_table._Making, "quiet_again", lambda _: None)
-
-
 SLOW_MS = 500.0  # of a call: a round of the check would take longer than a minute
 
 
@@ -63,7 +57,8 @@ def test_the_better_of_two_tables_is_kept(
         assert table is not None
         return table
 
-    monkeypatch.setattr(latency_table._Making, "table", made)
+    monkeypatch.setattr(latency_table._Making, "layers", made)
+    monkeypatch.setattr(latency_table._Making, "finished", lambda _, table: table)
     monkeypatch.setattr(latency_table._Making, "checked", lambda _, table, __: table)
     progress, home = Events(), Home(tmp_path)
     library = built("vgg").library
@@ -107,7 +102,8 @@ def test_a_table_that_its_check_has_chosen_is_checked_by_other_plans(
         seeds.append(seed)
         return again
 
-    monkeypatch.setattr(latency_table._Making, "table", lambda _, again: checked(0.1 if again else 0.2))
+    monkeypatch.setattr(latency_table._Making, "layers", lambda _, again: checked(0.1 if again else 0.2))
+    monkeypatch.setattr(latency_table._Making, "finished", lambda _, table: table)
     monkeypatch.setattr(latency_table._Making, "checked", check)
     assert open_or_measure(built("vgg").library, RuntimeConfig(), Home(tmp_path), Events()) == checked(error)
     assert seeds == [latency_table.SECOND_CHECK_SEED] != [latency_table.CHECK_SEED]
@@ -117,30 +113,67 @@ def test_a_table_that_its_check_has_chosen_is_checked_by_other_plans(
 def test_a_table_whose_check_was_disturbed_is_checked_again(
     second: LatencyTable, built: Callable[[str], Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its layers, which were timed in quiet, stay. It is not kept for other studies where that does not help."""
+    """Its layers stay. It is not kept for other studies where that does not help."""
     first = replace(TABLE, unchecked="disturbed")
     asked: list[bool] = []
-    seeds: list[int] = []
+    tables = iter((first, second, first, second))
 
-    def made(making: latency_table._Making, again: bool) -> LatencyTable:
+    def made(_: object, again: bool) -> LatencyTable:
         asked.append(again)
-        making.is_disturbed = True
-        return first
+        return TABLE
 
-    def check(making: latency_table._Making, table: LatencyTable, seed: int) -> LatencyTable:
-        assert table == first
-        seeds.append(seed)
-        making.is_disturbed = second.checked is None
-        return second
+    def finish(making: latency_table._Making, table: LatencyTable) -> LatencyTable:
+        assert table == TABLE
+        found = next(tables)
+        making.is_disturbed = found.checked is None
+        return found
 
-    monkeypatch.setattr(latency_table._Making, "table", made)
-    monkeypatch.setattr(latency_table._Making, "checked", check)
+    monkeypatch.setattr(latency_table._Making, "layers", made)
+    monkeypatch.setattr(latency_table._Making, "finished", finish)
     progress, home, library = Events(), Home(tmp_path), built("vgg").library
     assert open_or_measure(library, RuntimeConfig(), home, progress) == second
-    assert (asked, seeds) == ([False], [latency_table.CHECK_SEED])
+    assert asked == [False]
     assert progress.seen == [f"{latency_table.STAGE}: it could not be checked, so that it is checked once more"]
     open_or_measure(library, RuntimeConfig(), home, progress)
     assert len(asked) == (2 if second.checked is None else 1)
+
+
+@pytest.mark.parametrize(("share", "made"), [(0.4, 2), (0.6, 1)])
+def test_all_layers_are_timed_again_only_while_there_is_time(
+    share: float, made: int, built: Callable[[str], Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a first table took long, something disturbs for longer than a second one would take."""
+    asked: list[bool] = []
+
+    def layers(making: latency_table._Making, again: bool) -> LatencyTable:
+        making._started -= share * latency_table.AGAIN_SECONDS
+        asked.append(again)
+        return checked(0.2)
+
+    monkeypatch.setattr(latency_table._Making, "layers", layers)
+    monkeypatch.setattr(latency_table._Making, "finished", lambda _, table: table)
+    monkeypatch.setattr(latency_table._Making, "checked", lambda _, table, __: table)
+    progress = Events()
+    assert open_or_measure(built("vgg").library, RuntimeConfig(), Home(tmp_path), progress) == checked(0.2)
+    assert len(asked) == made
+    assert "candidates are chosen by these predictions" in progress.seen[-1]
+
+
+def test_a_disturbed_check_is_not_repeated_without_end(
+    built: Callable[[str], Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished: list[LatencyTable] = []
+
+    def finish(making: latency_table._Making, table: LatencyTable) -> LatencyTable:
+        making.is_disturbed = True
+        making._started -= latency_table.AGAIN_SECONDS
+        finished.append(table)
+        return TABLE
+
+    monkeypatch.setattr(latency_table._Making, "layers", lambda _, again: TABLE)
+    monkeypatch.setattr(latency_table._Making, "finished", finish)
+    assert open_or_measure(built("vgg").library, RuntimeConfig(), Home(tmp_path), Events()) == TABLE
+    assert finished == [TABLE]
 
 
 def test_a_check_of_a_table_replaces_what_was_known(
@@ -154,12 +187,3 @@ def test_a_check_of_a_table_replaces_what_was_known(
     monkeypatch.setattr(latency_table, "check_table", refuse)
     found = making.checked(checked(0.2), 1)
     assert (found.checked, found.unchecked, making.is_disturbed) == (None, "no quiet moment", True)
-
-
-def test_a_table_without_a_quiet_moment_gets_another_look(
-    built: Callable[[str], Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(latency_table._Making, "table", lambda *_, **__: checked(0.01))
-    monkeypatch.setattr(latency_table._Making, "quiet_again", lambda _: 1.5)
-    found = open_or_measure(built("vgg").library, RuntimeConfig(), Home(tmp_path), Events())
-    assert found == replace(checked(0.01), quiet_ms=1.5)

@@ -179,10 +179,13 @@ def test_all_sessions_share_the_reference(tmp_path: Path, monkeypatch: pytest.Mo
     assert all(reference is known.reference for reference in seen)
 
 
-@pytest.mark.parametrize("is_marked", [True, False])
-def test_what_was_disturbed_is_timed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_marked: bool) -> None:
+@pytest.mark.parametrize(("is_marked", "has_time"), [(True, True), (False, True), (True, False)])
+def test_what_was_disturbed_is_timed_again_while_there_is_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_marked: bool, has_time: bool
+) -> None:
     """The first of three batches is wholly disturbed: told at once, or by a quiet moment that comes later."""
     monkeypatch.setattr(timing, "TOGETHER", 4)
+    monkeypatch.setattr(timing, "LEAST_SECONDS", 60.0 if has_time else 0.0)
     sessions: list[set[str]] = []
 
     def measure(reference: Reference, candidates: Mapping[str, Session], *_: object) -> dict[str, Latency]:
@@ -199,9 +202,9 @@ def test_what_was_disturbed_is_timed_again(tmp_path: Path, monkeypatch: pytest.M
     known = times(tmp_path)
     build_table(layers(), glue(), space(), known, INPUT, lambda *_: None)
     repeated = [later for later in sessions[1:] if later == sessions[0]]
-    assert len(repeated) == 1
+    assert len(repeated) == has_time
     (path,) = tmp_path.glob("*.json")
-    assert set(json.loads(path.read_text())["milliseconds"].values()) == {1.0}
+    assert set(json.loads(path.read_text())["milliseconds"].values()) == ({1.0} if has_time else {1.0, 2.0})
 
 
 def test_timing_again_forgets_the_times_before(tmp_path: Path) -> None:

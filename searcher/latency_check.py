@@ -11,7 +11,7 @@ from learners.library.library import Library
 from objectives.latency import FEWEST_TURNS, TURNS, Reference, measure
 from objectives.prediction import PredictionError, compare
 from objectives.runtimes.table import runtime
-from searcher.random_plans import KINDS, load_plan, random_plans
+from searcher.latency_plans import KINDS, load_plan, random_plans
 from searcher.stages.prepare import dense_file
 from storage.errors import RetryError
 from storage.records.config import RuntimeConfig

@@ -12,7 +12,7 @@ from objectives.pareto import FRONT_ROWS
 from searcher.baselines import ROUNDED_WIDTHS, UNIFORM_SHARES, UNIFORM_WIDTHS
 from searcher.contenders import MOST_CONTENDERS
 from searcher.latency_check import SPARE_PLANS
-from searcher.random_plans import KINDS
+from searcher.latency_plans import KINDS
 from searcher.stages.confirm import COVER_ROWS, SPREAD_ROWS, TARGET_ROWS
 from searcher.stages.latency_table import CHECK_SECONDS, CHECKED_PLANS
 from searcher.stages.prepare import Prepared

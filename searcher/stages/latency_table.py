@@ -16,8 +16,8 @@ from objectives.hardware import describe
 from objectives.latency import BURST, WARM_UP
 from objectives.runtimes.table import runtime
 from searcher.latency_check import ALL, SPARE_PLANS, check_table
+from searcher.latency_plans import KINDS
 from searcher.progress import Progress
-from searcher.random_plans import KINDS
 from searcher.stages.whole_models import MILLISECONDS, WholeModels
 from storage.errors import GiveUpError, RetryError
 from storage.files import atomic_write, content_hash, file_lock

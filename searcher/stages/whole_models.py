@@ -10,7 +10,7 @@ from learners.latency.anchor import Levels, WholeTimes, int8_levels
 from learners.library.library import Library
 from objectives.latency import BURST, WARM_UP, Model, Reference, measure
 from objectives.runtimes.table import runtime
-from searcher.random_plans import KINDS, load_plan, random_plans
+from searcher.latency_plans import KINDS, load_plan, random_plans
 from searcher.stages.prepare import dense_file
 from storage.records.config import RuntimeConfig
 

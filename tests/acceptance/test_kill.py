@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from searcher.random_plans import KINDS
+from searcher.latency_plans import KINDS
 from searcher.stages.latency_table import CHECK_STAGE, CHECKED_PLANS, FOLDER
 from searcher.stages.latency_table import STAGE as TABLE_STAGE
 from tests.slimfront.finished import finished_in

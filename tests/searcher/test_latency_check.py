@@ -9,7 +9,7 @@ import pytest
 from objectives.latency import Latency, Model, Reference
 from searcher import latency_check
 from searcher.latency_check import ALL, SPARE_PLANS, check_table
-from searcher.random_plans import KINDS
+from searcher.latency_plans import KINDS
 from storage.errors import RetryError
 from storage.records.config import RuntimeConfig
 from storage.records.latency import LatencyTable

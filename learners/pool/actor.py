@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from learners.pool.base import Outcome, Runner, Task, run_jobs
+from learners.pool.wire import register_tensors
 from storage.errors import SlimfrontError
 
 
@@ -25,6 +26,7 @@ class Actor:
 
     def __init__(self) -> None:
         torch.set_num_threads(1)
+        register_tensors()
         self._runner: Runner[Any, Any] | None = None
 
     def open(self, task: Task[Any, Any]) -> int | Fatal:

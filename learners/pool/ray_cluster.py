@@ -17,6 +17,7 @@ from typing import Any
 
 from learners.pool import ray_reaper
 from learners.pool.ray_folder import SessionFolder, remove_left
+from learners.pool.wire import deregister_tensors, register_tensors
 from storage.errors import GiveUpError
 
 END_SECONDS = 10.0  # that a daemon has to end
@@ -100,6 +101,7 @@ class LocalCluster:
                 _temp_dir=str(self._folder.path),
             )
         self._complete = True
+        register_tensors()
         host, _, _ = ray.get_runtime_context().gcs_address.rpartition(":")
         if not ip_address(host).is_loopback:
             raise RuntimeError("it listens on more than loopback")
@@ -130,6 +132,8 @@ class LocalCluster:
         import ray
 
         daemons = _daemons(ray)
+        if self._complete:
+            deregister_tensors()
         with _our_handlers():
             ray.shutdown()
         for daemon in daemons:  # which Ray has told to end, but not waited for

@@ -34,6 +34,7 @@ FORGET_SECONDS = 30.0
 INTERVAL = (5.0, 95.0)  # percentiles of the ratios
 NANOSECONDS_PER_MILLISECOND = 1e6
 NANOSECONDS_PER_SECOND = 1e9
+MILLISECONDS_PER_SECOND = 1e3
 SHOWN_NAMES = 8  # of files that were not timed in quiet
 
 Model = Callable[[npt.NDArray[np.float32]], Any]

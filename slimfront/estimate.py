@@ -14,9 +14,10 @@ from searcher.contenders import MOST_CONTENDERS
 from searcher.latency_check import SPARE_PLANS
 from searcher.latency_plans import KINDS
 from searcher.stages.confirm import COVER_ROWS, SPREAD_ROWS, TARGET_ROWS
-from searcher.stages.latency_table import CHECK_SECONDS, CHECKED_PLANS
+from searcher.stages.latency_table import CHECK_SECONDS, CHECKED_PLANS, MOST_CHECK_SECONDS
 from searcher.stages.prepare import Prepared
 from searcher.stages.whole_models import PLANS as FITTED_PLANS
+from searcher.stages.whole_models import SECONDS as FIT_SECONDS
 from storage.records.config import StudyConfig
 from storage.records.space import CHANNEL, LayerShape, SearchSpace
 
@@ -62,15 +63,23 @@ def planned_time(prepared: Prepared) -> PlannedTime:
     files = baselines + min(FRONT_ROWS, config.search.candidates or FRONT_ROWS)
     confirmed = OVERHEAD_SECONDS + evaluated * len(workload.confirmation) * pass_seconds / available_cores()
     call_seconds = max(CALL_SECONDS, config.runtime.batch * pass_seconds)
-    plans = len(KINDS) * (FITTED_PLANS + CHECKED_PLANS + SPARE_PLANS)
-    check = min(CHECK_SECONDS, plans * TIMED_CALLS * call_seconds)
-    table = _probes(prepared.space) * PROBE_SECONDS + LEAST_SECONDS + check
+    table = _probes(prepared.space) * PROBE_SECONDS + LEAST_SECONDS + _whole_seconds(call_seconds)
     latency = max(files * LEAST_CALLS * call_seconds, min(SECONDS, files * TIMED_CALLS * call_seconds))
     quick = _search_seconds(config, len(workload.quick) * pass_seconds)
     again = 1 + min(MOST_CONTENDERS, config.search.candidates or MOST_CONTENDERS)  # the dense model, too
     rescored = again * len(workload.rescoring or ()) * pass_seconds
     total = library + table + quick + rescored + confirmed + latency
     return PlannedTime(library, table, quick, rescored, confirmed, latency, total)
+
+
+def _whole_seconds(call_seconds: float) -> float:
+    """Of the whole models of the latency table: those that correct it, watched for a while, and those that check it.
+    Where a single round would take too long, there are none."""
+    fitted, checked = len(KINDS) * FITTED_PLANS, len(KINDS) * (CHECKED_PLANS + SPARE_PLANS)
+    fit_round, check_round = ((WARM_UP + 2 * BURST) * plans * call_seconds for plans in (fitted, checked))
+    fit = min(FIT_SECONDS, max(LEAST_SECONDS, fitted * TIMED_CALLS * call_seconds))
+    check = max(check_round, min(CHECK_SECONDS, checked * TIMED_CALLS * call_seconds))
+    return (fit if fit_round <= FIT_SECONDS else 0.0) + (check if check_round <= MOST_CHECK_SECONDS else 0.0)
 
 
 def _probes(space: SearchSpace) -> int:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
+import numpy.typing as npt
 
 from storage.records.latency import LatencyFactor, LatencyTable
 from storage.records.space import FLOAT_BITS, QUANT, SearchSpace
 
 UNKNOWN_SHARE = 0.1  # of the predicted time; a smaller difference is noise
-# Bounds of the ratio between a layer in a whole model and alone: beyond them something else is amiss.
-LEAST_SCALE, MOST_SCALE = 0.5, 2.0
-# Standard deviations before whole models are known, as shares of what the table says: of what no site decides, of all
-# float layers together, of all int8 layers, of all boundaries between the two; of each cell's own time; of a plan that
-# was timed in quiet. Half or twice of them predict 60 other plans as well.
-SCALE_ERRORS = (0.3, 0.3, 0.3, 1.0)
-CELL_ERROR = 0.1
-PLAN_ERROR = 0.02
-FIXED, FLOAT, IN_INT8, BOUNDARY = range(len(SCALE_ERRORS))
+# What a table is believed to be off by before whole models are known, as standard deviations. Of what no site decides,
+# a share of the unchanged model, which is larger where operations could not be timed alone.
+FIXED_ERROR, FIXED_ERROR_UNTIMED = 0.01, 0.1
+# Of all float layers together, all int8 layers and all boundaries between the two, a share of their own time; so of
+# each entry by itself.
+SCALE_ERRORS = (0.3, 0.3, 1.0)
+FLOAT, IN_INT8, BOUNDARY = range(len(SCALE_ERRORS))
+ENTRY_ERROR = 0.1
+PLAN_ERROR = 0.02  # of a plan that was timed in quiet: files loaded twice differ by as much
+UNCHANGED_ERROR = 0.002  # what all others are compared with has none: it is to be met
+# Times that of a layer alone: beyond it something else is amiss. A boundary costs nothing where the runtime fuses it.
+LAYER_BOUNDS, BOUNDARY_BOUNDS = (0.5, 2.0), (0.0, 4.0)
 
 Levels = tuple[int, ...]
 
@@ -32,6 +36,7 @@ class WholeTimes:
     dense: float  # the user's file
     unchanged: float  # the candidate that leaves everything as it is
     plans: tuple[tuple[Levels, float], ...]  # other candidates, timed in quiet
+    on_scale: bool = True  # whether they were timed in quiet; if not, only their ratio to each other is known
 
 
 def int8_levels(space: SearchSpace) -> Levels | None:
@@ -45,7 +50,9 @@ def int8_levels(space: SearchSpace) -> Levels | None:
     return levels if any(levels) else None
 
 
-def anchored(table: LatencyTable, space: SearchSpace, whole: WholeTimes, has_maps: bool) -> LatencyTable:
+def anchored(
+    table: LatencyTable, space: SearchSpace, whole: WholeTimes, has_maps: bool, boundaries: Collection[int] = ()
+) -> LatencyTable:
     """The table with corrections, so that it agrees with the whole models.
 
     Where the unchanged candidate takes far longer than the table says, operations that cannot be timed alone take the
@@ -54,64 +61,90 @@ def anchored(table: LatencyTable, space: SearchSpace, whole: WholeTimes, has_map
 
     The plans then correct what the table says, by linear regression with a normal prior (Bishop, Pattern Recognition
     and Machine Learning, section 3.3): layers follow each other differently in a whole model than alone, and they are
-    timed at different moments of a machine that others use, too. An error of one timed layer counts in every cell that
-    was made from it; of cells with the same time it is the same one.
+    timed at different moments of a machine that others use, too. An error of one timed layer is one for all entries
+    that it is: those of the same time.
+
+    Args:
+        table: as it was timed.
+        space: which it is of.
+        whole: times of whole models.
+        has_maps: see above.
+        boundaries: indices of factors that are conversions between float and int8.
     """
-    missing = whole.unchanged - table.dense_ms
+    missing = whole.unchanged - table.dense_ms if whole.on_scale else 0.0
     fixed = missing if missing > UNKNOWN_SHARE * table.dense_ms else 0.0
     unchanged = table.dense_ms + fixed
     base = whole.unchanged if has_maps else whole.dense
     table = replace(table, fixed_ms=table.fixed_ms + fixed, dense_ms=unchanged * whole.dense / base)
     if not whole.plans:
         return table
-    measured = [((0,) * len(space.sites), unchanged)]
-    measured += [(levels, unchanged * milliseconds / base) for levels, milliseconds in whole.plans]
-    return _corrected(table, space, measured)
+    measured = [(levels, unchanged * milliseconds / base) for levels, milliseconds in whole.plans]
+    kinds = [_kinds(space, factor, index in boundaries) for index, factor in enumerate(table.factors)]
+    fixed_error = FIXED_ERROR_UNTIMED if fixed else FIXED_ERROR
+    return _corrected(table, space, kinds, [((0,) * len(space.sites), unchanged), *measured], fixed_error)
 
 
-def _corrected(table: LatencyTable, space: SearchSpace, measured: Sequence[tuple[Levels, float]]) -> LatencyTable:
-    kinds = [_kinds(space, factor) for factor in table.factors]
-    cells = [[space.cell(factor.sites, levels) for factor in table.factors] for levels, _ in measured]
-    times = sorted(
-        {factor.milliseconds[cell] for row in cells for factor, cell in zip(table.factors, row, strict=True)}
-    )
-    place = {milliseconds: index for index, milliseconds in enumerate(times)}
-    # What each plan takes by the table: of each kind, and of each different time of a cell.
+def _corrected(
+    table: LatencyTable,
+    space: SearchSpace,
+    kinds: Sequence[Sequence[int]],
+    measured: Sequence[tuple[Levels, float]],
+    fixed_error: float,
+) -> LatencyTable:
+    """The table after the regression; the first of `measured` is the unchanged model."""
+    milliseconds = np.array([found for _, found in measured])
+    place: dict[float, int] = {}  # of each time of an entry
     by_kind = np.zeros((len(measured), len(SCALE_ERRORS)))
-    by_time = np.zeros((len(measured), len(place)))
-    by_kind[:, FIXED] = table.fixed_ms
-    for number, row in enumerate(cells):
-        for factor, kind, cell in zip(table.factors, kinds, row, strict=True):
-            by_kind[number, kind[cell]] += factor.milliseconds[cell]
-            by_time[number, place[factor.milliseconds[cell]]] += factor.milliseconds[cell]
-    predicted = np.maximum(by_kind.sum(axis=1), table.least_ms)[:, None]
-    shares = np.hstack([by_kind, by_time]) / predicted
-    variances = np.square([*SCALE_ERRORS, *[CELL_ERROR] * len(place)])
-    error = np.array([milliseconds for _, milliseconds in measured]) / predicted[:, 0] - 1
-    observed = (shares * variances) @ shares.T + PLAN_ERROR**2 * np.eye(len(measured))
-    change = variances * (shares.T @ np.linalg.solve(observed, error))
-    of_kind, of_time = change[: len(SCALE_ERRORS)], change[len(SCALE_ERRORS) :]
+    entries: list[dict[int, float]] = [{} for _ in measured]
+    for number, (levels, _) in enumerate(measured):
+        for factor, kind in zip(table.factors, kinds, strict=True):
+            cell = space.cell(factor.sites, levels)
+            own = factor.milliseconds[cell]
+            index = place.setdefault(own, len(place))
+            by_kind[number, kind[cell]] += own
+            entries[number][index] = entries[number].get(index, 0.0) + own
+    by_entry = np.zeros((len(measured), len(place)))
+    for number, found in enumerate(entries):
+        by_entry[number, list(found)] = list(found.values())
+    fixed = np.full((len(measured), 1), milliseconds[0])
+    shares = np.hstack([fixed, by_kind, by_entry]) / milliseconds[:, None]
+    variances = np.square([fixed_error, *SCALE_ERRORS, *[ENTRY_ERROR] * len(place)])
+    predicted = table.fixed_ms + by_kind.sum(axis=1)
+    errors = [UNCHANGED_ERROR, *[PLAN_ERROR] * (len(measured) - 1)]
+    of_fixed, *changes = _posterior(shares, variances, 1 - predicted / milliseconds, np.square(errors))
+    of_kind, of_entry = changes[: len(SCALE_ERRORS)], changes[len(SCALE_ERRORS) :]
 
-    def scaled(milliseconds: float, kind: int) -> float:
-        own = of_time[place[milliseconds]] if milliseconds in place else 0.0
-        return milliseconds * float(np.clip(1 + of_kind[kind] + own, LEAST_SCALE, MOST_SCALE))
+    def scaled(own: float, kind: int) -> float:
+        alone = of_entry[place[own]] if own in place else 0.0
+        bounds = BOUNDARY_BOUNDS if kind == BOUNDARY else LAYER_BOUNDS
+        return own * float(np.clip(1 + of_kind[kind] + alone, *bounds))
 
     factors = tuple(
         replace(factor, milliseconds=tuple(map(scaled, factor.milliseconds, kind)))
         for factor, kind in zip(table.factors, kinds, strict=True)
     )
-    fixed = table.fixed_ms * float(np.clip(1 + of_kind[FIXED], LEAST_SCALE, MOST_SCALE))
-    return replace(table, fixed_ms=fixed, factors=factors)
+    return replace(table, fixed_ms=max(0.0, table.fixed_ms + float(of_fixed * milliseconds[0])), factors=factors)
 
 
-def _kinds(space: SearchSpace, factor: LatencyFactor) -> list[int]:
-    """Of each cell, whether all that it decides on runs in float, all in int8, or some in each."""
+def _posterior(
+    shares: npt.NDArray[np.float64],
+    variances: npt.NDArray[np.float64],
+    wanted: npt.NDArray[np.float64],
+    noise: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Mean of coefficients with these variances, given that shares [rows, coefficients] of them are `wanted` [rows]."""
+    observed = (shares * variances) @ shares.T + np.diag(noise)
+    mean: npt.NDArray[np.float64] = variances * (shares.T @ np.linalg.solve(observed, wanted))
+    return mean
+
+
+def _kinds(space: SearchSpace, factor: LatencyFactor, is_boundary: bool) -> list[int]:
+    """Of each entry, whether it is of a boundary, of what runs in int8, or of what runs in float."""
+    if is_boundary:
+        return [BOUNDARY] * len(factor.milliseconds)
+    sites = [space.sites[site] for site in factor.sites]
     widths = [
-        [level.bits < FLOAT_BITS for site, level in zip(factor.sites, chosen, strict=True) if _is_width(space, site)]
-        for chosen in product(*(space.sites[site].levels for site in factor.sites))
+        [level.bits < FLOAT_BITS for site, level in zip(sites, chosen, strict=True) if site.learner == QUANT]
+        for chosen in product(*(site.levels for site in sites))
     ]
-    return [IN_INT8 if found and all(found) else BOUNDARY if any(found) else FLOAT for found in widths]
-
-
-def _is_width(space: SearchSpace, site: int) -> bool:
-    return space.sites[site].learner == QUANT
+    return [IN_INT8 if found and all(found) else FLOAT for found in widths]

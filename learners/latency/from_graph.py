@@ -38,6 +38,11 @@ class TimedModel:
     layers: tuple[TimedLayer, ...]
     glue: tuple[TimedGlue, ...]
 
+    @property
+    def boundaries(self) -> frozenset[int]:
+        """Which of the table's factors, layers first, are conversions between float and int8."""
+        return frozenset(len(self.layers) + index for index, item in enumerate(self.glue) if item.op == BOUNDARY)
+
 
 def timed_model(library: Library) -> TimedModel:
     """The layers and operations of a library's model."""

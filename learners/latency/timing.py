@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,10 +24,10 @@ FORMAT_VERSION = 6  # changes whenever an equal probe would be another model or 
 # Models alive at once, few enough for memory.
 TOGETHER = 100
 TURNS = 7  # quiet ones of each probe: the errors of many differences even out
-# Of one probe at most, on average, with its share of the reference's calls: a turn takes half a millisecond.
+# Of one probe in a disturbed session, with its share of the reference's calls: a turn takes half a millisecond.
 SECONDS = 0.06
 STAGE = "latency table"
-# 80 microseconds in float on a laptop: long against a call, short against a slow phase of the machine.
+# 40 to 80 microseconds in float: long against a call, short against a slow phase of the machine.
 REFERENCE = Probe(Opening((32, 32), 16, FLOAT_BITS), (Layer(16, FLOAT_BITS, (3, 3), (1, 1), (1, 1)),))
 
 Progress = Callable[[str, int, int], None]  # stage, done, of how many
@@ -61,6 +61,7 @@ class ProbeTimes:
         self._lock = folder / f"{key[:16]}.lock"
         self._milliseconds: dict[str, float] = {}
         self._scale_ms: float | None = None
+        self.most_seconds = 0.0  # that it would take to time all of the last probes again, about
 
     @property
     def reference_ms(self) -> float:
@@ -86,18 +87,20 @@ class ProbeTimes:
         with file_lock(self._lock):  # two studies that time at the same moment would disturb each other
             document = self._read()
             self._milliseconds = document["milliseconds"]
-            missing = [item for item in dict.fromkeys(probes) if again or probe_key(item) not in self._milliseconds]
+            every = dict.fromkeys(probes)
+            self.most_seconds = SECONDS * len(every)
+            missing = [item for item in every if again or probe_key(item) not in self._milliseconds]
             progress(STAGE, 0, len(missing))
             found: dict[str, Latency] = {}
             started = time.perf_counter()
             late = self._time_all(missing, found, lambda done: progress(STAGE, done, len(missing)))
             # What was timed before the first quiet moment, or found none, has another chance while there is time.
             left = LEAST_SECONDS + SECONDS * len(missing) - (time.perf_counter() - started)
-            late = late[: max(0, int(left / SECONDS))]
-            total = len(missing) + len(late)
-            self._time_all(late, found, lambda done: progress(STAGE, len(missing) + done, total))
+            repeated = late[: max(0, int(left / SECONDS))]
+            total = len(missing) + len(repeated)
+            still = self._time_all(repeated, found, lambda done: progress(STAGE, len(missing) + done, total))
             if missing:
-                self._keep(found, document)
+                self._keep(found, document, {probe_key(item) for item in (*late[len(repeated) :], *still)})
             self._scale_ms = document["reference_ms"]
 
     def _time_all(self, probes: Sequence[Probe], found: dict[str, Latency], done: Callable[[int], None]) -> list[Probe]:
@@ -128,13 +131,16 @@ class ProbeTimes:
             seconds = max(seconds, LEAST_SECONDS)
         return measure(self.reference, models, sample, TURNS, seconds)
 
-    def _keep(self, found: dict[str, Latency], document: dict[str, Any]) -> None:
+    def _keep(self, found: dict[str, Latency], document: dict[str, Any], disturbed: Set[str]) -> None:
+        """In memory; on disk, for other studies, without those that were not timed in quiet."""
         if document["reference_ms"] is None:
             document["reference_ms"] = self.reference.quiet_ns / NANOSECONDS_PER_MILLISECOND
         scale = document["reference_ms"]
         document["milliseconds"].update({key: scale / figure.speedup for key, figure in found.items()})
         document["milliseconds"][probe_key(REFERENCE)] = scale
-        atomic_write(self.path, json.dumps(document, indent=0, sort_keys=True).encode())
+        quiet = {key: value for key, value in document["milliseconds"].items() if key not in disturbed}
+        text = json.dumps({**document, "milliseconds": quiet}, indent=0, sort_keys=True)
+        atomic_write(self.path, text.encode())
 
     def _read(self) -> dict[str, Any]:
         empty: dict[str, Any] = {"hardware": self.setting.hardware, "reference_ms": None, "milliseconds": {}}

@@ -13,12 +13,12 @@ from learners.latency.from_graph import timed_model
 from learners.latency.timing import ProbeTimes, Setting
 from learners.library.library import Library
 from objectives.hardware import describe
-from objectives.latency import BURST, WARM_UP
+from objectives.latency import BURST, MILLISECONDS_PER_SECOND, WARM_UP
 from objectives.runtimes.table import runtime
 from searcher.latency_check import ALL, SPARE_PLANS, check_table
 from searcher.latency_plans import KINDS
 from searcher.progress import Progress
-from searcher.stages.whole_models import MILLISECONDS, WholeModels
+from searcher.stages.whole_models import WholeModels
 from storage.errors import GiveUpError, RetryError
 from storage.files import atomic_write, content_hash, file_lock
 from storage.home import Home
@@ -29,8 +29,7 @@ STAGE = "latency table"
 CHECK_STAGE = "latency table check"
 FORMAT = "latency-table-7"  # changes whenever the same machine would give another table
 FOLDER = "latencies"  # in the cache, shared by all studies
-# After which nothing is done once more: what disturbed the processor for so long will go on.
-AGAIN_SECONDS = 75.0
+STAGE_SECONDS = 120.0  # nothing is done once more that is likely to end later
 WANTED_ERROR = 0.06  # median over the checked plans, above which all layers are timed again, once
 # Below it a model takes little more than the call: timing its layers again would tell hardly more.
 TIMEABLE_MS = 0.2
@@ -45,7 +44,7 @@ SECOND_CHECK_SEED = 1  # of a table that the first check has chosen
 def open_or_measure(library: Library, config: RuntimeConfig, home: Home, progress: Progress) -> LatencyTable:
     """The latency table of a library's model on this machine, from the cache where it is there.
 
-    GiveUpError where layers cannot be timed alone.
+    GiveUpError where the runtime refuses a layer by itself, or the model.
     """
     hardware = describe(runtime(config.name), config.threads)
     key = content_hash(FORMAT, library.id, config.name, hardware, str(config.threads), str(config.batch))
@@ -64,27 +63,28 @@ def open_or_measure(library: Library, config: RuntimeConfig, home: Home, progres
 def _measure(
     library: Library, config: RuntimeConfig, home: Home, path: Path, progress: Progress
 ) -> tuple[LatencyTable, bool]:
-    """The table, and whether it may be kept for other studies: not where the check was disturbed."""
+    """The table, and whether it may be kept for other studies: not where something disturbed its check, or no quiet
+    moment of the dense model was found."""
     making = _Making(library, config, home, progress)
     layers = making.layers(again=False)
     table = making.finished(layers)
-    if making.is_disturbed and making.has_time(1.0):
-        progress.event(f"{STAGE}: it could not be checked, so that it is checked once more")
+    is_timeable = table.dense_ms >= TIMEABLE_MS
+    if making.is_disturbed and is_timeable and making.has_time(making.last_seconds):
+        progress.event(f"{STAGE}: something disturbed its check, so that whole models are timed once more")
         table = making.finished(layers)
-    # All of it once more takes as long as it has taken so far.
-    if _is_off(table) and table.dense_ms >= TIMEABLE_MS and making.has_time(0.5):
+    if _is_off(table) and is_timeable and making.has_time(making.times.most_seconds + making.last_seconds):
         progress.event(f"{STAGE}: {_off(table)}, so that all layers are timed again")
         second = making.finished(making.layers(again=True))
         best = min(table, second, key=lambda item: _error(item) if item.checked is not None else math.inf)
         # It was chosen by the plans of its check: others tell how well it predicts.
-        again = best if best.checked is None else making.checked(best, SECOND_CHECK_SEED)
-        table = replace(best if again.checked is None else again, quiet_ms=second.quiet_ms or table.quiet_ms)
-    if _is_off(table) and table.dense_ms >= TIMEABLE_MS:
+        again = making.checked(best, SECOND_CHECK_SEED)
+        table = best if again.checked is None else again
+    if _is_off(table) and is_timeable:
         progress.event(
             f"{STAGE}: {_off(table)}; speeds are measured in the end, but candidates are chosen by these predictions. "
             f"If other programs disturbed it: remove {path} and {making.times.path}, and run a new study"
         )
-    return table, not (making.is_disturbed and table.checked is None)
+    return table, table.quiet_ms is not None and not (making.is_disturbed and table.checked is None)
 
 
 class _Making:
@@ -94,18 +94,19 @@ class _Making:
         self._library = library
         self._config = config
         self._progress = progress
-        self._started = time.perf_counter()
         self._timed = timed_model(library)
         self.times = ProbeTimes(Setting(runtime(config.name), config.threads, config.batch), home.cache / FOLDER)
         self._whole = WholeModels(library, config)
+        self._started = time.perf_counter()
+        self.last_seconds = 0.0  # that whole models took last
         self.is_disturbed = False  # whether the last table could not be checked, as something slowed the processor
         if self._whole.dense_ms < TIMEABLE_MS:
             self.times.reference.trust()
             self._whole.reference.trust()
 
-    def has_time(self, share: float) -> bool:
-        """Whether less than `share` of AGAIN_SECONDS is over."""
-        return time.perf_counter() - self._started < share * AGAIN_SECONDS
+    def has_time(self, seconds: float) -> bool:
+        """Whether what takes so long fits into STAGE_SECONDS."""
+        return time.perf_counter() - self._started + seconds <= STAGE_SECONDS
 
     def layers(self, again: bool) -> LatencyTable:
         """Times layers, `again` also those that were timed before."""
@@ -122,10 +123,14 @@ class _Making:
         )
 
     def finished(self, layers: LatencyTable) -> LatencyTable:
-        """The table of single layers, fitted to whole models, which are timed now, and checked."""
+        """The table of single layers, corrected by whole models, which are timed now, and checked."""
+        started = time.perf_counter()
+        library, timed = self._library, self._timed
         whole = self._whole.times(self.times.reference.model, self.times.reference_ms)
-        table = anchored(layers, self._library.space, whole, has_maps=bool(self._library.analysis.maps))
-        return self.checked(replace(table, quiet_ms=self._whole.quiet_ms), CHECK_SEED)
+        table = anchored(layers, library.space, whole, bool(library.analysis.maps), timed.boundaries)
+        table = self.checked(replace(table, quiet_ms=self._whole.quiet_ms).on_clock(), CHECK_SEED)
+        self.last_seconds = time.perf_counter() - started
+        return table
 
     def checked(self, table: LatencyTable, seed: int) -> LatencyTable:
         """The table with how well it predicts random plans of `seed`, or with why that is not known."""
@@ -134,7 +139,7 @@ class _Making:
             self.is_disturbed = False
             return _checked(table, self._library, self._config, seed, self._progress)
         except RetryError as error:
-            self.is_disturbed = table.dense_ms >= TIMEABLE_MS
+            self.is_disturbed = True
             return _without_check(table, str(error), self._progress)
 
 
@@ -158,7 +163,7 @@ def _checked(
     be measured, or would take minutes. Passes on RetryError."""
     # Every plan is warmed up and takes part in one round at least, with the dense model.
     calls = (WARM_UP + 2 * BURST) * (CHECKED_PLANS + SPARE_PLANS) * len(KINDS)
-    if calls * table.dense_ms / MILLISECONDS > MOST_CHECK_SECONDS:
+    if calls * table.dense_ms > MOST_CHECK_SECONDS * MILLISECONDS_PER_SECOND:
         return _without_check(
             table,
             f"one call of the model takes about {table.dense_ms:.0f} ms, too long to time "

@@ -8,65 +8,82 @@ import numpy as np
 
 from learners.latency.anchor import Levels, WholeTimes, int8_levels
 from learners.library.library import Library
-from objectives.latency import BURST, WARM_UP, Model, Reference, measure
+from objectives.latency import (
+    BURST,
+    MILLISECONDS_PER_SECOND,
+    NANOSECONDS_PER_MILLISECOND,
+    WARM_UP,
+    Model,
+    Reference,
+    measure,
+)
 from objectives.runtimes.table import runtime
 from searcher.latency_plans import KINDS, load_plan, random_plans
 from searcher.stages.prepare import dense_file
+from storage.errors import GiveUpError
 from storage.records.config import RuntimeConfig
 
 SECONDS = 20.0  # at most, for all of them, but for slow models
-# Random ones of each kind. By 60 other plans of ResNet-56, a table made beside other programs is off by 6.5 % without
-# them, 5 % with 12 of both kinds, 4 % with 20 and 3.4 % with 40.
+# Random ones of each kind: more would tell more, and take as long to load as they take to be timed.
 PLANS = 10
 SEED = 2  # of no check: what a table was fitted to would flatter it
-MILLISECONDS = 1e3  # of a second
 DENSE, UNCHANGED, INT8, PROBE = "dense", "unchanged", "int8", "probe"
 
 
 class WholeModels:
     """The dense model, the unchanged candidate, the one in int8, and random plans where a round of them does not take
-    longer than all may."""
+    longer than all may. Only the dense one is loaded all the time."""
 
     def __init__(self, library: Library, config: RuntimeConfig) -> None:
-        """GiveUpError if the runtime refuses one."""
-        space = library.space
-        dense = runtime(config.name).session(dense_file(library), config.threads)
+        """GiveUpError if the runtime refuses the dense model."""
+        self._library = library
+        self._config = config
         self._sample = np.zeros((config.batch, *library.analysis.input_shape), np.float32)
-        self._models: dict[str, Model] = {DENSE: dense}
-        self._plans: dict[str, Levels] = {}
-        dense(self._sample)
-        started = time.perf_counter()
-        dense(self._sample)
-        self.dense_ms = MILLISECONDS * (time.perf_counter() - started)  # roughly
+        dense = runtime(config.name).session(dense_file(library), config.threads)
+        seconds = []
+        for _ in range(1 + WARM_UP):
+            started = time.perf_counter()
+            dense(self._sample)
+            seconds.append(time.perf_counter() - started)
+        self.dense_ms = MILLISECONDS_PER_SECOND * min(seconds[1:])  # roughly
         self.reference = Reference(dense)
         self.quiet_ms: float | None = None  # of a call of the user's file, once it was timed in quiet
-        self._load(library, config, UNCHANGED, (0,) * len(space.sites))
-        in_int8 = int8_levels(space)
-        if in_int8 is not None:
-            self._load(library, config, INT8, in_int8)
+        space = library.space
+        self._plans: dict[str, Levels] = {UNCHANGED: (0,) * len(space.sites)}
+        if (in_int8 := int8_levels(space)) is not None:
+            self._plans[INT8] = in_int8
         calls = (WARM_UP + 2 * BURST) * PLANS * len(KINDS)
-        if calls * self.dense_ms / MILLISECONDS <= SECONDS:
-            for number, plan in enumerate(random_plans(space, PLANS, SEED)):
-                self._load(library, config, str(number), plan.levels)
-
-    def _load(self, library: Library, config: RuntimeConfig, name: str, levels: Levels) -> None:
-        self._models[name] = load_plan(library, config, levels)
-        self._plans[name] = levels
+        if calls * self.dense_ms <= SECONDS * MILLISECONDS_PER_SECOND:
+            self._plans |= {str(number): plan.levels for number, plan in enumerate(random_plans(space, PLANS, SEED))}
 
     def times(self, probe: Model, probe_ms: float) -> WholeTimes:
-        """Their times on the scale on which `probe` takes `probe_ms`; only of plans that found a quiet moment."""
-        # One round of slow models takes long enough. Beside the dense model, as they are compared with it: its ratio to
-        # the probe, which takes a tenth of the time and is disturbed otherwise, is in none of the speed-ups.
-        models = {**self._models, PROBE: probe}
+        """Their times on the scale on which `probe` takes `probe_ms`; only of plans that found a quiet moment.
+
+        GiveUpError if the runtime refuses the unchanged candidate; other plans that it refuses tell nothing.
+        """
+        models = {DENSE: self.reference.model, PROBE: probe, **self._load()}
+        # Beside the dense model, as they are compared with it. One round of slow models takes long enough.
         figures = measure(self.reference, models, self._sample, seconds=SECONDS, fewest=1)
+        if figures[DENSE].is_quiet:
+            self.quiet_ms = self.reference.quiet_ns / NANOSECONDS_PER_MILLISECOND
         dense_ms = probe_ms * figures[PROBE].speedup
-        self.quiet_ms = figures[DENSE].milliseconds if figures[DENSE].is_quiet else self.quiet_ms
+        quiet = {name: figure.speedup for name, figure in figures.items() if figure.is_quiet}
+        plans = [name for name in self._plans if name in quiet and name != UNCHANGED and UNCHANGED in quiet]
         return WholeTimes(
             dense_ms,
             dense_ms / figures[UNCHANGED].speedup,
-            tuple(
-                (levels, dense_ms / figures[name].speedup)
-                for name, levels in self._plans.items()
-                if name != UNCHANGED and figures[name].is_quiet
-            ),
+            tuple((self._plans[name], dense_ms / quiet[name]) for name in plans),
+            on_scale=PROBE in quiet and UNCHANGED in quiet,
         )
+
+    def _load(self) -> dict[str, Model]:
+        found: dict[str, Model] = {}
+        for name, levels in self._plans.items():
+            try:
+                found[name] = load_plan(self._library, self._config, levels)
+                found[name](self._sample)
+            except GiveUpError:
+                if name == UNCHANGED:
+                    raise
+                found.pop(name, None)
+        return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import prod
 
 from storage.records.space import SearchSpace
@@ -66,6 +66,21 @@ class LatencyTable:
     def speedup(self, space: SearchSpace, levels: Sequence[int]) -> float:
         """Predicted ratio of the dense model's latency to the candidate's; above 1 is faster."""
         return self.dense_ms / self.milliseconds(space, levels)
+
+    def on_clock(self) -> LatencyTable:
+        """The same speed-ups in milliseconds as the dense file takes them in quiet, where that is known: single layers
+        are timed beside another model than whole files."""
+        if self.quiet_ms is None:
+            return self
+        scale = self.quiet_ms / self.dense_ms
+        return replace(
+            self,
+            fixed_ms=scale * self.fixed_ms,
+            dense_ms=self.quiet_ms,
+            factors=tuple(
+                replace(item, milliseconds=tuple(scale * own for own in item.milliseconds)) for item in self.factors
+            ),
+        )
 
     def quiet_on(self, hardware: str) -> float | None:
         """What a call of the dense file takes on `hardware` in a quiet moment, at the batch of the study, where that is

@@ -18,7 +18,7 @@ from storage.records.latency import LatencyTable, TableCheck
 from tests.built import Built
 from tests.searcher.controlled import Events
 
-TABLE = LatencyTable("onnxruntime", "machine", 1.0, 2.0, ())
+TABLE = LatencyTable("onnxruntime", "machine", 1.0, 2.0, (), quiet_ms=2.0)
 
 
 def checked(error: float) -> LatencyTable:
@@ -133,20 +133,23 @@ def test_a_table_whose_check_was_disturbed_is_checked_again(
     progress, home, library = Events(), Home(tmp_path), built("vgg").library
     assert open_or_measure(library, RuntimeConfig(), home, progress) == second
     assert asked == [False]
-    assert progress.seen == [f"{latency_table.STAGE}: it could not be checked, so that it is checked once more"]
+    assert progress.seen == [
+        f"{latency_table.STAGE}: something disturbed its check, so that whole models are timed once more"
+    ]
     open_or_measure(library, RuntimeConfig(), home, progress)
     assert len(asked) == (2 if second.checked is None else 1)
 
 
-@pytest.mark.parametrize(("share", "made"), [(0.4, 2), (0.6, 1)])
+@pytest.mark.parametrize(("left", "made"), [(31.0, 2), (29.0, 1)])
 def test_all_layers_are_timed_again_only_while_there_is_time(
-    share: float, made: int, built: Callable[[str], Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    left: float, made: int, built: Callable[[str], Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a first table took long, something disturbs for longer than a second one would take."""
+    """Which is what all probes may take, and what whole models took last."""
     asked: list[bool] = []
 
     def layers(making: latency_table._Making, again: bool) -> LatencyTable:
-        making._started -= share * latency_table.AGAIN_SECONDS
+        making._started -= latency_table.STAGE_SECONDS - left
+        making.times.most_seconds, making.last_seconds = 20.0, 10.0
         asked.append(again)
         return checked(0.2)
 
@@ -166,7 +169,7 @@ def test_a_disturbed_check_is_not_repeated_without_end(
 
     def finish(making: latency_table._Making, table: LatencyTable) -> LatencyTable:
         making.is_disturbed = True
-        making._started -= latency_table.AGAIN_SECONDS
+        making._started -= latency_table.STAGE_SECONDS
         finished.append(table)
         return TABLE
 
@@ -187,3 +190,16 @@ def test_a_check_of_a_table_replaces_what_was_known(
     monkeypatch.setattr(latency_table, "check_table", refuse)
     found = making.checked(checked(0.2), 1)
     assert (found.checked, found.unchecked, making.is_disturbed) == (None, "no quiet moment", True)
+
+
+def test_a_table_without_a_quiet_moment_of_the_dense_model_is_not_kept(
+    built: Callable[[str], Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next study may find one."""
+    unknown = replace(checked(0.01), quiet_ms=None)
+    made: list[bool] = []
+    monkeypatch.setattr(latency_table._Making, "layers", lambda _, again: made.append(again))
+    monkeypatch.setattr(latency_table._Making, "finished", lambda *_: unknown)
+    for _ in range(2):
+        assert open_or_measure(built("vgg").library, RuntimeConfig(), Home(tmp_path), Events()) == unknown
+    assert made == [False, False]

@@ -60,6 +60,14 @@ def test_what_quiet_is_holds_for_one_machine() -> None:
     assert TABLE.quiet_on(TABLE.hardware) is None
 
 
+def test_on_the_clock_speeds_stay_and_dense_takes_what_it_took() -> None:
+    assert TABLE.on_clock() == TABLE
+    found = replace(TABLE, quiet_ms=3.0).on_clock()
+    assert found.dense_ms == found.milliseconds(SPACE, (0,)) == 3.0
+    assert found.milliseconds(SPACE, (1,)) == 1.5
+    assert found.speedup(SPACE, (1,)) == TABLE.speedup(SPACE, (1,))
+
+
 @pytest.mark.parametrize("factor", [LatencyFactor("b", (1,), (1.0, 1.0)), LatencyFactor("b", (0,), (1.0,))])
 def test_a_table_of_another_space_is_refused(factor: LatencyFactor) -> None:
     TABLE.check(SPACE)

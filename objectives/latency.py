@@ -125,20 +125,30 @@ class _Turns:
         self._reference = reference
         self._turns: list[_Turn] = []
         self._least: list[_Turn] = []
+        self._shortest: list[float] = []
         self._quiet: list[_Turn] = []
-        self._filtered = 0, float("inf")  # how many turns `_quiet` is of, and what was known of quiet then
+        # How many turns `_quiet` is of, and what was known then of quiet: of the reference, and of the candidate.
+        self._filtered = 0, float("inf"), float("inf")
 
     def add(self, turn: _Turn) -> None:
         self._turns.append(turn)
+        self._shortest = sorted([*self._shortest, turn.own])[:SHORTEST_KEPT]
         self._least = sorted([*self._least, turn], key=lambda item: item.slower)[:FEWEST_TURNS]
 
     def quiet(self) -> list[_Turn]:
-        """A turn ceases to be quiet when the reference is seen to be faster; what it forgets lets some be so again."""
-        count, quiet_ns = self._filtered
-        if quiet_ns != self._reference.quiet_ns:
+        """Those in which the reference was quiet before and after, and the candidate between them: quiet moments may
+        be shorter than a turn. A turn ceases to be quiet when one of the two is seen to be faster; what the reference
+        forgets lets some be so again."""
+        count, *known = self._filtered
+        now = [self._reference.quiet_ns, self._shortest[-1] if self._shortest else float("inf")]
+        if known != now:
             count, self._quiet = 0, []
-        self._quiet += [turn for turn in self._turns[count:] if self._reference.is_quiet(turn.slower)]
-        self._filtered = len(self._turns), self._reference.quiet_ns
+        self._quiet += [
+            turn
+            for turn in self._turns[count:]
+            if self._reference.is_quiet(turn.slower) and turn.own <= QUIET * self._shortest[-1]
+        ]
+        self._filtered = len(self._turns), now[0], now[1]
         return self._quiet
 
     def latency(self) -> Latency:

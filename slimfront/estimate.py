@@ -73,13 +73,13 @@ def planned_time(prepared: Prepared) -> PlannedTime:
 
 
 def _whole_seconds(call_seconds: float) -> float:
-    """Of the whole models of the latency table: those that correct it, watched for a while, and those that check it.
-    Where a single round would take too long, there are none."""
+    """Of the whole models of the latency table: those that correct it, watched for a while, and those that check it,
+    none where a single round would take too long."""
     fitted, checked = len(KINDS) * FITTED_PLANS, len(KINDS) * (CHECKED_PLANS + SPARE_PLANS)
-    fit_round, check_round = ((WARM_UP + 2 * BURST) * plans * call_seconds for plans in (fitted, checked))
     fit = min(FIT_SECONDS, max(LEAST_SECONDS, fitted * TIMED_CALLS * call_seconds))
+    check_round = (WARM_UP + 2 * BURST) * checked * call_seconds
     check = max(check_round, min(CHECK_SECONDS, checked * TIMED_CALLS * call_seconds))
-    return (fit if fit_round <= FIT_SECONDS else 0.0) + (check if check_round <= MOST_CHECK_SECONDS else 0.0)
+    return fit + (check if check_round <= MOST_CHECK_SECONDS else 0.0)
 
 
 def _probes(space: SearchSpace) -> int:

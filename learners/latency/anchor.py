@@ -22,6 +22,7 @@ SCALE_ERRORS = (0.3, 0.3, 1.0)
 FLOAT, IN_INT8, BOUNDARY = range(len(SCALE_ERRORS))
 ENTRY_ERROR = 0.1
 PLAN_ERROR = 0.02  # of a plan that was timed in quiet: files loaded twice differ by as much
+DISTURBED_ERROR = 0.1  # of one that was not: beside another program the ratio of int8 to float is so much another one
 UNCHANGED_ERROR = 0.002  # what all others are compared with has none: it is to be met
 # Times that of a layer alone: beyond it something else is amiss. A boundary costs nothing where the runtime fuses it.
 LAYER_BOUNDS, BOUNDARY_BOUNDS = (0.5, 2.0), (0.0, 4.0)
@@ -30,13 +31,22 @@ Levels = tuple[int, ...]
 
 
 @dataclass(frozen=True)
+class WholePlan:
+    """A candidate as it was timed."""
+
+    levels: Levels
+    milliseconds: float  # of one call, on the scale of the table
+    is_quiet: bool = True  # whether nothing disturbed it
+
+
+@dataclass(frozen=True)
 class WholeTimes:
     """Milliseconds of one call of whole models, on the scale of the table."""
 
     dense: float  # the user's file
     unchanged: float  # the candidate that leaves everything as it is
-    plans: tuple[tuple[Levels, float], ...]  # other candidates, timed in quiet
-    on_scale: bool = True  # whether they were timed in quiet; if not, only their ratio to each other is known
+    plans: tuple[WholePlan, ...]  # other candidates
+    on_scale: bool = True  # whether the scale was known; if not, only their ratio to each other is
 
 
 def int8_levels(space: SearchSpace) -> Levels | None:
@@ -78,27 +88,27 @@ def anchored(
     table = replace(table, fixed_ms=table.fixed_ms + fixed, dense_ms=unchanged * whole.dense / base)
     if not whole.plans:
         return table
-    measured = [(levels, unchanged * milliseconds / base) for levels, milliseconds in whole.plans]
+    measured = [replace(plan, milliseconds=unchanged * plan.milliseconds / base) for plan in whole.plans]
     kinds = [_kinds(space, factor, index in boundaries) for index, factor in enumerate(table.factors)]
     fixed_error = FIXED_ERROR_UNTIMED if fixed else FIXED_ERROR
-    return _corrected(table, space, kinds, [((0,) * len(space.sites), unchanged), *measured], fixed_error)
+    return _corrected(table, space, kinds, [WholePlan((0,) * len(space.sites), unchanged), *measured], fixed_error)
 
 
 def _corrected(
     table: LatencyTable,
     space: SearchSpace,
     kinds: Sequence[Sequence[int]],
-    measured: Sequence[tuple[Levels, float]],
+    measured: Sequence[WholePlan],
     fixed_error: float,
 ) -> LatencyTable:
     """The table after the regression; the first of `measured` is the unchanged model."""
-    milliseconds = np.array([found for _, found in measured])
+    milliseconds = np.array([plan.milliseconds for plan in measured])
     place: dict[float, int] = {}  # of each time of an entry
     by_kind = np.zeros((len(measured), len(SCALE_ERRORS)))
     entries: list[dict[int, float]] = [{} for _ in measured]
-    for number, (levels, _) in enumerate(measured):
+    for number, plan in enumerate(measured):
         for factor, kind in zip(table.factors, kinds, strict=True):
-            cell = space.cell(factor.sites, levels)
+            cell = space.cell(factor.sites, plan.levels)
             own = factor.milliseconds[cell]
             index = place.setdefault(own, len(place))
             by_kind[number, kind[cell]] += own
@@ -110,7 +120,7 @@ def _corrected(
     shares = np.hstack([fixed, by_kind, by_entry]) / milliseconds[:, None]
     variances = np.square([fixed_error, *SCALE_ERRORS, *[ENTRY_ERROR] * len(place)])
     predicted = table.fixed_ms + by_kind.sum(axis=1)
-    errors = [UNCHANGED_ERROR, *[PLAN_ERROR] * (len(measured) - 1)]
+    errors = [UNCHANGED_ERROR, *(PLAN_ERROR if plan.is_quiet else DISTURBED_ERROR for plan in measured[1:])]
     of_fixed, *changes = _posterior(shares, variances, 1 - predicted / milliseconds, np.square(errors))
     of_kind, of_entry = changes[: len(SCALE_ERRORS)], changes[len(SCALE_ERRORS) :]
 

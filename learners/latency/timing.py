@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -98,9 +98,9 @@ class ProbeTimes:
             left = LEAST_SECONDS + SECONDS * len(missing) - (time.perf_counter() - started)
             repeated = late[: max(0, int(left / SECONDS))]
             total = len(missing) + len(repeated)
-            still = self._time_all(repeated, found, lambda done: progress(STAGE, len(missing) + done, total))
+            self._time_all(repeated, found, lambda done: progress(STAGE, len(missing) + done, total))
             if missing:
-                self._keep(found, document, {probe_key(item) for item in (*late[len(repeated) :], *still)})
+                self._keep(found, document)
             self._scale_ms = document["reference_ms"]
 
     def _time_all(self, probes: Sequence[Probe], found: dict[str, Latency], done: Callable[[int], None]) -> list[Probe]:
@@ -131,16 +131,15 @@ class ProbeTimes:
             seconds = max(seconds, LEAST_SECONDS)
         return measure(self.reference, models, sample, TURNS, seconds)
 
-    def _keep(self, found: dict[str, Latency], document: dict[str, Any], disturbed: Set[str]) -> None:
-        """In memory; on disk, for other studies, without those that were not timed in quiet."""
+    def _keep(self, found: dict[str, Latency], document: dict[str, Any]) -> None:
+        # Those as well that found no quiet moment: on a machine where there are none, every study would begin with
+        # them, and whole models correct what they say.
         if document["reference_ms"] is None:
             document["reference_ms"] = self.reference.quiet_ns / NANOSECONDS_PER_MILLISECOND
         scale = document["reference_ms"]
         document["milliseconds"].update({key: scale / figure.speedup for key, figure in found.items()})
         document["milliseconds"][probe_key(REFERENCE)] = scale
-        quiet = {key: value for key, value in document["milliseconds"].items() if key not in disturbed}
-        text = json.dumps({**document, "milliseconds": quiet}, indent=0, sort_keys=True)
-        atomic_write(self.path, text.encode())
+        atomic_write(self.path, json.dumps(document, indent=0, sort_keys=True).encode())
 
     def _read(self) -> dict[str, Any]:
         empty: dict[str, Any] = {"hardware": self.setting.hardware, "reference_ms": None, "milliseconds": {}}

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from learners.latency.anchor import Levels, WholeTimes, int8_levels
+from learners.latency.anchor import Levels, WholePlan, WholeTimes, int8_levels
 from learners.library.library import Library
 from objectives.latency import (
     BURST,
@@ -24,15 +24,15 @@ from storage.errors import GiveUpError
 from storage.records.config import RuntimeConfig
 
 SECONDS = 20.0  # at most, for all of them, but for slow models
-# Random ones of each kind: more would tell more, and take as long to load as they take to be timed.
-PLANS = 10
+# Random ones of each kind at most: more would tell more, and take longer to load than to be timed.
+PLANS = 20
 SEED = 2  # of no check: what a table was fitted to would flatter it
 DENSE, UNCHANGED, INT8, PROBE = "dense", "unchanged", "int8", "probe"
 
 
 class WholeModels:
-    """The dense model, the unchanged candidate, the one in int8, and random plans where a round of them does not take
-    longer than all may. Only the dense one is loaded all the time."""
+    """The dense model, the unchanged candidate, the one in int8, and random plans, of slow models fewer. Only the dense
+    one is loaded all the time."""
 
     def __init__(self, library: Library, config: RuntimeConfig) -> None:
         """GiveUpError if the runtime refuses the dense model."""
@@ -52,12 +52,12 @@ class WholeModels:
         self._plans: dict[str, Levels] = {UNCHANGED: (0,) * len(space.sites)}
         if (in_int8 := int8_levels(space)) is not None:
             self._plans[INT8] = in_int8
-        calls = (WARM_UP + 2 * BURST) * PLANS * len(KINDS)
-        if calls * self.dense_ms <= SECONDS * MILLISECONDS_PER_SECOND:
-            self._plans |= {str(number): plan.levels for number, plan in enumerate(random_plans(space, PLANS, SEED))}
+        round_ms = (WARM_UP + 2 * BURST) * len(KINDS) * self.dense_ms  # of a plan of each kind
+        each = min(PLANS, int(SECONDS * MILLISECONDS_PER_SECOND / round_ms))
+        self._plans |= {str(number): plan.levels for number, plan in enumerate(random_plans(space, each, SEED))}
 
     def times(self, probe: Model, probe_ms: float) -> WholeTimes:
-        """Their times on the scale on which `probe` takes `probe_ms`; only of plans that found a quiet moment.
+        """Their times on the scale on which `probe` takes `probe_ms`; and whether they found quiet moments.
 
         GiveUpError if the runtime refuses the unchanged candidate; other plans that it refuses tell nothing.
         """
@@ -67,13 +67,14 @@ class WholeModels:
         if figures[DENSE].is_quiet:
             self.quiet_ms = self.reference.quiet_ns / NANOSECONDS_PER_MILLISECOND
         dense_ms = probe_ms * figures[PROBE].speedup
-        quiet = {name: figure.speedup for name, figure in figures.items() if figure.is_quiet}
-        plans = [name for name in self._plans if name in quiet and name != UNCHANGED and UNCHANGED in quiet]
+        plans = (name for name in figures if name in self._plans and name != UNCHANGED)
         return WholeTimes(
             dense_ms,
             dense_ms / figures[UNCHANGED].speedup,
-            tuple((self._plans[name], dense_ms / quiet[name]) for name in plans),
-            on_scale=PROBE in quiet and UNCHANGED in quiet,
+            tuple(
+                WholePlan(self._plans[name], dense_ms / figures[name].speedup, figures[name].is_quiet) for name in plans
+            ),
+            on_scale=figures[PROBE].is_quiet and figures[UNCHANGED].is_quiet,
         )
 
     def _load(self) -> dict[str, Model]:

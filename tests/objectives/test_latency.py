@@ -202,11 +202,20 @@ def test_a_known_reference_is_not_watched(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_interval_is_the_spread_of_the_turns() -> None:
-    # The candidate alone is disturbed, in every fourth turn.
+    # The candidate is a little slower in every fourth turn.
     world = World()
-    candidate = world.varying(lambda turn: 2.0 if turn % 4 == 3 else 1.0)
+    candidate = world.varying(lambda turn: 1.1 if turn % 4 == 3 else 1.0)
+    result = measure(world.model("dense", 2.2), {"c": candidate}, SAMPLE, clock=world.clock)["c"]
+    assert (result.speedup_low, result.speedup, result.speedup_high) == pytest.approx((2.0, 2.2, 2.2))
+
+
+def test_turns_in_which_the_candidate_alone_is_disturbed_do_not_count() -> None:
+    """Quiet moments may be shorter than a turn: the dense model finds one before and another one after."""
+    world = World()
+    candidate = world.varying(lambda turn: 1.0 if turn % 3 == 2 else 1.6)
     result = measure(world.model("dense", 2.0), {"c": candidate}, SAMPLE, clock=world.clock)["c"]
-    assert (result.speedup_low, result.speedup, result.speedup_high) == (1.0, 2.0, 2.0)
+    assert (result.speedup_low, result.speedup, result.speedup_high, result.is_quiet) == (2.0, 2.0, 2.0, True)
+    assert result.turns == TURNS
     assert result.milliseconds == 1.0
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 
 from learners.latency.anchor import int8_levels
 from learners.library.library import Library
-from objectives.latency import NANOSECONDS_PER_MILLISECOND, SHORTEST_KEPT, Latency, Model, Reference
+from objectives.latency import BURST, NANOSECONDS_PER_MILLISECOND, SHORTEST_KEPT, WARM_UP, Latency, Model, Reference
 from objectives.runtimes.base import Session
 from searcher.latency_plans import KINDS, load_plan, random_plans
 from searcher.stages import latency_table, whole_models
@@ -52,8 +54,8 @@ def test_times_are_on_the_probes_scale(library: Library, monkeypatch: pytest.Mon
     dense = PROBE_MS * SPEEDUPS[PROBE]
     assert (found.dense, found.unchanged, found.on_scale) == (dense, dense / 0.8, True)
     expected = [plan.levels for plan in random_plans(library.space, PLANS, SEED)]
-    assert [levels for levels, _ in found.plans] == [int8_levels(library.space), *expected]
-    assert [milliseconds for _, milliseconds in found.plans] == [dense / 2, *[dense / 4] * PLANS * len(KINDS)]
+    assert [plan.levels for plan in found.plans] == [int8_levels(library.space), *expected]
+    assert [plan.milliseconds for plan in found.plans] == [dense / 2, *[dense / 4] * PLANS * len(KINDS)]
     # The shortest bursts, not a turn that is at most so much longer.
     assert models.quiet_ms == QUIET_MS
 
@@ -63,11 +65,11 @@ def test_times_are_on_the_probes_scale(library: Library, monkeypatch: pytest.Mon
     [
         (["0", "5"], 1 + PLANS * len(KINDS) - 2, True, QUIET_MS),
         ([PROBE], 1 + PLANS * len(KINDS), False, QUIET_MS),
-        ([UNCHANGED], 0, False, QUIET_MS),
+        ([UNCHANGED], 1 + PLANS * len(KINDS), False, QUIET_MS),
         ([DENSE], 1 + PLANS * len(KINDS), True, None),
     ],
 )
-def test_what_was_disturbed_is_not_told(
+def test_what_was_disturbed_says_so(
     disturbed: list[str],
     plans: int,
     on_scale: bool,
@@ -78,17 +80,31 @@ def test_what_was_disturbed_is_not_told(
     monkeypatch.setattr(whole_models, "measure", timed(disturbed))
     models = WholeModels(library, RuntimeConfig())
     found = models.times(lambda _: None, PROBE_MS)
-    assert (len(found.plans), found.on_scale, models.quiet_ms) == (plans, on_scale, quiet_ms)
+    quiet = sum(plan.is_quiet for plan in found.plans)
+    assert (quiet, found.on_scale, models.quiet_ms) == (plans, on_scale, quiet_ms)
+    assert len(found.plans) == 1 + PLANS * len(KINDS)
     monkeypatch.setattr(whole_models, "measure", timed([*disturbed, DENSE]))
     models.times(lambda _: None, PROBE_MS)
     assert models.quiet_ms == quiet_ms  # what is known stays
 
 
-def test_of_slow_models_no_random_plan_is_timed(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whole_models, "SECONDS", 1e-9)
+@pytest.mark.parametrize("each", [3, 0])
+def test_of_slow_models_fewer_random_plans_are_timed(
+    each: int, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as a round of them fits into the time."""
+    calls = (WARM_UP + 2 * BURST) * len(KINDS)
+
+    now = count()
+
+    def clock() -> float:
+        return next(now) * whole_models.SECONDS / calls / (each + 0.5)  # what each call takes
+
+    monkeypatch.setattr(time, "perf_counter", clock)
     monkeypatch.setattr(whole_models, "measure", timed())
     found = WholeModels(library, RuntimeConfig()).times(lambda _: None, PROBE_MS)
-    assert [levels for levels, _ in found.plans] == [int8_levels(library.space)]
+    expected = [plan.levels for plan in random_plans(library.space, each, SEED)]
+    assert [plan.levels for plan in found.plans] == [int8_levels(library.space), *expected]
 
 
 @pytest.mark.parametrize("when", ["loaded", "called"])
@@ -111,7 +127,7 @@ def test_a_plan_that_the_runtime_refuses_tells_nothing(
     monkeypatch.setattr(whole_models, "load_plan", loaded)
     found = WholeModels(library, RuntimeConfig()).times(lambda _: None, PROBE_MS)
     assert len(found.plans) == PLANS * len(KINDS)
-    assert refused not in [levels for levels, _ in found.plans]
+    assert refused not in [plan.levels for plan in found.plans]
 
 
 def test_no_check_draws_the_same_plans(library: Library) -> None:

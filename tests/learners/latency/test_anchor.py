@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from learners.latency import anchor
-from learners.latency.anchor import BOUNDARY_BOUNDS, LAYER_BOUNDS, Levels, WholeTimes, int8_levels
+from learners.latency.anchor import BOUNDARY_BOUNDS, LAYER_BOUNDS, Levels, WholePlan, WholeTimes, int8_levels
 from storage.records.latency import LatencyFactor, LatencyTable
 from storage.records.space import Level, SearchSpace, Site
 
@@ -48,7 +48,7 @@ def anchored(table: LatencyTable, space: SearchSpace, whole: WholeTimes, has_map
 
 
 def whole(dense: float, unchanged: float, in_int8: float | None = None) -> WholeTimes:
-    return WholeTimes(dense, unchanged, () if in_int8 is None else ((INT8, in_int8),))
+    return WholeTimes(dense, unchanged, () if in_int8 is None else (WholePlan(INT8, in_int8),))
 
 
 def test_int8_is_the_first_width_below_float_with_all_channels() -> None:
@@ -105,7 +105,9 @@ def test_one_plan_corrects_the_layers_that_it_has() -> None:
 
 def timed(of: LatencyTable, plans: Sequence[Levels] = EVERY) -> WholeTimes:
     """Whole models that take what a table says."""
-    return WholeTimes(of.dense_ms, of.dense_ms, tuple((levels, of.milliseconds(SPACE, levels)) for levels in plans))
+    return WholeTimes(
+        of.dense_ms, of.dense_ms, tuple(WholePlan(levels, of.milliseconds(SPACE, levels)) for levels in plans)
+    )
 
 
 def off(table: LatencyTable, truth: LatencyTable) -> float:
@@ -164,7 +166,7 @@ def test_what_takes_less_than_nothing_is_scaled_likewise() -> None:
 
 def test_a_scale_that_is_not_known_says_nothing_of_what_is_missing() -> None:
     """The probe was disturbed: twice the time of all whole models is its, not theirs."""
-    twice = WholeTimes(18.0, 18.0, ((INT8, 11.0),), on_scale=False)
+    twice = WholeTimes(18.0, 18.0, (WholePlan(INT8, 11.0),), on_scale=False)
     close(anchored(TABLE, SPACE, twice, has_maps=True), TABLE)
 
 
@@ -172,7 +174,7 @@ def test_equal_layers_share_their_error() -> None:
     """A plan with one of them tells of the other."""
     layer = LatencyFactor("third", (0, 2), (3.0, 1.5, 1.7, 2.0, 1.1, 1.2))
     table = replace(TABLE, dense_ms=12.0, factors=(*TABLE.factors, layer))
-    only = anchored(table, SPACE, WholeTimes(12.0, 12.0, (((0, 0, 1), 8.7),)), has_maps=True)
+    only = anchored(table, SPACE, WholeTimes(12.0, 12.0, (WholePlan((0, 0, 1), 8.7),)), has_maps=True)
     changes = [
         [now / before - 1 for now, before in zip(item.milliseconds, old.milliseconds, strict=True) if before]
         for item, old in zip(only.factors, table.factors, strict=True)
@@ -198,6 +200,15 @@ def test_corrections_of_boundaries_have_bounds(share: float, scale: float) -> No
     truth = replace(TABLE, factors=(FIRST, SECOND, wrong, POOL))
     found = anchored(TABLE, SPACE, timed(truth), has_maps=True)
     assert found.factors[2].milliseconds[1] == pytest.approx(scale * BOUNDARY.milliseconds[1])
+
+
+def test_a_disturbed_plan_tells_less() -> None:
+    """It is better than nothing: layers alone may be further off."""
+    quiet, disturbed = (
+        anchored(TABLE, SPACE, WholeTimes(9.0, 9.0, (WholePlan(INT8, 4.4, is_quiet),)), True).speedup(SPACE, INT8)
+        for is_quiet in (True, False)
+    )
+    assert TABLE.speedup(SPACE, INT8) * 1.02 < disturbed < quiet * 0.98
 
 
 def test_layers_that_take_nothing_are_left() -> None:

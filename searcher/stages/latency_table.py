@@ -69,7 +69,9 @@ def _measure(
     layers = making.layers(again=False)
     table = making.finished(layers)
     is_timeable = table.dense_ms >= TIMEABLE_MS
-    if making.is_disturbed and is_timeable and making.has_time(making.last_seconds):
+    # Where not even the dense model found a quiet moment, there will be none soon.
+    is_hopeful = is_timeable and table.quiet_ms is not None
+    if making.is_disturbed and is_hopeful and making.has_time(making.last_seconds):
         progress.event(f"{STAGE}: something disturbed its check, so that whole models are timed once more")
         table = making.finished(layers)
     if _is_off(table) and is_timeable and making.has_time(making.times.most_seconds + making.last_seconds):

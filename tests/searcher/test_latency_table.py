@@ -203,3 +203,19 @@ def test_a_table_without_a_quiet_moment_of_the_dense_model_is_not_kept(
     for _ in range(2):
         assert open_or_measure(built("vgg").library, RuntimeConfig(), Home(tmp_path), Events()) == unknown
     assert made == [False, False]
+
+
+def test_where_nothing_is_quiet_nothing_is_timed_twice(
+    built: Callable[[str], Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished: list[LatencyTable] = []
+
+    def finish(making: latency_table._Making, table: LatencyTable) -> LatencyTable:
+        making.is_disturbed = True
+        finished.append(table)
+        return replace(table, quiet_ms=None)
+
+    monkeypatch.setattr(latency_table._Making, "layers", lambda _, again: TABLE)
+    monkeypatch.setattr(latency_table._Making, "finished", finish)
+    open_or_measure(built("vgg").library, RuntimeConfig(), Home(tmp_path), Events())
+    assert finished == [TABLE]

@@ -16,6 +16,8 @@ from slimfront.cli.main import run
 from slimfront.cli.signals import Signals
 
 ROOT = Path(__file__).resolve().parents[2]
+# Of a command that does not hang: where other programs leave no quiet moment, a study waits two minutes for some.
+MOST_SECONDS = 400
 
 NETS = '''\
 """A network of four layers, one of them depthwise."""
@@ -108,7 +110,7 @@ def start(home: Path, *arguments: str, cwd: Path = ROOT, **variables: str) -> su
 def execute(home: Path, *arguments: str, cwd: Path = ROOT, **variables: str) -> Ran:
     """`slimfront` in a process of its own, run to its end."""
     with start(home, *arguments, cwd=cwd, **variables) as process:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=MOST_SECONDS)
     return Ran(process.returncode, out, err)
 
 

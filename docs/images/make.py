@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 from rich.console import Console
@@ -19,6 +20,7 @@ RESULTS = IMAGES.parents[1] / "benchmarks" / "results"
 README = IMAGES.parents[1] / "README.md"
 WIDTH = 100  # columns from which the table has all its columns
 NARROW = 80  # the README's text
+LONGEST = 120  # of a line in the README: longer sentences go on in the next one, as on a terminal
 BLOCK = re.compile(r"(<!-- front -->\n).*?(<!-- /front -->)", re.DOTALL)
 # Rich's template fetches its font from another host; a monospace font of the reader's does as well.
 FONT_FACE = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
@@ -42,7 +44,8 @@ def make(study: str) -> None:
     (IMAGES / "front.svg").write_text(FONT_FACE.sub("", svg), encoding="utf-8")
     text = "\n".join(line.rstrip() for line in record(study, NARROW).export_text().splitlines())
     (RESULTS / f"{study}.txt").write_text(f"$ slimfront front {study}\n{text.strip()}\n", encoding="utf-8")
-    block = rf"\g<1>```text\n{text.strip()}\n```\n\g<2>"
+    lines = [part for line in text.strip().splitlines() for part in textwrap.wrap(line, LONGEST) or [line]]
+    block = "\\g<1>```text\n" + "\n".join(lines) + "\n```\n\\g<2>"
     README.write_text(BLOCK.sub(block, README.read_text(encoding="utf-8")), encoding="utf-8")
 
 

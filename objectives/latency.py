@@ -128,7 +128,7 @@ class _Turns:
         self._shortest: list[float] = []
         self._quiet: list[_Turn] = []
         # How many turns `_quiet` is of, and what was known then of quiet: of the reference, and of the candidate.
-        self._filtered = 0, float("inf"), float("inf")
+        self._filtered = 0, (float("inf"), float("inf"))
 
     def add(self, turn: _Turn) -> None:
         self._turns.append(turn)
@@ -139,16 +139,16 @@ class _Turns:
         """Those in which the reference was quiet before and after, and the candidate between them: quiet moments may
         be shorter than a turn. A turn ceases to be quiet when one of the two is seen to be faster; what the reference
         forgets lets some be so again."""
-        count, *known = self._filtered
-        now = [self._reference.quiet_ns, self._shortest[-1] if self._shortest else float("inf")]
+        count, known = self._filtered
+        now = self._reference.quiet_ns, self._shortest[-1] if self._shortest else float("inf")
         if known != now:
             count, self._quiet = 0, []
         self._quiet += [
             turn
             for turn in self._turns[count:]
-            if self._reference.is_quiet(turn.slower) and turn.own <= QUIET * self._shortest[-1]
+            if self._reference.is_quiet(turn.slower) and turn.own <= QUIET * now[1]
         ]
-        self._filtered = len(self._turns), now[0], now[1]
+        self._filtered = len(self._turns), now
         return self._quiet
 
     def latency(self) -> Latency:

@@ -22,7 +22,7 @@ SCALE_ERRORS = (0.3, 0.3, 1.0)
 FLOAT, IN_INT8, BOUNDARY = range(len(SCALE_ERRORS))
 ENTRY_ERROR = 0.1
 PLAN_ERROR = 0.02  # of a plan that was timed in quiet: files loaded twice differ by as much
-DISTURBED_ERROR = 0.1  # of one that was not: beside another program the ratio of int8 to float is so much another one
+DISTURBED_ERROR = 0.1  # of one that was not: beside another program int8 loses up to a sixth against float
 UNCHANGED_ERROR = 0.002  # what all others are compared with has none: it is to be met
 # Times that of a layer alone: beyond it something else is amiss. A boundary costs nothing where the runtime fuses it.
 LAYER_BOUNDS, BOUNDARY_BOUNDS = (0.5, 2.0), (0.0, 4.0)

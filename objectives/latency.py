@@ -144,9 +144,7 @@ class _Turns:
         if known != now:
             count, self._quiet = 0, []
         self._quiet += [
-            turn
-            for turn in self._turns[count:]
-            if self._reference.is_quiet(turn.slower) and turn.own <= QUIET * now[1]
+            turn for turn in self._turns[count:] if self._reference.is_quiet(turn.slower) and turn.own <= QUIET * now[1]
         ]
         self._filtered = len(self._turns), now
         return self._quiet

@@ -103,19 +103,14 @@ def _corrected(
 ) -> LatencyTable:
     """The table after the regression; the first of `measured` is the unchanged model."""
     milliseconds = np.array([plan.milliseconds for plan in measured])
-    place: dict[float, int] = {}  # of each time of an entry
-    by_kind = np.zeros((len(measured), len(SCALE_ERRORS)))
-    entries: list[dict[int, float]] = [{} for _ in measured]
-    for number, plan in enumerate(measured):
-        for factor, kind in zip(table.factors, kinds, strict=True):
-            cell = space.cell(factor.sites, plan.levels)
-            own = factor.milliseconds[cell]
-            index = place.setdefault(own, len(place))
-            by_kind[number, kind[cell]] += own
-            entries[number][index] = entries[number].get(index, 0.0) + own
-    by_entry = np.zeros((len(measured), len(place)))
-    for number, found in enumerate(entries):
-        by_entry[number, list(found)] = list(found.values())
+    cells = [[space.cell(factor.sites, plan.levels) for factor in table.factors] for plan in measured]
+    own = np.array([[item.milliseconds[cell] for item, cell in zip(table.factors, row, strict=True)] for row in cells])
+    kind_of = np.array([[item[cell] for item, cell in zip(kinds, row, strict=True)] for row in cells])
+    by_kind = np.stack([np.where(kind_of == one, own, 0.0).sum(axis=1) for one in (FLOAT, IN_INT8, BOUNDARY)], axis=1)
+    times, places = np.unique(own, return_inverse=True)
+    place = {milliseconds: index for index, milliseconds in enumerate(times.tolist())}
+    by_entry = np.zeros((len(measured), len(times)))
+    np.add.at(by_entry, (np.arange(len(measured))[:, None], places.reshape(own.shape)), own)
     fixed = np.full((len(measured), 1), milliseconds[0])
     shares = np.hstack([fixed, by_kind, by_entry]) / milliseconds[:, None]
     variances = np.square([fixed_error, *SCALE_ERRORS, *[ENTRY_ERROR] * len(place)])

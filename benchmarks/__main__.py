@@ -16,23 +16,21 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from benchmarks import allocation, criteria
+from benchmarks import criteria, tables
 from benchmarks.baselines import rounded
 from benchmarks.compare import BASELINES, SPEED, compare
 from benchmarks.fastest import measure_fastest
-from benchmarks.material import REPOSITORY, RESULTS, config
+from benchmarks.material import MODELS, REPOSITORY, RESULTS, config
 from benchmarks.parts import Parts
 from benchmarks.quick import Silent, measure
 from benchmarks.report import write_readme, write_report
 from benchmarks.study import StudyRun, at_size, delete, largest_size_error, recomputed, run, write_study
-from searcher.latency_check import UNSEEN, check_table
 from searcher.stages.prepare import open_library, prepare
 from storage.home import Home
 from storage.open import open_store
 from storage.records.config import DEFAULT_CANDIDATES
 from storage.records.latency import LatencyTable
 
-MODELS = ("resnet20", "resnet56")
 # The sizes at which Sony's Model Compression Toolkit was run on the same models and val split.
 RATIOS = (8, 10, 12)
 TARGET = "size=10x drop<=1"
@@ -180,11 +178,7 @@ def _tables(model: str, home: Path, study: str) -> dict[str, Any]:
     assert analysis is not None
     assert analysis.latency_json is not None
     table = LatencyTable.from_json(analysis.latency_json)
-    check = check_table(library, table, prepared.config.runtime, (UNSEEN, 0))
-    return {
-        "latency": {kind: asdict(error) for kind, error in check.errors.items()},
-        "allocation": asdict(allocation.measure(library.space, table)),
-    }
+    return tables.measure(library, prepared.config.runtime, table)
 
 
 def _say(model: str, text: str) -> None:

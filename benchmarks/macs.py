@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from benchmarks.images import draw
-from benchmarks.material import RESULTS, config
+from benchmarks.material import MODELS, RESULTS, config
 from benchmarks.parts import Parts
 from benchmarks.quick import Silent
 from benchmarks.search import HELD_OUT, QUICK, ROWS, HeldOut, best_of, mean_and_deviation
@@ -38,7 +38,6 @@ from storage.records.config import DEFAULT_CANDIDATES, DEFAULT_RESCORE, StudyCon
 from storage.records.measurement import Direction, Measurement, Result, Rung
 from storage.records.space import SearchSpace
 
-MODELS = ("resnet20", "resnet56")
 SEEDS = (0, 1, 2, 3, 4)
 PLANS = DEFAULT_CANDIDATES
 RATIO = 1.3  # times fewer MACs: what the target asks for

@@ -11,6 +11,7 @@ from storage.records.target import Target
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 VARIABLE = "SLIMFRONT_DATA"
+MODELS = ("resnet20", "resnet56")
 RESULTS = REPOSITORY / "benchmarks" / "results"
 
 

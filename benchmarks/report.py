@@ -186,9 +186,12 @@ def _allocation(figures: dict[str, Any]) -> str:
 
 
 def _latency_rows(figures: dict[str, Any]) -> list[str]:
+    made = figures.get("tables")
+    anew = [f"This and the plans under two budgets: `{made['command']}`, {made['date']}.", ""] if made else []
     lines = [
         "Latency predicted from the table against whole models, random plans of channels and precisions:",
         "",
+        *anew,
         "| plans | number | Spearman | median error | largest error |",
         "|---|---|---|---|---|",
     ]

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from benchmarks.images import draw
-from benchmarks.material import RESULTS, config
+from benchmarks.material import MODELS, RESULTS, config
 from benchmarks.parts import Parts
 from benchmarks.quick import Silent
 from learners.library.library import Library
@@ -34,7 +34,6 @@ from storage.home import Home
 from storage.records.candidate import Candidate
 from storage.records.space import SearchSpace
 
-MODELS = ("resnet20", "resnet56")
 SEEDS = (0, 1, 2)
 AFTER = (24, 48, 240)  # evaluations
 QUICK = 256  # images that candidates are scored on, as in a study

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.material import RESULTS, config
+from benchmarks.material import MODELS, RESULTS, config
 from benchmarks.study import run, write_study
 from objectives.hypervolume import normalised
 from searcher.contenders import deciding_scores
@@ -27,7 +27,6 @@ from storage.home import Home
 from storage.open import open_store
 from storage.records.measurement import Result, Rung
 
-MODELS = ("resnet20", "resnet56")
 CANDIDATES = 300
 TARGET = "size=10x drop<=1"
 DENSE = 1  # its trial number

@@ -18,8 +18,7 @@ import typer
 from pydantic import BaseModel
 
 import slimfront
-from benchmarks.__main__ import MODELS
-from benchmarks.material import RESULTS
+from benchmarks.material import MODELS, RESULTS
 from benchmarks.report import BEGIN, END, readme_table
 from dashboards.candidate import CandidateView, GroupPlan, LayerPlan
 from dashboards.front import DenseRow, FrontView, Prediction, TableError

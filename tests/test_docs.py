@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 import slimfront
 from benchmarks.material import MODELS, RESULTS
+from benchmarks.report import BEGIN, END, readme_table
 from dashboards.candidate import CandidateView, GroupPlan, LayerPlan
 from dashboards.front import DenseRow, FrontView, Prediction, TableError
 from dashboards.limits import ErrorShare, Relief, TargetLimit

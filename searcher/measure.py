@@ -122,4 +122,11 @@ def _session(home: Home, name: str, trial: Trial, runtime_name: str, threads: in
 
 
 def _row(number: int, figure: Latency) -> TimedRow:
-    return TimedRow(number, figure.milliseconds, figure.speedup, figure.speedup_low, figure.speedup_high)
+    return TimedRow(
+        number,
+        figure.milliseconds,
+        figure.speedup,
+        figure.speedup_low,
+        figure.speedup_high,
+        figure.is_quiet,
+    )

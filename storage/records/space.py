@@ -163,12 +163,6 @@ class SearchSpace:
             )
         return found
 
-    def uniform(self, name: str) -> tuple[int, ...]:
-        """The candidate that takes the level called `name` wherever a site has it, and the original elsewhere."""
-        return tuple(
-            next((index for index, level in enumerate(site.levels) if level.name == name), 0) for site in self.sites
-        )
-
     def uniform_bits(self, bits: int) -> tuple[int, ...]:
         """The candidate of `bits` wherever a site has that width, and of the original elsewhere."""
         return tuple(

@@ -7,6 +7,7 @@ may change.
 from __future__ import annotations
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -20,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0002"  # the newest migration's revision
+HEAD = "0003"  # the newest migration's revision
 VERSION_TABLE = "slimfront_version"  # not Alembic's default: other programs' databases have that too
 
 # Batch migrations drop constraints by name, so every one needs one.
@@ -140,6 +141,7 @@ timings = Table(
     Column("speedup", Double, nullable=False),
     Column("speedup_low", Double, nullable=False),
     Column("speedup_high", Double, nullable=False),
+    Column("is_quiet", Boolean),
     ForeignKeyConstraint(["study_id", "number"], ["trials.study_id", "trials.number"], ondelete="CASCADE"),
 )
 

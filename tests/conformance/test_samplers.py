@@ -11,7 +11,7 @@ from searcher.samplers.base import Sampler, SamplerContext, Scored
 from searcher.samplers.table import SAMPLERS, sampler
 from storage.records.candidate import Candidate
 from storage.records.latency import LatencyTable
-from storage.records.space import SearchSpace
+from storage.records.space import FLOAT_BITS, SearchSpace
 from tests.searcher.spaces import chain, dense_block, large_space, residual
 
 BITS = large_space()
@@ -25,9 +25,9 @@ def context(space: SearchSpace, latency: LatencyTable | None) -> SamplerContext:
     budgets = [Budget("size", space.size_bytes(dense) / 6)]
     if latency is not None:
         budgets += [Budget("macs", space.macs(dense) / 1.5), Budget("latency", latency.dense_ms / 1.5)]
-    known = {Candidate(space.uniform(name), "library") for name in ("fp32", "w8")}
+    known = {Candidate(space.uniform_bits(bits), "library") for bits in (FLOAT_BITS, 8)}
     # As in a study: the baselines of other tools and of weights that are only rounded.
-    known |= {Candidate((), "ort int8"), Candidate(space.uniform("w4"), "library rounded")}
+    known |= {Candidate((), "ort int8"), Candidate(space.uniform_bits(4), "library rounded")}
     return SamplerContext(space, "library", 7, tuple(budgets), frozenset(known), latency)
 
 

@@ -64,9 +64,9 @@ def random_levels(space: SearchSpace, generator: np.random.Generator) -> Levels:
     return tuple(int(generator.integers(len(site.levels))) for site in space.sites)
 
 
-def with_bits(space: SearchSpace, levels: Levels, name: str) -> Levels:
+def with_bits(space: SearchSpace, levels: Levels, bits: int) -> Levels:
     """The candidate with the channels of `levels` and one width everywhere."""
-    uniform = space.uniform(name)
+    uniform = space.uniform_bits(bits)
     pairs = zip(space.sites, levels, uniform, strict=True)
     return tuple(level if site.learner == CHANNEL else other for site, level, other in pairs)
 

@@ -11,6 +11,7 @@ import torch
 
 from learners.materialise import float_weight, materialise
 from storage.errors import FixInputError, PackedFileError
+from storage.records.space import FLOAT_BITS
 from storage.slim import pack, unpack
 from tests.built import Built
 from tests.learners.agreement import random_levels
@@ -36,20 +37,20 @@ def test_the_state_dict_has_the_users_names_and_the_candidates_weights(built: Ca
 
 def test_its_weights_can_be_loaded_and_changed(built: Callable[[str], Built]) -> None:
     network = built("plain")
-    module = materialise(network.packed(network.library.space.uniform("w4")))
-    other = materialise(network.packed(network.library.space.uniform("fp32")))
+    module = materialise(network.packed(network.library.space.uniform_bits(4)))
+    other = materialise(network.packed(network.library.space.uniform_bits(FLOAT_BITS)))
     batch = torch.from_numpy(network.images)
     assert not torch.equal(module(batch), other(batch))
     module.load_state_dict(other.state_dict())
     assert torch.equal(module(batch), other(batch))
 
 
-@pytest.mark.parametrize("bits", ["w8", "w6", "w4", "w3", "w2"])
-def test_weights_take_at_most_as_many_values_as_their_bits_allow(bits: str, built: Callable[[str], Built]) -> None:
+@pytest.mark.parametrize("bits", [8, 6, 4, 3, 2])
+def test_weights_take_at_most_as_many_values_as_their_bits_allow(bits: int, built: Callable[[str], Built]) -> None:
     network = built("plain")
-    model = network.packed(network.library.space.uniform(bits))
+    model = network.packed(network.library.space.uniform_bits(bits))
     for layer in model.layers:
-        assert layer.bits == int(bits[1:])
+        assert layer.bits == bits
         rows = float_weight(layer).flatten(1)
         assert max(len(row.unique()) for row in rows) <= 2**layer.bits
 

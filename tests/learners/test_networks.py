@@ -14,7 +14,7 @@ from learners.export.packing import assemble_onnx
 from learners.graph.run import Program
 from learners.materialise import materialise
 from objectives.runtimes.packed import PackedSession
-from storage.records.space import CHANNEL, SearchSpace
+from storage.records.space import CHANNEL, FLOAT_BITS, SearchSpace
 from storage.slim import pack, unpack
 from tests.built import Built
 from tests.learners.agreement import EXACT, Levels, check_files, difference, onnx_session, random_levels, with_bits
@@ -36,10 +36,10 @@ def candidates(space: SearchSpace) -> dict[str, Levels]:
     channels = random_levels(space, generator)
     quantised = [site.learner != CHANNEL for site in space.sites]
     return {
-        "fp32": space.uniform("fp32"),
-        "w8": space.uniform("w8"),
-        "channels alone": with_bits(space, channels, "fp32"),
-        "channels and w8": with_bits(space, random_levels(space, generator), "w8"),
+        "fp32": space.uniform_bits(FLOAT_BITS),
+        "w8": space.uniform_bits(8),
+        "channels alone": with_bits(space, channels, FLOAT_BITS),
+        "channels and w8": with_bits(space, random_levels(space, generator), 8),
         "smallest": smallest,
         "random": random_levels(space, generator),
         "every other in int8": tuple(
@@ -87,7 +87,7 @@ def test_all_channels_and_all_bits_give_the_dense_outputs_bit_for_bit(network: B
     analysis = network.library.analysis
     with single_thread(), torch.no_grad():
         wanted = Program(analysis.graph)(analysis.tensors, torch.from_numpy(network.images)).numpy()
-    levels = network.library.space.uniform("fp32")
+    levels = network.library.space.uniform_bits(FLOAT_BITS)
     np.testing.assert_array_equal(network.stitched(levels), wanted)
     assert difference(wanted, network.dense()) < EXACT  # folding has rounded the weights anew
     slim = PackedSession(unpack(pack(network.packed(levels))))(network.images)
@@ -102,8 +102,8 @@ def test_all_files_of_a_candidate_agree(network: Built) -> None:
 
 def test_int8_files_are_close_to_the_float32_weights(network: Built) -> None:
     space, generator = network.library.space, np.random.default_rng(3)
-    plans = {name: space.uniform(name) for name in ("w8", "w3")}
-    plans |= {f"pruned {name}": with_bits(space, pruning_levels(space, generator), name) for name in ("w8", "w4")}
+    plans = {f"w{bits}": space.uniform_bits(bits) for bits in (8, 3)}
+    plans |= {f"pruned w{bits}": with_bits(space, pruning_levels(space, generator), bits) for bits in (8, 4)}
     plans["pruned, all widths"] = pruning_levels(space, generator)
     for name, levels in plans.items():
         stitched = network.stitched(levels)
@@ -117,8 +117,8 @@ def test_int8_files_are_close_to_the_float32_weights(network: Built) -> None:
 def test_integer_kernels_compute_what_the_graph_says(network: Built) -> None:
     """Fused kernels against every operation by itself: a wrong fusion would go unnoticed elsewhere."""
     space = network.library.space
-    channels = with_bits(space, random_levels(space, np.random.default_rng(1)), "w8")
-    for levels in dict.fromkeys((space.uniform("w8"), channels)):
+    channels = with_bits(space, random_levels(space, np.random.default_rng(1)), 8)
+    for levels in dict.fromkeys((space.uniform_bits(8), channels)):
         data = assemble_onnx(network.packed(levels))
         plain = onnx_session(data, onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL)(network.images)
         fused = onnx_session(data)(network.images)
@@ -137,7 +137,7 @@ def test_every_output_of_a_plan_that_prunes_is_that_of_its_weights(network: Buil
     channels = [index for index, site in enumerate(library.space.sites) if site.learner == CHANNEL]
     dense = sum(tensor.numel() for tensor in library.analysis.tensors.values())
     for _ in range(2):
-        levels = with_bits(library.space, pruning_levels(library.space, generator), "fp32")
+        levels = with_bits(library.space, pruning_levels(library.space, generator), FLOAT_BITS)
         model = unpack(pack(network.packed(levels)))
         wanted, module = network.stitched(levels), materialise(model)
         with single_thread(), torch.no_grad():
@@ -156,7 +156,7 @@ def test_every_output_of_a_plan_that_prunes_is_that_of_its_weights(network: Buil
 @pytest.mark.parametrize("name", sorted(HAND_MACS))
 def test_macs_of_a_plan_that_prunes_are_those_counted_by_hand(name: str, built: Callable[[str], Built]) -> None:
     space, generator = built(name).library.space, np.random.default_rng(3)
-    for levels in (space.uniform("fp32"), *(pruning_levels(space, generator) for _ in range(3))):
+    for levels in (space.uniform_bits(FLOAT_BITS), *(pruning_levels(space, generator) for _ in range(3))):
         kept = {
             site.name: level.channels or 0
             for site, level in zip(space.sites, space.choose(levels), strict=True)
@@ -171,10 +171,10 @@ def test_macs_of_a_plan_that_prunes_are_its_weights_at_the_places_counted_by_han
 ) -> None:
     network, generator = built(name), np.random.default_rng(3)
     space, places = network.library.space, HAND_PLACES[name]
-    dense = space.macs(space.uniform("fp32"))
-    for levels in (space.uniform("fp32"), *(pruning_levels(space, generator) for _ in range(3))):
-        module = materialise(unpack(pack(network.packed(with_bits(space, levels, "fp32")))))
+    dense = space.macs(space.uniform_bits(FLOAT_BITS))
+    for levels in (space.uniform_bits(FLOAT_BITS), *(pruning_levels(space, generator) for _ in range(3))):
+        module = materialise(unpack(pack(network.packed(with_bits(space, levels, FLOAT_BITS)))))
         weights = {key.removesuffix(".weight"): item for key, item in module.state_dict().items()}
         macs = sum(count * weights[layer].numel() for layer, count in places.items())
         assert space.macs(levels) == macs
-        assert (macs == dense) == (levels == space.uniform("fp32"))
+        assert (macs == dense) == (levels == space.uniform_bits(FLOAT_BITS))

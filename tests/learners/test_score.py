@@ -17,6 +17,7 @@ from learners.stitch import stitched_graph, stitched_tensors
 from objectives.metric import Top1, soft_score
 from objectives.workload.subsets import Subset
 from storage.records.candidate import Candidate
+from storage.records.space import FLOAT_BITS
 from tests.built import Built
 from tests.learners.agreement import random_levels
 from tests.networks import images
@@ -90,7 +91,7 @@ def test_scores_are_those_of_the_stitched_network(
         score = scorer.score([candidate])[0]
         np.testing.assert_allclose(score.soft, soft_score(outputs, part.labels, outputs), atol=1e-4)
         assert (score.metric == (outputs.argmax(1) == part.labels)).mean() > 0.98
-    dense = scorer.score([Candidate(library.space.uniform("fp32"), library.id)])[0]
+    dense = scorer.score([Candidate(library.space.uniform_bits(FLOAT_BITS), library.id)])[0]
     assert dense.metric.mean() == pytest.approx(0.8)
 
 
@@ -98,8 +99,8 @@ def test_scores_fall_with_the_bits(built: Callable[[str], Built]) -> None:
     network = built("mobilenet")
     library = network.library
     scorer = QuickScorer(library, subset(network), Top1())
-    levels = ("fp32", "w8", "w4", "w3", "w2")
-    scores = scorer.score([Candidate(library.space.uniform(level), library.id) for level in levels])
+    widths = (FLOAT_BITS, 8, 4, 3, 2)
+    scores = scorer.score([Candidate(library.space.uniform_bits(bits), library.id) for bits in widths])
     means = [float(score.metric.mean()) for score in scores]
     assert means[0] == pytest.approx(0.8, abs=0.02)
     assert abs(means[1] - means[0]) < 0.03
@@ -124,7 +125,7 @@ def test_bfloat16_is_given_up_where_it_moves_the_scores(
     assert scorer.precision == "float32"
     monkeypatch.setattr(learners.score, "_bf16_is_fast", lambda device: False)
     plain = QuickScorer(network.library, subset(network), Top1())
-    candidate = [Candidate(network.library.space.uniform("w3"), network.library.id)]
+    candidate = [Candidate(network.library.space.uniform_bits(3), network.library.id)]
     assert bits(scorer.score(candidate)[0]) == bits(plain.score(candidate)[0])
 
 

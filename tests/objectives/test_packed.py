@@ -28,7 +28,7 @@ def network(built: Callable[[str], Built]) -> Built:
 @pytest.fixture
 def file(network: Built, tmp_path: Path) -> Path:
     path = tmp_path / "model.slim"
-    path.write_bytes(pack(network.packed(network.library.space.uniform("w3"))))
+    path.write_bytes(pack(network.packed(network.library.space.uniform_bits(3))))
     return path
 
 
@@ -46,10 +46,10 @@ def test_any_batch_gives_the_same_outputs(file: Path, network: Built) -> None:
 def test_two_sessions_do_not_share_their_tensors(network: Built) -> None:
     """ONNX Runtime reads the arrays in place: a session's must outlive the model that they came from."""
     space = network.library.space
-    first, second = (PackedSession(network.packed(space.uniform(level))) for level in ("w8", "w2"))
+    first, second = (PackedSession(network.packed(space.uniform_bits(bits))) for bits in (8, 2))
     expected = first(network.images)
     for _ in range(3):
-        PackedSession(network.packed(space.uniform("w4")))(network.images)
+        PackedSession(network.packed(space.uniform_bits(4)))(network.images)
     np.testing.assert_array_equal(first(network.images), expected)
     assert not np.array_equal(second(network.images), expected)
 
@@ -83,7 +83,7 @@ def test_files_that_are_none_are_refused(tmp_path: Path, file: Path) -> None:
 
 
 def test_a_template_that_the_runtime_refuses_is_an_error_of_ours(network: Built) -> None:
-    model = network.packed(network.library.space.uniform("w4"))
+    model = network.packed(network.library.space.uniform_bits(4))
     for broken in (replace(model, template=b""), replace(model, template=b"junk"), replace(model, layers=())):
         with pytest.raises(PackedFileError, match="refuses the model") as caught:
             PackedSession(broken)
@@ -102,7 +102,7 @@ def test_int8_weights_stand_for_the_same_numbers(layer: PackedLayer) -> None:
 
 
 def test_biases_beyond_int32_are_clipped(network: Built) -> None:
-    model = network.packed(network.library.space.uniform("w8"))
+    model = network.packed(network.library.space.uniform_bits(8))
     tiny = np.full_like(model.layers[0].scale, np.float16(6e-5))
     assert model.layers[0].bias is not None
     huge = np.full_like(model.layers[0].bias, np.float16(-6e4))

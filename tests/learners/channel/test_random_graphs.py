@@ -14,6 +14,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from storage.records.space import FLOAT_BITS
 from tests.learners.agreement import check_files, difference, random_levels, with_bits
 from tests.learners.channel.random_graphs import SHAPE, Recipe, build_random, recipes
 from tests.learners.channel.traced import trace_channels
@@ -51,7 +52,7 @@ def test_all_files_of_random_candidates_agree(recipe: Recipe, seed: int) -> None
     with tempfile.TemporaryDirectory() as folder:
         network = build_whole(Path(folder), build_random(recipe), SHAPE)
         space, generator = network.library.space, np.random.default_rng(seed)
-        assert difference(network.stitched(space.uniform("fp32")), network.dense()) < 1e-5
-        check_files(network, with_bits(space, random_levels(space, generator), "fp32"))
-        check_files(network, with_bits(space, random_levels(space, generator), "w8"))
+        assert difference(network.stitched(space.uniform_bits(FLOAT_BITS)), network.dense()) < 1e-5
+        check_files(network, with_bits(space, random_levels(space, generator), FLOAT_BITS))
+        check_files(network, with_bits(space, random_levels(space, generator), 8))
         check_files(network, random_levels(space, generator))

@@ -14,7 +14,7 @@ from learners.base import LearnerOptions
 from learners.channel.learner import ChannelLearner
 from learners.gram import DiagonalGram
 from learners.quant.learner import QuantLearner
-from storage.records.space import CHANNEL
+from storage.records.space import CHANNEL, FLOAT_BITS
 from tests.built import Built
 from tests.learners.agreement import check_files, difference, random_levels, with_bits
 from tests.learners.channel.odd import SHAPE, build_odd
@@ -33,13 +33,13 @@ def check(network: Built) -> None:
     space, generator = network.library.space, np.random.default_rng(0)
     smallest = tuple(len(site.levels) - 1 for site in space.sites)
     for levels in (
-        with_bits(space, random_levels(space, generator), "fp32"),
-        with_bits(space, random_levels(space, generator), "w8"),
+        with_bits(space, random_levels(space, generator), FLOAT_BITS),
+        with_bits(space, random_levels(space, generator), 8),
         random_levels(space, generator),
         smallest,
     ):
         check_files(network, levels)
-    exact = network.stitched(space.uniform("fp32"))
+    exact = network.stitched(space.uniform_bits(FLOAT_BITS))
     assert difference(exact, network.dense()) < 1e-5  # batch norms are folded
 
 
@@ -138,6 +138,6 @@ def test_bits_alone_leave_the_channels(tmp_path: Path) -> None:
     assert all(site.learner != CHANNEL for site in space.sites)
     check_files(network, random_levels(space, np.random.default_rng(0)))
     assert torch.equal(
-        torch.from_numpy(network.stitched(space.uniform("fp32"))),
+        torch.from_numpy(network.stitched(space.uniform_bits(FLOAT_BITS))),
         torch.from_numpy(network.stitched((0,) * len(space.sites))),
     )

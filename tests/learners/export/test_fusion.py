@@ -13,7 +13,7 @@ import pytest
 
 from learners.export.packing import assemble_onnx
 from objectives.runtimes.onnxruntime import LOG_ERRORS_ONLY, PROVIDER
-from storage.records.space import QUANT
+from storage.records.space import FLOAT_BITS, QUANT
 from tests.built import Built
 from tests.learners.agreement import onnx_session
 
@@ -44,12 +44,12 @@ def optimised(data: bytes, path: Path) -> Counter[str]:
         ("squeeze-excite", {"QLinearConv": 4, "QLinearMul": 1, "QLinearGlobalAveragePool": 2, "QGemm": 1}, 2),
     ],
 )
-@pytest.mark.parametrize("level", ["w8", "w3"])
+@pytest.mark.parametrize("bits", [8, 3])
 def test_everything_runs_on_integers(
-    name: str, kernels: dict[str, int], entries: int, level: str, built: Callable[[str], Built], tmp_path: Path
+    name: str, kernels: dict[str, int], entries: int, bits: int, built: Callable[[str], Built], tmp_path: Path
 ) -> None:
     network = built(name)
-    data = assemble_onnx(network.packed(network.library.space.uniform(level)))
+    data = assemble_onnx(network.packed(network.library.space.uniform_bits(bits)))
     found = optimised(data, tmp_path / "optimised.onnx")
     assert {kind: found[kind] for kind in kernels} == kernels
     assert not {"Conv", "Gemm", "Add", "Relu", "Clip", "AveragePool", "FusedConv"} & found.keys()
@@ -58,7 +58,7 @@ def test_everything_runs_on_integers(
 
 def test_layers_left_in_float32_stay_float32(built: Callable[[str], Built], tmp_path: Path) -> None:
     network = built("resnet-conv")
-    data = assemble_onnx(network.packed(network.library.space.uniform("fp32")))
+    data = assemble_onnx(network.packed(network.library.space.uniform_bits(FLOAT_BITS)))
     found = optimised(data, tmp_path / "optimised.onnx")
     assert found["FusedConv"] + found["Conv"] == 8
     assert not any("Linear" in kind for kind in found)
@@ -71,7 +71,7 @@ def test_a_float32_layer_between_int8_ones_stays_float32(
 ) -> None:
     network = built(name)
     space = network.library.space
-    w8, fp32 = space.uniform("w8"), space.uniform("fp32")
+    w8, fp32 = space.uniform_bits(8), space.uniform_bits(FLOAT_BITS)
     alternating, in_float = list(fp32), 0
     for place, index in enumerate(i for i, site in enumerate(space.sites) if site.learner == QUANT):
         if place % 2 == first:

@@ -22,7 +22,7 @@ from learners.graph.constants import fold_constants
 from learners.graph.graph import Graph, Node, Ref
 from learners.graph.run import Program
 from learners.graph.trace import trace
-from storage.records.space import CHANNEL
+from storage.records.space import CHANNEL, FLOAT_BITS
 from tests.learners.agreement import check_files, difference, random_levels, with_bits
 from tests.learners.channel.whole import build_whole
 
@@ -101,9 +101,9 @@ def test_parametrised_layers_are_pruned_and_quantised_and_all_files_agree(wrap: 
     network = build_whole(tmp_path, build(wrap), SHAPE)
     space = network.library.space
     assert [site.name for site in space.sites if site.learner == CHANNEL] == ["stem", "body"]
-    assert difference(network.stitched(space.uniform("fp32")), network.dense()) < 1e-5
+    assert difference(network.stitched(space.uniform_bits(FLOAT_BITS)), network.dense()) < 1e-5
     smallest = tuple(len(site.levels) - 1 for site in space.sites)
-    for levels in (with_bits(space, smallest, "fp32"), random_levels(space, np.random.default_rng(0))):
+    for levels in (with_bits(space, smallest, FLOAT_BITS), random_levels(space, np.random.default_rng(0))):
         check_files(network, levels)
 
 

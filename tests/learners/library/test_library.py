@@ -26,6 +26,7 @@ from learners.pool.inline import InlinePool
 from learners.pool.ray_pool import RayPool
 from learners.table import in_order
 from storage.errors import GiveUpError
+from storage.records.space import FLOAT_BITS
 from storage.slim import pack
 from tests.built import CALIBRATION_IMAGES, LEARNERS, Built
 from tests.networks import NETWORKS, build, images
@@ -209,7 +210,7 @@ def test_costs_are_known_before_the_library_is_built(built: Callable[[str], Buil
 def test_a_levels_cost_is_what_it_adds_to_the_file(built: Callable[[str], Built]) -> None:
     network = built("vgg")
     space = network.library.space
-    uniform = space.uniform("w4")
+    uniform = space.uniform_bits(4)
     base = len(pack(network.packed(uniform)))
     for index, site in enumerate(space.sites):
         for level in (1, 2, 4, 5):
@@ -222,11 +223,11 @@ def test_a_levels_cost_is_what_it_adds_to_the_file(built: Callable[[str], Built]
 
 def test_rounded_weights_are_there_for_the_baseline_and_others_refused(built: Callable[[str], Built]) -> None:
     library = built(NAME).library
-    levels = library.space.uniform("w4")
+    levels = library.space.uniform_bits(4)
     rounded = library.choose(levels, library.rounded_id)
     assert {level.method for level in rounded.weights.values()} == {"round to nearest"}
     assert {level.bits for level in rounded.weights.values()} == {4}
-    dense = library.choose(library.space.uniform("fp32"), library.rounded_id)
+    dense = library.choose(library.space.uniform_bits(FLOAT_BITS), library.rounded_id)
     assert all(level.codes is None for level in dense.weights.values())
     network = built(NAME)
     pack(pack_candidate(library.analysis, rounded, library.ranges, network.contract))

@@ -20,7 +20,7 @@ from learners.library import joint
 from learners.library.library import Library
 from learners.library.space import planned_space
 from learners.library.wiring import Wiring, kept_columns
-from storage.records.space import CHANNEL, SearchSpace
+from storage.records.space import CHANNEL, FLOAT_BITS, SearchSpace
 from tests.built import LEARNERS, Built
 from tests.learners.agreement import random_levels, with_bits
 from tests.learners.channel.odd import SHAPE, build_odd
@@ -135,7 +135,7 @@ def test_joint_weights_are_made_once_kept_on_disk_and_the_same_after_reopening(
         assert len(biases) == len(weights)
         assert all(torch.equal(item, biases[0]) for item in biases)
     assert {item: item.stat().st_mtime_ns for item in folder.rglob("*") if item.is_file()} == files
-    dense = library.space.uniform("w4")
+    dense = library.space.uniform_bits(4)
     library.choose(dense, library.id)  # with all inputs, nothing is joint
     assert {item for item in folder.rglob("*") if item.is_file()} == set(files)
 
@@ -163,7 +163,7 @@ def test_the_stated_error_of_joint_weights_is_near_their_own(name: str, built: C
     several = [wiring for wiring in library.wirings if len(wiring.sources) > 1]
     ratios = []
     for drawn_levels in drawn(library.space, 8):
-        levels = with_bits(library.space, drawn_levels, "fp32")
+        levels = with_bits(library.space, drawn_levels, FLOAT_BITS)
         figures = library.space.layer_figures(levels)
         for wiring in several:
             layer, gram = wiring.layer, grams[wiring.layer.name]
@@ -202,7 +202,7 @@ def test_a_layer_loses_exactly_the_channels_of_its_groups(name: str, built: Call
 
 def test_a_rounded_candidate_has_the_channels_of_its_levels_and_is_not_fitted(built: Callable[[str], Built]) -> None:
     library = built("densenet").library
-    levels = with_bits(library.space, tuple(min(3, len(site.levels) - 1) for site in library.space.sites), "fp32")
+    levels = with_bits(library.space, tuple(min(3, len(site.levels) - 1) for site in library.space.sites), FLOAT_BITS)
     found, fitted = library.choose(levels, library.rounded_id), library.choose(levels, library.id)
     for layer in library.analysis.layers:
         rounded = found.weights[layer.name].weight()

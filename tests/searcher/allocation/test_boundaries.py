@@ -34,7 +34,7 @@ def with_boundaries(space: SearchSpace, table: LatencyTable) -> LatencyTable:
 SPACE, PLAIN = chain()
 TABLE = with_boundaries(SPACE, PLAIN)
 DENSE = (0,) * len(SPACE.sites)
-W8 = SPACE.uniform("w8")
+W8 = SPACE.uniform_bits(8)
 
 
 def allocated(table: LatencyTable, levels: tuple[int, ...]) -> float:

@@ -21,7 +21,7 @@ from searcher.samplers.allocation import AllocationSampler, Effort
 from searcher.samplers.base import SamplerContext, Scored
 from storage.records.candidate import Candidate
 from storage.records.latency import LatencyTable
-from storage.records.space import CHANNEL, SearchSpace
+from storage.records.space import CHANNEL, FLOAT_BITS, SearchSpace
 from storage.records.target import Objective
 from tests.searcher.spaces import FINE_SHARES, chain, coupled_spaces, dense_block, large_space, residual, spaces
 
@@ -29,9 +29,9 @@ SIZE_ALONE = np.array([float(name == "size") for name in QUANTITIES])
 
 
 def sampler(
-    space: SearchSpace, budgets: Sequence[Budget] = (), latency: LatencyTable | None = None, known: Sequence[str] = ()
+    space: SearchSpace, budgets: Sequence[Budget] = (), latency: LatencyTable | None = None, known: Sequence[int] = ()
 ) -> AllocationSampler:
-    baselines = frozenset(Candidate(space.uniform(name), "library") for name in known)
+    baselines = frozenset(Candidate(space.uniform_bits(bits), "library") for bits in known)
     return AllocationSampler(SamplerContext(space, "library", 0, tuple(budgets), baselines, latency))
 
 
@@ -139,7 +139,7 @@ def test_any_number_of_candidates_covers_the_sizes_of_bits(count: int) -> None:
     found = sampler(space).ask(count)
     sizes = sorted(space.size_bytes(item.levels) - space.fixed_bytes for item in found)
     smallest = sum(min(factor.size_bytes) for factor in space.factors)
-    eight = space.size_bytes(space.uniform("w8")) - space.fixed_bytes
+    eight = space.size_bytes(space.uniform_bits(8)) - space.fixed_bytes
     assert sizes[0] == smallest
     low = [math.log(size) for size in sizes if size <= eight]
     assert len(low) >= 0.75 * count
@@ -153,7 +153,7 @@ def test_any_number_of_candidates_covers_sizes_and_speeds(count: int, has_latenc
     space, table = residual(5, 3, FINE_SHARES)
     found = [item.levels for item in sampler(space, (), table if has_latency else None).ask(count)]
     ends = tuple(len(site.levels) - 1 for site in space.sites)
-    eight = space.uniform("w8")
+    eight = space.uniform_bits(8)
     sizes = np.log([space.size_bytes(levels) for levels in found])
     low, high = math.log(space.size_bytes(ends)), math.log(space.size_bytes(eight))
     assert sizes.min() == pytest.approx(low)
@@ -177,7 +177,7 @@ def test_sizes_of_bits_are_covered_also_when_no_gap_is_left() -> None:
     context = SamplerContext(space, "library", 0, (Budget("size", 15_000),))
     found = AllocationSampler(context, Effort(start=Start(gaps=gaps))).ask(120)
     sizes = np.log([space.size_bytes(item.levels) for item in found])
-    counts, _ = np.histogram(sizes, bins=6, range=(sizes.min(), math.log(space.size_bytes(space.uniform("w8")))))
+    counts, _ = np.histogram(sizes, bins=6, range=(sizes.min(), math.log(space.size_bytes(space.uniform_bits(8)))))
     assert counts.min() >= 8
 
 
@@ -207,14 +207,14 @@ def test_most_of_the_spread_is_for_what_the_target_wants() -> None:
 def test_bits_go_as_far_as_they_are_of_use_where_channels_fail_early() -> None:
     """An error by lost channels costs more accuracy than an equal one by lost bits."""
     space, table = residual(5, 3, FINE_SHARES)
-    proposer = sampler(space, (), table, ["w8", "w6", "w4", "w3", "w2"])
+    proposer = sampler(space, (), table, [8, 6, 4, 3, 2])
     found = []
     for _ in range(24):
         asked = [item.levels for item in proposer.ask(5)]
         proposer.tell([_scored(space, levels, 90.0 if is_bits_only(space, levels) else 20.0) for levels in asked])
         found += asked
     sizes = np.log(sorted(space.size_bytes(levels) for levels in found if is_bits_only(space, levels)))
-    low, high = math.log(space.size_bytes(space.uniform("w2"))), math.log(space.size_bytes(space.uniform("w8")))
+    low, high = math.log(space.size_bytes(space.uniform_bits(2))), math.log(space.size_bytes(space.uniform_bits(8)))
     counts, _ = np.histogram(sizes, bins=6, range=(low, high))
     assert counts.min() >= 2
 
@@ -235,9 +235,9 @@ def test_no_plan_of_the_spread_is_beaten_by_another() -> None:
 
 def test_baselines_are_not_proposed() -> None:
     space, table = chain(3)
-    known = ("w8", "w4", "fp32")
+    known = (8, 4, FLOAT_BITS)
     found = {item.levels for item in everything(sampler(space, (), table, known))}
-    assert found.isdisjoint(space.uniform(name) for name in known)
+    assert found.isdisjoint(space.uniform_bits(bits) for bits in known)
     assert len(found) == math.prod(len(site.levels) for site in space.sites) - len(known)
 
 

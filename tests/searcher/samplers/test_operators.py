@@ -11,7 +11,7 @@ from tests.searcher.spaces import residual
 
 SPACE, TABLE = residual(2, 2)
 PROBLEM = Problem.build(SPACE, TABLE)
-FRONT = [SPACE.uniform(name) for name in ("w2", "w3", "w4", "w6", "w8")]
+FRONT = [SPACE.uniform_bits(bits) for bits in (2, 3, 4, 6, 8)]
 
 
 def differing(first: tuple[int, ...], second: tuple[int, ...]) -> int:

@@ -105,12 +105,12 @@ def test_children_of_allocations_beat_those_of_random_plans() -> None:
 
 def test_a_draw_that_is_not_new_is_replaced_by_a_neighbour_and_drawing_goes_on() -> None:
     unseen = Unseen(context(), Problem.build(SPACE, TABLE))
-    (first,) = unseen.candidates(1, lambda _: SPACE.uniform("w4"))
-    (second,) = unseen.candidates(1, lambda _: SPACE.uniform("w4"))
-    (third,) = unseen.candidates(1, lambda _: SPACE.uniform("w3"))
-    assert first.levels == SPACE.uniform("w4")
+    (first,) = unseen.candidates(1, lambda _: SPACE.uniform_bits(4))
+    (second,) = unseen.candidates(1, lambda _: SPACE.uniform_bits(4))
+    (third,) = unseen.candidates(1, lambda _: SPACE.uniform_bits(3))
+    assert first.levels == SPACE.uniform_bits(4)
     assert second != first
-    assert third.levels == SPACE.uniform("w3")
+    assert third.levels == SPACE.uniform_bits(3)
 
 
 def test_a_sampler_whose_package_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

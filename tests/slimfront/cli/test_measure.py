@@ -30,7 +30,17 @@ from tests.slimfront.material import invoke
 
 Floats = npt.NDArray[np.float32]
 ROW = {
-    *("candidate", "name", "accuracy", "size_ratio", "latency_ms", "speedup", "speedup_low", "speedup_high"),
+    *(
+        "candidate",
+        "name",
+        "accuracy",
+        "size_ratio",
+        "latency_ms",
+        "speedup",
+        "speedup_low",
+        "speedup_high",
+        "is_quiet",
+    ),
     "predicted_speedup",
 }
 
@@ -104,6 +114,7 @@ def test_a_front_is_timed_again_and_what_was_found_is_kept(own: Path, finished: 
     for row in view["rows"]:
         assert row["latency_ms"] > 0
         assert row["speedup_low"] <= row["speedup"] <= row["speedup_high"]
+        assert isinstance(row["is_quiet"], bool)
     store = open_store(Home(own).database_url)
     (timing,) = store.timings("tiny")
     store.close()

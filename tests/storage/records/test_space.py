@@ -80,10 +80,9 @@ def test_what_is_not_of_the_space(levels: tuple[int, ...]) -> None:
             method(levels)
 
 
-def test_uniform_takes_levels_by_name_where_there_are_such() -> None:
-    assert SPACE.uniform("w8") == (0, 1, 1)
-    assert SPACE.uniform("w4") == (0, 2, 0)
-    assert SPACE.uniform("c2") == (1, 0, 0)
+def test_uniform_bits_where_there_are_such() -> None:
+    assert SPACE.uniform_bits(8) == (0, 1, 1)
+    assert SPACE.uniform_bits(4) == (0, 2, 0)
     assert SPACE.uniform_bits(8) == (0, 1, 1)
     assert SPACE.uniform_bits(3) == (0, 0, 0)
     assert SPACE.sites[1].level_index("w4") == 2

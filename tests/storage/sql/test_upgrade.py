@@ -91,11 +91,11 @@ def test_a_newer_database_names_both_revisions_and_stays_as_it_is(tmp_path: Path
     assert path.read_bytes() == before
 
 
-LATER = '''"""A later version: a table is rebuilt, a column added."""
+LATER = f'''"""A later version: a table is rebuilt, a column added."""
 import sqlalchemy as sa
 from alembic import op
 revision = "0099"
-down_revision = "0002"
+down_revision = "{HEAD}"
 
 def upgrade() -> None:
     with op.batch_alter_table("studies", recreate="always") as batch:

@@ -22,7 +22,7 @@ class TimingRow:
     speedup: float  # dense over candidate, both measured in this session
     speedup_low: float  # 5th and 95th percentile of the turns
     speedup_high: float
-    is_quiet: bool | None  # whether nothing else slowed the processor; None if an earlier version timed it
+    speedup_error: float | None  # relative standard error of `speedup`; None if an earlier version timed it
     predicted_speedup: float | None  # by the latency table that `TimingView.table` names
 
 
@@ -66,7 +66,7 @@ def timing_view(data: StudyData, timing: Timing) -> TimingView:
                 speedup=item.speedup,
                 speedup_low=item.speedup_low,
                 speedup_high=item.speedup_high,
-                is_quiet=item.is_quiet,
+                speedup_error=item.speedup_error,
                 predicted_speedup=None if row is None or unpredicted is not None else row.predicted_speedup,
             )
         )

@@ -14,11 +14,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-SECONDS = 60.0  # at most, for everything that is measured in one go, but for slow models
+from objectives.turns import FEWEST_QUIET, Turn, speedups
+
+# At most, for everything that is measured in one go, but for slow models: beside other programs, speed-ups are then
+# known to about 1 %, and in three times the time hardly better.
+SECONDS = 20.0
 # At least, before a session ends: what looks quiet may be the middle of a disturbance. They last 0.5 to 20 seconds.
 LEAST_SECONDS = 10.0
 TURNS = 10  # quiet ones of each model: the speed-ups of equal files then differ by 0.3 to 1.2 %
-FEWEST_TURNS = 3  # of each model, whatever they take; with fewer quiet ones it was not measured in quiet
+FEWEST_TURNS = 3  # of each model, whatever they take
 # Calls in a row before the turn changes: caches are warm for most of them, as in use, and yet a slow phase of the
 # machine hits the reference and the candidate alike. Quiet moments between what another program does on the same core
 # last 1 to 4 ms, so that more of short bursts are quiet. The first call is the one with cold caches.
@@ -35,7 +39,8 @@ INTERVAL = (5.0, 95.0)  # percentiles of the ratios
 NANOSECONDS_PER_MILLISECOND = 1e6
 NANOSECONDS_PER_SECOND = 1e9
 MILLISECONDS_PER_SECOND = 1e3
-SHOWN_NAMES = 8  # of files that were not timed in quiet
+KNOWN_ERROR = 0.03  # of a speed-up that others may be compared with
+SHOWN_NAMES = 8  # of files whose speed is not known
 
 Model = Callable[[npt.NDArray[np.float32]], Any]
 Clock = Callable[[], int]  # nanoseconds, never falling
@@ -43,14 +48,19 @@ Clock = Callable[[], int]  # nanoseconds, never falling
 
 @dataclass(frozen=True)
 class Latency:
-    """Time of one call beside the reference; the ratio repeats better than the milliseconds do."""
+    """Time of one call in quiet, and beside the reference; the ratio repeats better than the milliseconds do."""
 
-    milliseconds: float  # median turn; lower is better
-    speedup: float  # reference over candidate, median turn; above 1 is faster than the reference
+    milliseconds: float  # lower is better
+    speedup: float  # reference over candidate; above 1 is faster than the reference
     speedup_low: float  # 5th percentile of the turns
     speedup_high: float  # 95th percentile of the turns
-    turns: int  # that count
-    is_quiet: bool  # whether the machine was, in these turns
+    turns: int  # that these percentiles are of: the quiet ones, or all where there are hardly any
+    error: float  # relative standard error of `speedup` as it is in quiet
+
+    @property
+    def is_known(self) -> bool:
+        """Whether `speedup` is well enough known to be compared with others."""
+        return self.error <= KNOWN_ERROR
 
 
 class Reference:
@@ -100,42 +110,22 @@ class Reference:
         return self._is_trusted or seconds >= LEAST_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """Nanoseconds of one call of a candidate, and of the reference right before and after."""
-
-    before: float
-    own: float
-    after: float
-
-    @property
-    def ratio(self) -> float:
-        return (self.before + self.after) / 2 / self.own
-
-    @property
-    def slower(self) -> float:
-        """The longer of the reference's two."""
-        return max(self.before, self.after)
-
-
 class _Turns:
-    """Those of one candidate that are quiet, and the least disturbed ones."""
+    """Those of one candidate, and which of them are quiet."""
 
     def __init__(self, reference: Reference) -> None:
         self._reference = reference
-        self._turns: list[_Turn] = []
-        self._least: list[_Turn] = []
+        self.every: list[Turn] = []
         self._shortest: list[float] = []
-        self._quiet: list[_Turn] = []
+        self._quiet: list[Turn] = []
         # How many turns `_quiet` is of, and what was known then of quiet: of the reference, and of the candidate.
         self._filtered = 0, (float("inf"), float("inf"))
 
-    def add(self, turn: _Turn) -> None:
-        self._turns.append(turn)
+    def add(self, turn: Turn) -> None:
+        self.every.append(turn)
         self._shortest = sorted([*self._shortest, turn.own])[:SHORTEST_KEPT]
-        self._least = sorted([*self._least, turn], key=lambda item: item.slower)[:FEWEST_TURNS]
 
-    def quiet(self) -> list[_Turn]:
+    def quiet(self) -> list[Turn]:
         """Those in which the reference was quiet before and after, and the candidate between them: quiet moments may
         be shorter than a turn. A turn ceases to be quiet when one of the two is seen to be faster; what the reference
         forgets lets some be so again."""
@@ -144,25 +134,10 @@ class _Turns:
         if known != now:
             count, self._quiet = 0, []
         self._quiet += [
-            turn for turn in self._turns[count:] if self._reference.is_quiet(turn.slower) and turn.own <= QUIET * now[1]
+            turn for turn in self.every[count:] if self._reference.is_quiet(turn.slower) and turn.own <= QUIET * now[1]
         ]
-        self._filtered = len(self._turns), now
+        self._filtered = len(self.every), now
         return self._quiet
-
-    def latency(self) -> Latency:
-        kept = self.quiet()
-        is_quiet = len(kept) >= len(self._least)
-        counted = kept if is_quiet else self._least
-        ratios = [turn.ratio for turn in counted]
-        low, high = np.percentile(ratios, INTERVAL)
-        return Latency(
-            milliseconds=median(turn.own for turn in counted) / NANOSECONDS_PER_MILLISECOND,
-            speedup=median(ratios),
-            speedup_low=float(low),
-            speedup_high=float(high),
-            turns=len(counted),
-            is_quiet=is_quiet,
-        )
 
 
 def measure(
@@ -178,8 +153,8 @@ def measure(
 
     In each round each candidate, in the order of the mapping and back again, runs for a short burst of calls between
     two bursts of the reference. A turn counts if both of these were quiet; candidates go on until all have enough such
-    turns and the reference has been watched for long enough, or time is up. One with fewer than three quiet turns goes
-    by its three least disturbed ones. Python's garbage collector pauses.
+    turns and the reference has been watched for long enough, or time is up. What they are in quiet is then told by
+    these turns and by all others, see `objectives.turns.speedups`. Python's garbage collector pauses.
 
     Args:
         reference: the dense model. To learn its milliseconds, measure it as a candidate too.
@@ -213,7 +188,7 @@ def measure(
             for name in wanted if number % 2 == 0 else reversed(wanted):
                 own = _burst(candidates[name], sample, BURST, clock)
                 after = _burst(reference.model, sample, BURST, clock)
-                found[name].add(_Turn(before, own, after))
+                found[name].add(Turn(before, own, after))
                 reference.saw(after)
                 before = after
             if number + 1 < fewest:
@@ -224,7 +199,26 @@ def measure(
             if now - started >= seconds * NANOSECONDS_PER_SECOND or (not wanted and is_watched):
                 break
             wanted = wanted or list(candidates)
-    return {name: items.latency() for name, items in found.items()}
+    return _latencies(found)
+
+
+def _latencies(found: Mapping[str, _Turns]) -> dict[str, Latency]:
+    every, quiet = [items.every for items in found.values()], [items.quiet() for items in found.values()]
+    # Of all candidates, so that their milliseconds are to each other as their speed-ups.
+    reference_ns = median(turn.reference for turns in (quiet if any(quiet) else every) for turn in turns)
+    figures = {}
+    for name, speedup, turns, in_quiet in zip(found, speedups(every, quiet), every, quiet, strict=True):
+        counted = in_quiet if len(in_quiet) >= FEWEST_QUIET else turns
+        low, high = np.percentile([turn.ratio for turn in counted], INTERVAL)
+        figures[name] = Latency(
+            milliseconds=reference_ns / speedup.value / NANOSECONDS_PER_MILLISECOND,
+            speedup=speedup.value,
+            speedup_low=min(float(low), speedup.value),
+            speedup_high=max(float(high), speedup.value),
+            turns=len(counted),
+            error=speedup.error,
+        )
+    return figures
 
 
 def _burst(model: Model, sample: npt.NDArray[np.float32], calls: int, clock: Clock) -> float:
@@ -239,14 +233,15 @@ def _burst(model: Model, sample: npt.NDArray[np.float32], calls: int, clock: Clo
 
 
 def disturbed(figures: Mapping[str, Latency]) -> str | None:
-    """What to tell of a session in which some files were not timed in quiet; None if all were."""
-    names = [name for name, figure in figures.items() if not figure.is_quiet]
-    if not names:
+    """What to tell of a session in which quiet moments were too few for some files; None if they were not."""
+    unknown = {name: figure for name, figure in figures.items() if not figure.is_known}
+    if not unknown:
         return None
-    shown = ", ".join(names[:SHOWN_NAMES]) + (" and more" if len(names) > SHOWN_NAMES else "")
+    shown = ", ".join([*unknown][:SHOWN_NAMES]) + (" and more" if len(unknown) > SHOWN_NAMES else "")
+    error = max(figure.error for figure in unknown.values())
     return (
-        f"{len(names)} of {len(figures)} files ({shown}) found no quiet moment: something else slowed the processor, "
-        "and int8 files most"
+        f"the speeds of {len(unknown)} of {len(figures)} files ({shown}) are known to within {100 * error:.0f} % only: "
+        "something else slowed the processor, and int8 files most"
     )
 
 

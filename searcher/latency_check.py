@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from learners.library.library import Library
-from objectives.latency import FEWEST_TURNS, TURNS, Reference, measure
+from objectives.latency import FEWEST_TURNS, KNOWN_ERROR, TURNS, Reference, measure
 from objectives.prediction import PredictionError, compare
 from objectives.runtimes.table import runtime
 from searcher.latency_plans import KINDS, load_plan, random_plans
@@ -18,9 +18,9 @@ from storage.records.config import RuntimeConfig
 from storage.records.latency import LatencyTable
 
 PLANS = 12  # of each kind, at least
-SPARE_PLANS = 3  # of each kind, for those that find no quiet moment
+SPARE_PLANS = 3  # of each kind, for those whose speed cannot be told
 ALL = "all"  # kinds together
-SECONDS = 60.0
+SECONDS = 60.0  # more than what the table is made in: what judges is to be surer than what is judged
 # Before the seed of those who judge a table: plans that its own check, which may have chosen it, has not seen.
 UNSEEN = 1
 
@@ -54,10 +54,10 @@ def check_table(
     quiet_ms: float | None = None,
 ) -> LatencyCheck:
     """Measures `plans` random plans of each kind, and some to spare, in turn with the dense model, in at most
-    `seconds` but for slow ones, each `fewest` times at least, and compares those that were timed in quiet. `quiet_ms`
-    is what the dense model takes then, where that is known.
+    `seconds` but for slow ones, each `fewest` times at least, and compares those whose speed in quiet is known then.
+    `quiet_ms` is what the dense model takes in quiet, where that is known.
 
-    Raises RetryError where something slowed the processor, so that fewer than `plans` of a kind were.
+    Raises RetryError where something slowed the processor, so that those are fewer than `plans` of a kind.
     """
     space = library.space
     chosen = random_plans(space, plans + SPARE_PLANS, seed)
@@ -68,14 +68,15 @@ def check_table(
     checked = tuple(
         CheckedPlan(plan.kind, plan.levels, table.speedup(space, plan.levels), figures[str(index)].speedup)
         for index, plan in enumerate(chosen)
-        if figures[str(index)].is_quiet
+        if figures[str(index)].is_known
     )
     for kind in KINDS:
         count = sum(plan.kind == kind for plan in checked)
         if count < plans:
             raise RetryError(
-                f"only {count} of {plans + SPARE_PLANS} random plans on the {kind} found a quiet moment, and {plans} "
-                "are needed: something else slowed the processor; `slimfront doctor --latency` tries again"
+                f"the speeds of only {count} of {plans + SPARE_PLANS} random plans on the {kind} could be measured to "
+                f"within {100 * KNOWN_ERROR:.0f} %, and {plans} are needed: something else slowed the processor; "
+                "`slimfront doctor --latency` tries again"
             )
     errors = {kind: _error([plan for plan in checked if plan.kind == kind]) for kind in KINDS}
     return LatencyCheck(checked, {**errors, ALL: _error(checked)})

@@ -128,5 +128,5 @@ def _row(number: int, figure: Latency) -> TimedRow:
         figure.speedup,
         figure.speedup_low,
         figure.speedup_high,
-        figure.is_quiet,
+        figure.error,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -21,8 +22,7 @@ FIXED_ERROR, FIXED_ERROR_UNTIMED = 0.01, 0.1
 SCALE_ERRORS = (0.3, 0.3, 1.0)
 FLOAT, IN_INT8, BOUNDARY = range(len(SCALE_ERRORS))
 ENTRY_ERROR = 0.1
-PLAN_ERROR = 0.02  # of a plan that was timed in quiet: files loaded twice differ by as much
-DISTURBED_ERROR = 0.1  # of one that was not: beside another program int8 loses up to a sixth against float
+PLAN_ERROR = 0.02  # of a plan, beside that of its timing: files loaded twice differ by as much
 UNCHANGED_ERROR = 0.002  # what all others are compared with has none: it is to be met
 # Times that of a layer alone: beyond it something else is amiss. A boundary costs nothing where the runtime fuses it.
 LAYER_BOUNDS, BOUNDARY_BOUNDS = (0.5, 2.0), (0.0, 4.0)
@@ -36,7 +36,7 @@ class WholePlan:
 
     levels: Levels
     milliseconds: float  # of one call, on the scale of the table
-    is_quiet: bool = True  # whether nothing disturbed it
+    error: float = 0.0  # relative standard error of its timing
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _corrected(
     shares = np.hstack([fixed, by_kind, by_entry]) / milliseconds[:, None]
     variances = np.square([fixed_error, *SCALE_ERRORS, *[ENTRY_ERROR] * len(place)])
     predicted = table.fixed_ms + by_kind.sum(axis=1)
-    errors = [UNCHANGED_ERROR, *(PLAN_ERROR if plan.is_quiet else DISTURBED_ERROR for plan in measured[1:])]
+    errors = [UNCHANGED_ERROR, *(math.hypot(PLAN_ERROR, plan.error) for plan in measured[1:])]
     of_fixed, *changes = _posterior(shares, variances, 1 - predicted / milliseconds, np.square(errors))
     of_kind, of_entry = changes[: len(SCALE_ERRORS)], changes[len(SCALE_ERRORS) :]
 

@@ -20,12 +20,13 @@ from objectives.runtimes.base import Runtime
 from storage.files import atomic_write, content_hash, file_lock
 from storage.records.space import FLOAT_BITS
 
-FORMAT_VERSION = 6  # changes whenever an equal probe would be another model or be timed in another way
+FORMAT_VERSION = 7  # changes whenever an equal probe would be another model or be timed in another way
 # Models alive at once, few enough for memory.
 TOGETHER = 100
 TURNS = 7  # quiet ones of each probe: the errors of many differences even out
-# Of one probe in a disturbed session, with its share of the reference's calls: a turn takes half a millisecond.
-SECONDS = 0.06
+# Of one probe in a disturbed session, with its share of the reference's calls: a turn takes half a millisecond. With
+# twice the time, tables were no better: whole models correct them.
+SECONDS = 0.03
 STAGE = "latency table"
 # 40 to 80 microseconds in float: long against a call, short against a slow phase of the machine.
 REFERENCE = Probe(Opening((32, 32), 16, FLOAT_BITS), (Layer(16, FLOAT_BITS, (3, 3), (1, 1), (1, 1)),))
@@ -92,34 +93,12 @@ class ProbeTimes:
             missing = [item for item in every if again or probe_key(item) not in self._milliseconds]
             progress(STAGE, 0, len(missing))
             found: dict[str, Latency] = {}
-            started = time.perf_counter()
-            late = self._time_all(missing, found, lambda done: progress(STAGE, done, len(missing)))
-            # What was timed before the first quiet moment, or found none, has another chance while there is time.
-            left = LEAST_SECONDS + SECONDS * len(missing) - (time.perf_counter() - started)
-            repeated = late[: max(0, int(left / SECONDS))]
-            total = len(missing) + len(repeated)
-            self._time_all(repeated, found, lambda done: progress(STAGE, len(missing) + done, total))
+            for start in range(0, len(missing), TOGETHER):
+                found |= self._time(missing[start : start + TOGETHER])
+                progress(STAGE, len(found), len(missing))
             if missing:
                 self._keep(found, document)
             self._scale_ms = document["reference_ms"]
-
-    def _time_all(self, probes: Sequence[Probe], found: dict[str, Latency], done: Callable[[int], None]) -> list[Probe]:
-        """Adds the figures of `probes` to those found; which of them were not timed in quiet, as far as is known now.
-
-        A figure that was not is replaced by the next one, whatever that is.
-        """
-        known: list[tuple[list[Probe], float]] = []  # each batch, and what was known of quiet after it
-        for start in range(0, len(probes), TOGETHER):
-            batch = list(probes[start : start + TOGETHER])
-            found.update(self._time(batch))
-            known.append((batch, self.reference.quiet_ns))
-            done(start + len(batch))
-        return [
-            item
-            for batch, quiet_ns in known
-            for item in batch
-            if not (found[probe_key(item)].is_quiet and self.reference.is_quiet(quiet_ns))
-        ]
 
     def _time(self, probes: Sequence[Probe]) -> dict[str, Latency]:
         """Of each probe beside the reference."""
@@ -132,7 +111,7 @@ class ProbeTimes:
         return measure(self.reference, models, sample, TURNS, seconds)
 
     def _keep(self, found: dict[str, Latency], document: dict[str, Any]) -> None:
-        # Those as well that found no quiet moment: on a machine where there are none, every study would begin with
+        # Those as well whose speed is hardly known: on a machine without a quiet moment, every study would begin with
         # them, and whole models correct what they say.
         if document["reference_ms"] is None:
             document["reference_ms"] = self.reference.quiet_ns / NANOSECONDS_PER_MILLISECOND

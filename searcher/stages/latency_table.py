@@ -27,14 +27,14 @@ from storage.records.latency import LatencyTable, TableCheck
 
 STAGE = "latency table"
 CHECK_STAGE = "latency table check"
-FORMAT = "latency-table-7"  # changes whenever the same machine would give another table
+FORMAT = "latency-table-8"  # changes whenever the same machine would give another table
 FOLDER = "latencies"  # in the cache, shared by all studies
-STAGE_SECONDS = 120.0  # nothing is done once more that is likely to end later
+STAGE_SECONDS = 90.0  # nothing is done once more that is likely to end later
 WANTED_ERROR = 0.06  # median over the checked plans, above which all layers are timed again, once
 # Below it a model takes little more than the call: timing its layers again would tell hardly more.
 TIMEABLE_MS = 0.2
 CHECKED_PLANS = 10  # of each kind: together the 20 that a front reports at least
-CHECK_SECONDS = 30.0  # at most, for all of them, but for slow models
+CHECK_SECONDS = 10.0  # at most, for all of them, but for slow models
 MOST_CHECK_SECONDS = 60.0  # of models so slow that a single round takes longer than CHECK_SECONDS
 # The table belongs to a model and a machine, not to a study's seed.
 CHECK_SEED = 0

@@ -23,7 +23,7 @@ from searcher.stages.prepare import dense_file
 from storage.errors import GiveUpError
 from storage.records.config import RuntimeConfig
 
-SECONDS = 20.0  # at most, for all of them, but for slow models
+SECONDS = 12.0  # at most, for all of them, but for slow models
 # Random ones of each kind at most: more would tell more, and take longer to load than to be timed.
 PLANS = 20
 SEED = 2  # of no check: what a table was fitted to would flatter it
@@ -64,7 +64,7 @@ class WholeModels:
         models = {DENSE: self.reference.model, PROBE: probe, **self._load()}
         # Beside the dense model, as they are compared with it. One round of slow models takes long enough.
         figures = measure(self.reference, models, self._sample, seconds=SECONDS, fewest=1)
-        if figures[DENSE].is_quiet:
+        if figures[DENSE].is_known:
             self.quiet_ms = self.reference.quiet_ns / NANOSECONDS_PER_MILLISECOND
         dense_ms = probe_ms * figures[PROBE].speedup
         plans = (name for name in figures if name in self._plans and name != UNCHANGED)
@@ -72,9 +72,9 @@ class WholeModels:
             dense_ms,
             dense_ms / figures[UNCHANGED].speedup,
             tuple(
-                WholePlan(self._plans[name], dense_ms / figures[name].speedup, figures[name].is_quiet) for name in plans
+                WholePlan(self._plans[name], dense_ms / figures[name].speedup, figures[name].error) for name in plans
             ),
-            on_scale=figures[PROBE].is_quiet and figures[UNCHANGED].is_quiet,
+            on_scale=figures[PROBE].is_known and figures[UNCHANGED].is_known,
         )
 
     def _load(self) -> dict[str, Model]:

@@ -14,7 +14,7 @@ class TimedRow:
     speedup: float  # dense over candidate
     speedup_low: float  # 5th and 95th percentile of the turns
     speedup_high: float
-    is_quiet: bool | None = None  # whether nothing else slowed the processor; None if that was not kept
+    speedup_error: float | None = None  # relative standard error; None if it was not kept
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def timings_from(found: Iterable[Row[Any]]) -> tuple[Timing, ...]:
             threads=rows[0].threads,
             batch=rows[0].batch,
             rows=tuple(
-                TimedRow(row.number, row.latency_ms, row.speedup, row.speedup_low, row.speedup_high, row.is_quiet)
+                TimedRow(row.number, row.latency_ms, row.speedup, row.speedup_low, row.speedup_high, row.speedup_error)
                 for row in rows
             ),
         )

@@ -7,7 +7,6 @@ may change.
 from __future__ import annotations
 
 from sqlalchemy import (
-    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -141,7 +140,7 @@ timings = Table(
     Column("speedup", Double, nullable=False),
     Column("speedup_low", Double, nullable=False),
     Column("speedup_high", Double, nullable=False),
-    Column("is_quiet", Boolean),
+    Column("speedup_error", Double),
     ForeignKeyConstraint(["study_id", "number"], ["trials.study_id", "trials.number"], ondelete="CASCADE"),
 )
 

@@ -16,7 +16,7 @@ from slimfront.cli.main import run
 from slimfront.cli.signals import Signals
 
 ROOT = Path(__file__).resolve().parents[2]
-# Of a command that does not hang: where other programs leave no quiet moment, a study waits two minutes for some.
+# Of a command that does not hang: where other programs leave no quiet moment, a study waits a minute and more for some.
 MOST_SECONDS = 400
 
 NETS = '''\

@@ -16,7 +16,7 @@ from learners.latency import timing
 from learners.latency.blocks import glue_difference, layer_difference
 from learners.latency.build import build_table
 from objectives import latency
-from objectives.latency import NANOSECONDS_PER_MILLISECOND, SHORTEST_KEPT, Latency, Reference
+from objectives.latency import NANOSECONDS_PER_MILLISECOND, Latency, Reference
 from objectives.runtimes.base import Session
 from objectives.runtimes.onnxruntime import OnnxRuntime
 from storage.records.latency import LatencyTable
@@ -154,7 +154,7 @@ def test_batches_and_threads_have_caches_of_their_own(tmp_path: Path) -> None:
 
 
 def test_equal_layers_are_timed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_clock(monkeypatch, lambda _: 1.0)  # nothing is disturbed, and timed again
+    set_clock(monkeypatch, lambda _: 1.0)
     runtime, twice = Counting(), Counting()
     build(tmp_path / "one", runtime)
     copies = [replace(item, name=f"{item.name} {number}") for item in layers() for number in range(3)]
@@ -170,43 +170,13 @@ def test_all_sessions_share_the_reference(tmp_path: Path, monkeypatch: pytest.Mo
     def measure(reference: Reference, candidates: Mapping[str, Session], *_: object) -> dict[str, Latency]:
         seen.append(reference)
         reference.saw(1.0)
-        return dict.fromkeys(candidates, Latency(1.0, 1.0, 1.0, 1.0, 1, True))
+        return dict.fromkeys(candidates, Latency(1.0, 1.0, 1.0, 1.0, 1, 0.01))
 
     monkeypatch.setattr(timing, "measure", measure)
     known = times(tmp_path)
     build_table(layers(), glue(), space(), known, INPUT, lambda *_: None)
     assert len(seen) > 2
     assert all(reference is known.reference for reference in seen)
-
-
-@pytest.mark.parametrize(("is_marked", "has_time"), [(True, True), (False, True), (True, False)])
-def test_what_was_disturbed_is_timed_again_while_there_is_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_marked: bool, has_time: bool
-) -> None:
-    """The first of three batches is wholly disturbed: told at once, or by a quiet moment that comes later."""
-    monkeypatch.setattr(timing, "TOGETHER", 4)
-    monkeypatch.setattr(timing, "LEAST_SECONDS", 60.0 if has_time else 0.0)
-    sessions: list[set[str]] = []
-
-    def measure(reference: Reference, candidates: Mapping[str, Session], *_: object) -> dict[str, Latency]:
-        first = not sessions
-        sessions.append(set(candidates))
-        for milliseconds in [1.5 if first else 1.0] * SHORTEST_KEPT:
-            reference.saw(milliseconds * NANOSECONDS_PER_MILLISECOND)
-        figure = Latency(1.0, 0.5, 0.5, 0.5, 1, False) if first and is_marked else Latency(1.0, 1.0, 1.0, 1.0, 1, True)
-        if first and not is_marked:
-            figure = replace(figure, speedup=0.5)
-        return dict.fromkeys(candidates, figure)
-
-    monkeypatch.setattr(timing, "measure", measure)
-    known = times(tmp_path)
-    build_table(layers(), glue(), space(), known, INPUT, lambda *_: None)
-    repeated = [later for later in sessions[1:] if later == sessions[0]]
-    assert len(repeated) == has_time
-    (path,) = tmp_path.glob("*.json")
-    kept = json.loads(path.read_text())["milliseconds"]
-    assert {kept[key] for key in sessions[0]} == ({1.0} if has_time else {2.0 if is_marked else 1.0})
-    assert {kept[key] for key in set(kept) - sessions[0]} == {1.0}
 
 
 def test_timing_again_forgets_the_times_before(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent / "databases"
 DONE = "finished"
 STOPPED = "stopped"
 MEASURED = "measured"
-QUIET = "quiet"
+SURE = "sure"
 
 
 def fill(store: StudyStore) -> None:
@@ -52,10 +52,10 @@ def fill_later(store: StudyStore) -> None:
     store.save_analysis(MEASURED, replace(samples.ANALYSIS, latency_json='{"fixed_ms":0.1}'))
     store.add_trials(MEASURED, 1, [samples.proposal(0, 1, 2), samples.proposal(2, 2, 2)])
     store.add_timing(MEASURED, samples.TIMING)
-    store.create_study(QUIET, "{}")
-    store.update_study(QUIET, state=StudyState.RUNNING, stage="library", attempt=1)
-    store.add_trials(QUIET, 1, [samples.proposal(0, 1, 2), samples.proposal(2, 2, 2)])
-    store.add_timing(QUIET, samples.QUIET)
+    store.create_study(SURE, "{}")
+    store.update_study(SURE, state=StudyState.RUNNING, stage="library", attempt=1)
+    store.add_trials(SURE, 1, [samples.proposal(0, 1, 2), samples.proposal(2, 2, 2)])
+    store.add_timing(SURE, samples.SURE)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Whether a file was timed in quiet; unknown of what was timed before."""
+"""How well a speed-up is known; not told of what was timed before."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ depends_on = None
 def upgrade() -> None:
     """From 0002."""
     with op.batch_alter_table("timings") as batch:
-        batch.add_column(sa.Column("is_quiet", sa.Boolean))
+        batch.add_column(sa.Column("speedup_error", sa.Double))

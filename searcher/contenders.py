@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from objectives.pareto import non_dominated, thin
-from searcher.front import AXES, QUICK_NOISE, QUICK_OBJECTIVE, cover, front_points, promising
+from searcher.front import AXES, NOISE, QUICK_OBJECTIVE, by_chance, cover, front_points, promising
 from storage.records.measurement import Measurement, Result, Rung
 from storage.store import StudyStore
 
-# Points of the quick score by which 256 images often put two of one size in the wrong order. With more contenders than
-# these, picks among a hundred candidates of ResNet-20 were hardly better.
+# Points of the quick score by which NOISE_IMAGES often put two of one size in the wrong order. With more contenders
+# than these, picks among a hundred candidates of ResNet-20 were hardly better.
 TIE_POINTS = 0.5
 MOST_CONTENDERS = 64
 # Of them, at most as many are for what the target limits. Where all costs counted alike, the front of 300 candidates of
@@ -26,7 +26,7 @@ COVERING = 8  # of these, where the best leave gaps
 def contenders(
     results: Sequence[Result], keep: Sequence[int] = (), macs: bool = False, along: Sequence[str] = ()
 ) -> list[Result]:
-    """Those of `results` that no other one that costs no more beats by more than `TIE_POINTS`, by number, and some more
+    """Those of `results` that no other one that costs no more beats by more than chance may, by number, and some more
     where these leave gaps.
 
     They are at most `MOST_CONTENDERS`. First come up to `ALONG_TARGET` that are beaten by least where only one of the
@@ -42,23 +42,24 @@ def contenders(
     if not results:
         return []
     axes = front_points(results, QUICK_OBJECTIVE, macs=True)
+    tie = by_chance(TIE_POINTS, results)
     in_any_case = set(keep)
     wanted = [index for index, item in enumerate(results) if item.number in in_any_case]
     places = {item.number: index for index, item in enumerate(results)}
     for cost in along:
         points = axes[:, [0, AXES[cost]]]
-        leading = _least_beaten(points, (ALONG_TARGET - COVERING) // len(along))
+        leading = _least_beaten(points, tie, (ALONG_TARGET - COVERING) // len(along))
         numbers = [results[index].number for index in leading]
-        between = cover(promising(results, cost, QUICK_NOISE), cost, numbers, COVERING // len(along))
+        between = cover(promising(results, cost, by_chance(NOISE, results)), cost, numbers, COVERING // len(along))
         both = [*leading, *(places[number] for number in between)]
-        wanted += _least_beaten(points, ALONG_TARGET // len(along), both)
-    chosen = _least_beaten(axes if macs else axes[:, :-1], MOST_CONTENDERS, list(dict.fromkeys(wanted)))
+        wanted += _least_beaten(points, tie, ALONG_TARGET // len(along), both)
+    chosen = _least_beaten(axes if macs else axes[:, :-1], tie, MOST_CONTENDERS, list(dict.fromkeys(wanted)))
     return sorted((results[index] for index in chosen), key=lambda item: item.number)
 
 
-def _least_beaten(points: npt.NDArray[np.float64], count: int, keep: Sequence[int] = ()) -> list[int]:
+def _least_beaten(points: npt.NDArray[np.float64], tie: float, count: int, keep: Sequence[int] = ()) -> list[int]:
     """Indices of at most `count` points [n, score and costs], all maximised: the first of `keep`, then the front and
-    what it beats by no more than `TIE_POINTS`, the least beaten first; or as many of the front as span it."""
+    what it beats by no more than `tie` points, the least beaten first; or as many of the front as span it."""
     scores, costs = points[:, 0], points[:, 1:]
     front: list[int] = np.flatnonzero(non_dominated(points)).tolist()
     kept = list(keep)[:count]
@@ -73,7 +74,7 @@ def _least_beaten(points: npt.NDArray[np.float64], count: int, keep: Sequence[in
     beaten_by[front] = -1.0  # before those that are as good and cost more
     beaten_by[kept] = -2.0
     order = np.argsort(beaten_by, kind="stable")[:count]
-    return [int(index) for index in order if beaten_by[index] <= TIE_POINTS]
+    return [int(index) for index in order if beaten_by[index] <= tie]
 
 
 def deciding_scores(store: StudyStore, study: str) -> dict[int, Result]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from math import inf, log2
+from math import inf, log2, sqrt
 from types import MappingProxyType
 
 import numpy as np
@@ -21,7 +21,8 @@ SPEED_STEP = 0.02
 AXES: Mapping[str, int] = MappingProxyType({"size": 1, "predicted_latency": 2, "macs": -1})  # of `front_points`
 LEAST_COST = 1e-9  # of a whole model, in bytes, MACs or milliseconds: its logarithm is finite
 LEAST_GAP = log2(1.1)  # doublings of a cost: files that are closer to each other leave no gap
-QUICK_NOISE = 2.0  # points of the quick score, by which neighbours differ on 256 images by chance
+NOISE = 2.0  # points of a score, by which neighbours differ on NOISE_IMAGES by chance
+NOISE_IMAGES = 256
 QUICK_OBJECTIVE = "soft_accuracy"  # ranks candidates of one size better than accuracy does (design section 4)
 
 
@@ -106,6 +107,14 @@ def cover(results: Sequence[Result], cost: str, chosen: Sequence[int], count: in
             found.append(best.number)
             gaps += [(low, places[best.number]), (places[best.number], high)]
     return found
+
+
+def by_chance(points: float, results: Sequence[Result]) -> float:
+    """What candidates differ in their scores by chance, where it is `points` on NOISE_IMAGES: on the images that
+    `results` are scores of, the root of the number decides. All of them are scored on the same images."""
+    scores = [score for item in results if (score := item.get(QUICK_OBJECTIVE)) is not None]
+    images = min((score.samples for score in scores), default=NOISE_IMAGES)
+    return points * sqrt(NOISE_IMAGES / images)
 
 
 def promising(results: Sequence[Result], cost: str, noise: float) -> list[Result]:

@@ -21,7 +21,7 @@ from objectives.targets import rank_key
 from searcher.allocation.budget import Budget
 from searcher.baselines import DENSE
 from searcher.contenders import deciding_scores
-from searcher.front import QUICK_NOISE, along, cover, promising, quick_front, spread, useful
+from searcher.front import NOISE, along, by_chance, cover, promising, quick_front, spread, useful
 from searcher.judged import confirmed_figures, judged_front, nearest, target_axes, within_limits
 from searcher.stages.context import StudyContext, study_budgets
 from searcher.stages.files import export
@@ -43,7 +43,6 @@ TARGET_ROWS = 8  # then added where the target's boundary lies
 MOST_BATCH = 64
 BATCH_BYTES = 2**22  # of the images of one call
 DEFAULT_DROP = 1.0  # points; where users look when they name no drop
-NOISE = QUICK_NOISE / 2  # points of both scores together, on four times as many images
 
 
 def confirm(context: StudyContext, dense_outputs: npt.NDArray[np.float32]) -> None:
@@ -212,7 +211,7 @@ class Confirmation:
         main = target_axes(limits)[0]
         confirmed = [item for item in self._results.values() if item.number in round_one and item.get(main) is not None]
         # Of several limits one plan may be all that meets both, however much better a smaller but slower one is.
-        ordered = promising(searched, main, math.inf if len(limits) > 1 else _noise(searched))
+        ordered = promising(searched, main, math.inf if len(limits) > 1 else by_chance(NOISE, searched))
         rest = [item for item in ordered if item.number not in round_one]
         near = self._near(rest, limits) if limits else []
         allowed = target.max_drop if target.max_drop is not None else DEFAULT_DROP
@@ -255,13 +254,8 @@ def first_round(
         keep += along(front, axis, TARGET_AXIS_ROWS // len(axes))
     chosen = [item.number for item in spread(front, SPREAD_ROWS, keep, macs)]
     for axis in axes:
-        chosen += cover(promising(candidates, axis, _noise(searched)), axis, chosen, COVER_ROWS // len(axes))
+        chosen += cover(promising(candidates, axis, by_chance(NOISE, searched)), axis, chosen, COVER_ROWS // len(axes))
     return chosen
-
-
-def _noise(searched: Sequence[Result]) -> float:
-    """Points of the scores that decide by which neighbours differ by chance."""
-    return NOISE if any(item.rung is Rung.RESCORED for item in searched) else QUICK_NOISE
 
 
 def evaluation_batch(images: npt.NDArray[np.float32]) -> int:

@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objectives.pareto import FRONT_ROWS
-from searcher.front import along, confirmed_front, cover, promising, quick_front, rows, spread, useful
+from searcher.front import (
+    NOISE_IMAGES,
+    along,
+    by_chance,
+    confirmed_front,
+    cover,
+    promising,
+    quick_front,
+    rows,
+    spread,
+    useful,
+)
 from storage.records.measurement import Direction, Measurement, Result, Rung
 
 
@@ -22,14 +33,15 @@ def result(
     rung: Rung = Rung.CONFIRMED,
     speedup: float | None = None,
     macs: float = 100.0,
+    images: int = NOISE_IMAGES,
 ) -> Result:
     speed = () if speedup is None else (Measurement("predicted_speedup", speedup, "x", Direction.MAXIMIZE),)
     return Result(
         number,
         rung,
         (
-            Measurement("accuracy", accuracy, "%", Direction.MAXIMIZE),
-            Measurement("soft_accuracy", accuracy, "%", Direction.MAXIMIZE),
+            Measurement("accuracy", accuracy, "%", Direction.MAXIMIZE, images),
+            Measurement("soft_accuracy", accuracy, "%", Direction.MAXIMIZE, images),
             Measurement("size", size, "bytes", Direction.MINIMIZE),
             Measurement("macs", macs, "macs", Direction.MINIMIZE),
             *speed,
@@ -174,6 +186,12 @@ def test_what_is_clearly_worse_than_a_cheaper_one_promises_nothing() -> None:
     assert promising([], "size", 2.0) == []
     equal = [result(1, 80.0, 100), result(2, 85.0, 100), result(3, 84.0, 100)]
     assert [item.number for item in promising(equal, "size", 2.0)] == [2, 3]
+
+
+def test_chance_falls_with_the_root_of_the_images() -> None:
+    assert by_chance(2.0, [result(1, 80.0, 100)]) == by_chance(2.0, []) == 2.0
+    assert by_chance(2.0, [result(1, 80.0, 100, images=1024)]) == 1.0
+    assert by_chance(2.0, [result(1, 80.0, 100, images=1024), result(2, 80.0, 100, images=64)]) == 4.0
 
 
 PROMISING = [(89.0, 400), (80.0, 100), (86.0, 300), (89.0, 200), (87.5, 300), (60.0, 200)]  # 3 is worse than 4 by 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -32,8 +32,8 @@ WARM_UP = 3  # calls before the first timed one: allocations and lazily packed w
 # program runs on the other one, float kernels take 1.35 times as long and int8 kernels 1.6 times.
 QUIET = 1.15
 SHORTEST_KEPT = 3  # bursts of the reference, the longest of which is the measure: a single one may be a freak
-# Without a quiet burst, after which what was known before is of another clock of the processor: no disturbance lasts
-# as long.
+# Without a few quiet bursts of thousands, after which what was known before is of another clock of the processor. A
+# session goes on until then.
 FORGET_SECONDS = 30.0
 INTERVAL = (5.0, 95.0)  # percentiles of the ratios
 NANOSECONDS_PER_MILLISECOND = 1e6
@@ -52,9 +52,10 @@ class Latency:
 
     milliseconds: float  # lower is better
     speedup: float  # reference over candidate; above 1 is faster than the reference
-    speedup_low: float  # 5th percentile of the turns
-    speedup_high: float  # 95th percentile of the turns
+    speedup_low: float  # 5th percentile of the turns, at most `speedup`
+    speedup_high: float  # 95th percentile of the turns, at least `speedup`
     turns: int  # that these percentiles are of: the quiet ones, or all where there are hardly any
+    is_quiet: bool  # whether these were
     error: float  # relative standard error of `speedup` as it is in quiet
 
     @property
@@ -104,10 +105,20 @@ class Reference:
 
     def is_watched(self, now: int) -> bool:
         """Whether quiet is known, or was watched for, by the time `now`. Forgets what has not been seen for long."""
-        seconds = 0.0 if self._since is None else (now - self._since) / NANOSECONDS_PER_SECOND
-        if seconds >= FORGET_SECONDS and self._shortest and self._shortest[-1] > QUIET * self._known:
+        seconds = self._watched_seconds(now)
+        if seconds >= FORGET_SECONDS and self._is_unseen():
             self._known = float("inf")
         return self._is_trusted or seconds >= LEAST_SECONDS
+
+    def is_doubtful(self, now: int) -> bool:
+        """Whether what was known of quiet has not been seen, and is not forgotten yet."""
+        return self._watched_seconds(now) < FORGET_SECONDS and self._is_unseen()
+
+    def _watched_seconds(self, now: int) -> float:
+        return 0.0 if self._since is None else (now - self._since) / NANOSECONDS_PER_SECOND
+
+    def _is_unseen(self) -> bool:
+        return bool(self._shortest) and self._shortest[-1] > QUIET * self._known
 
 
 class _Turns:
@@ -115,29 +126,38 @@ class _Turns:
 
     def __init__(self, reference: Reference) -> None:
         self._reference = reference
-        self.every: list[Turn] = []
+        self._every: list[Turn] = []
         self._shortest: list[float] = []
         self._quiet: list[Turn] = []
-        # How many turns `_quiet` is of, and what was known then of quiet: of the reference, and of the candidate.
-        self._filtered = 0, (float("inf"), float("inf"))
+        self._disturbed: list[Turn] = []
+        # How many turns these two are of, and what was known then of quiet: of the reference, and of the candidate.
+        self._sorted = 0, (float("inf"), float("inf"))
 
     def add(self, turn: Turn) -> None:
-        self.every.append(turn)
+        self._every.append(turn)
         self._shortest = sorted([*self._shortest, turn.own])[:SHORTEST_KEPT]
 
     def quiet(self) -> list[Turn]:
         """Those in which the reference was quiet before and after, and the candidate between them: quiet moments may
         be shorter than a turn. A turn ceases to be quiet when one of the two is seen to be faster; what the reference
         forgets lets some be so again."""
-        count, known = self._filtered
+        self._sort()
+        return self._quiet
+
+    def disturbed(self) -> list[Turn]:
+        """All others."""
+        self._sort()
+        return self._disturbed
+
+    def _sort(self) -> None:
+        count, known = self._sorted
         now = self._reference.quiet_ns, self._shortest[-1] if self._shortest else float("inf")
         if known != now:
-            count, self._quiet = 0, []
-        self._quiet += [
-            turn for turn in self.every[count:] if self._reference.is_quiet(turn.slower) and turn.own <= QUIET * now[1]
-        ]
-        self._filtered = len(self.every), now
-        return self._quiet
+            count, self._quiet, self._disturbed = 0, [], []
+        for turn in self._every[count:]:
+            is_quiet = self._reference.is_quiet(turn.slower) and turn.own <= QUIET * now[1]
+            (self._quiet if is_quiet else self._disturbed).append(turn)
+        self._sorted = len(self._every), now
 
 
 def measure(
@@ -152,12 +172,13 @@ def measure(
     """Time every candidate in turn with `reference` on `sample`.
 
     In each round each candidate, in the order of the mapping and back again, runs for a short burst of calls between
-    two bursts of the reference. A turn counts if both of these were quiet; candidates go on until all have enough such
-    turns and the reference has been watched for long enough, or time is up. What they are in quiet is then told by
-    these turns and by all others, see `objectives.turns.speedups`. Python's garbage collector pauses.
+    two bursts of the reference. A turn is quiet if these three were; candidates go on until all have enough such turns
+    and the reference has been watched for long enough, or time is up. What they are in quiet is then told by these
+    turns and by all others, see `objectives.turns.speedups`. Python's garbage collector pauses.
 
     Args:
-        reference: the dense model. To learn its milliseconds, measure it as a candidate too.
+        reference: the dense model. To learn its milliseconds, measure it as a candidate too: the same object, so that
+            its speed-up is 1.
         candidates: name -> callable, all loaded; the result has the same names in the same order.
         sample: one batch as every callable takes it.
         turns: quiet turns that are enough, >= 1.
@@ -196,19 +217,25 @@ def measure(
             now = clock()
             is_watched = reference.is_watched(now)
             wanted = [name for name, items in found.items() if len(items.quiet()) < turns]
-            if now - started >= seconds * NANOSECONDS_PER_SECOND or (not wanted and is_watched):
+            if not wanted and is_watched:
+                break
+            if now - started >= seconds * NANOSECONDS_PER_SECOND and not reference.is_doubtful(now):
                 break
             wanted = wanted or list(candidates)
-    return _latencies(found)
+    itself = next((place for place, model in enumerate(candidates.values()) if model is reference.model), None)
+    return _latencies(found, reference, itself)
 
 
-def _latencies(found: Mapping[str, _Turns]) -> dict[str, Latency]:
-    every, quiet = [items.every for items in found.values()], [items.quiet() for items in found.values()]
-    # Of all candidates, so that their milliseconds are to each other as their speed-ups.
-    reference_ns = median(turn.reference for turns in (quiet if any(quiet) else every) for turn in turns)
+def _latencies(found: Mapping[str, _Turns], reference: Reference, itself: int | None) -> dict[str, Latency]:
+    quiet = [items.quiet() for items in found.values()]
+    disturbed = [items.disturbed() for items in found.values()]
     figures = {}
-    for name, speedup, turns, in_quiet in zip(found, speedups(every, quiet), every, quiet, strict=True):
-        counted = in_quiet if len(in_quiet) >= FEWEST_QUIET else turns
+    # Of all candidates, so that their milliseconds are to each other as their speed-ups.
+    reference_ns = _reference_ns(reference, quiet, disturbed)
+    for name, speedup, *turns in zip(found, speedups(disturbed, quiet, itself), quiet, disturbed, strict=True):
+        in_quiet, others = turns
+        is_quiet = len(in_quiet) >= min(FEWEST_QUIET, len(in_quiet) + len(others))
+        counted = in_quiet if is_quiet else [*in_quiet, *others]
         low, high = np.percentile([turn.ratio for turn in counted], INTERVAL)
         figures[name] = Latency(
             milliseconds=reference_ns / speedup.value / NANOSECONDS_PER_MILLISECOND,
@@ -216,9 +243,19 @@ def _latencies(found: Mapping[str, _Turns]) -> dict[str, Latency]:
             speedup_low=min(float(low), speedup.value),
             speedup_high=max(float(high), speedup.value),
             turns=len(counted),
+            is_quiet=is_quiet,
             error=speedup.error,
         )
     return figures
+
+
+def _reference_ns(reference: Reference, quiet: Sequence[Sequence[Turn]], disturbed: Sequence[Sequence[Turn]]) -> float:
+    """What the reference takes in quiet: in the median quiet turn; in its shortest bursts, here or before, where there
+    are hardly any such turns."""
+    found = [turn.reference for turns in quiet for turn in turns]
+    if len(found) >= min(FEWEST_QUIET, sum(map(len, disturbed)) + len(found)):
+        return float(median(found))
+    return reference.quiet_ns
 
 
 def _burst(model: Model, sample: npt.NDArray[np.float32], calls: int, clock: Clock) -> float:
@@ -240,8 +277,8 @@ def disturbed(figures: Mapping[str, Latency]) -> str | None:
     shown = ", ".join([*unknown][:SHOWN_NAMES]) + (" and more" if len(unknown) > SHOWN_NAMES else "")
     error = max(figure.error for figure in unknown.values())
     return (
-        f"the speeds of {len(unknown)} of {len(figures)} files ({shown}) are known to within {100 * error:.0f} % only: "
-        "something else slowed the processor, and int8 files most"
+        f"the speed-ups of {len(unknown)} of {len(figures)} files ({shown}) have standard errors of up to "
+        f"{100 * error:.0f} %: the processor had few quiet moments, or none"
     )
 
 

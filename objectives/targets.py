@@ -55,8 +55,8 @@ class _Part:
 def meets(target: Target, figures: Figures, dense: DenseFacts) -> bool:
     """Whether every part of `target` holds: each cost at or below its limit, `drop` at or below `max_drop`.
 
-    A ratio of latencies is judged by the measured speed-up where there is one, as the two latencies are of different
-    moments. A latency target is not met where the latency, or what its ratio needs, is unknown.
+    A ratio of latencies is judged by the measured speed-up where there is one, as the two latencies may be of
+    different moments. A latency target is not met where the latency, or what its ratio needs, is unknown.
     """
     return shortfall(target, figures, dense) == 0.0
 

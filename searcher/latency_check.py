@@ -20,7 +20,7 @@ from storage.records.latency import LatencyTable
 PLANS = 12  # of each kind, at least
 SPARE_PLANS = 3  # of each kind, for those whose speed cannot be told
 ALL = "all"  # kinds together
-SECONDS = 60.0  # more than what the table is made in: what judges is to be surer than what is judged
+SECONDS = 60.0  # more than a table gives to its whole models: what judges is to be surer than what is judged
 # Before the seed of those who judge a table: plans that its own check, which may have chosen it, has not seen.
 UNSEEN = 1
 
@@ -74,9 +74,9 @@ def check_table(
         count = sum(plan.kind == kind for plan in checked)
         if count < plans:
             raise RetryError(
-                f"the speeds of only {count} of {plans + SPARE_PLANS} random plans on the {kind} could be measured to "
-                f"within {100 * KNOWN_ERROR:.0f} %, and {plans} are needed: something else slowed the processor; "
-                "`slimfront doctor --latency` tries again"
+                f"the speed-ups of only {count} of {plans + SPARE_PLANS} random plans on the {kind} could be measured "
+                f"with a standard error of {100 * KNOWN_ERROR:.0f} %, and {plans} are needed: the processor had too "
+                "few quiet moments; `slimfront doctor --latency` tries again"
             )
     errors = {kind: _error([plan for plan in checked if plan.kind == kind]) for kind in KINDS}
     return LatencyCheck(checked, {**errors, ALL: _error(checked)})

@@ -93,9 +93,15 @@ class ProbeTimes:
             missing = [item for item in every if again or probe_key(item) not in self._milliseconds]
             progress(STAGE, 0, len(missing))
             found: dict[str, Latency] = {}
-            for start in range(0, len(missing), TOGETHER):
-                found |= self._time(missing[start : start + TOGETHER])
+            batches = [missing[start : start + TOGETHER] for start in range(0, len(missing), TOGETHER)]
+            quiet_ns = []
+            for batch in batches:
+                found |= self._time(batch)
+                quiet_ns.append(self.reference.quiet_ns)
                 progress(STAGE, len(found), len(missing))
+            for batch, known in zip(batches, quiet_ns, strict=True):
+                if not self.reference.is_quiet(known):  # what it took for quiet was seen to be disturbed later
+                    found |= self._time(batch)
             if missing:
                 self._keep(found, document)
             self._scale_ms = document["reference_ms"]

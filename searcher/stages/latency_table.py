@@ -27,7 +27,7 @@ from storage.records.latency import LatencyTable, TableCheck
 
 STAGE = "latency table"
 CHECK_STAGE = "latency table check"
-FORMAT = "latency-table-8"  # changes whenever the same machine would give another table
+FORMAT = "latency-table-9"  # changes whenever the same machine would give another table
 FOLDER = "latencies"  # in the cache, shared by all studies
 STAGE_SECONDS = 90.0  # nothing is done once more that is likely to end later
 WANTED_ERROR = 0.06  # median over the checked plans, above which all layers are timed again, once

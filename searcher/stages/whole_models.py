@@ -57,14 +57,14 @@ class WholeModels:
         self._plans |= {str(number): plan.levels for number, plan in enumerate(random_plans(space, each, SEED))}
 
     def times(self, probe: Model, probe_ms: float) -> WholeTimes:
-        """Their times on the scale on which `probe` takes `probe_ms`; and whether they found quiet moments.
+        """Their times on the scale on which `probe` takes `probe_ms`, with how well they are known.
 
         GiveUpError if the runtime refuses the unchanged candidate; other plans that it refuses tell nothing.
         """
         models = {DENSE: self.reference.model, PROBE: probe, **self._load()}
         # Beside the dense model, as they are compared with it. One round of slow models takes long enough.
         figures = measure(self.reference, models, self._sample, seconds=SECONDS, fewest=1)
-        if figures[DENSE].is_known:
+        if figures[DENSE].is_quiet:
             self.quiet_ms = self.reference.quiet_ns / NANOSECONDS_PER_MILLISECOND
         dense_ms = probe_ms * figures[PROBE].speedup
         plans = (name for name in figures if name in self._plans and name != UNCHANGED)

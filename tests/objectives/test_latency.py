@@ -115,8 +115,8 @@ def test_slow_phases_do_not_count(quiet_from: int, monkeypatch: pytest.MonkeyPat
     )
     assert world.now >= 5.0 * NANOSECONDS_PER_SECOND
     for figure in result.values():
-        assert figure.speedup == pytest.approx(2.0, rel=0.02)
-        assert figure.milliseconds == pytest.approx(2.0, rel=0.02)
+        assert figure.speedup == pytest.approx(2.0)
+        assert figure.milliseconds == pytest.approx(2.0)
         assert figure.turns >= TURNS
         assert figure.is_known
 
@@ -134,7 +134,7 @@ def test_turns_before_the_first_quiet_moment_cease_to_count() -> None:
 
     candidates = {"c": model("c", 1.6, 1.0), "d": model("d", 1.6, 1.0)}
     result = measure(model("dense", 2.7, 2.0), candidates, SAMPLE, clock=world.clock)
-    assert [result["c"].speedup, result["d"].speedup] == pytest.approx([2.0, 2.0], rel=0.002)
+    assert [result["c"].speedup, result["d"].speedup] == pytest.approx([2.0, 2.0])
 
 
 def test_without_quiet_turns_all_count() -> None:
@@ -148,7 +148,9 @@ def test_without_quiet_turns_all_count() -> None:
     names = [str(number) for number in range(10)]
     text = disturbed({**dict.fromkeys(names, result), "d": replace(result, error=0.01)})
     assert text is not None
-    assert text.startswith("the speeds of 10 of 11 files (0, 1, 2, 3, 4, 5, 6, 7 and more) are known to within 10 %")
+    assert text.startswith(
+        "the speed-ups of 10 of 11 files (0, 1, 2, 3, 4, 5, 6, 7 and more) have standard errors of up to 10"
+    )
     assert disturbed({"d": replace(result, error=0.01)}) is None
 
 
@@ -187,18 +189,24 @@ def test_a_freak_burst_is_no_measure_of_quiet() -> None:
 
 
 def test_what_quiet_is_may_be_known_before() -> None:
-    """The whole session is disturbed, and short."""
+    """The session has quiet bursts of the dense model, one at a time; that they are quiet, others may have told."""
+    for known, expected in ((None, 1.4), (1.35, 1.35)):
+        world = World()
+        dense = world.varying(lambda burst: 1.35 if burst in (0, 2, 4) else 1.6)
+        reference = Reference(dense, known)
+        found = measure(reference, {"c": world.model("c", 0.5)}, SAMPLE, seconds=2.0, clock=world.clock)["c"]
+        assert (found.is_quiet, found.is_known) == (False, False)
+        assert found.milliseconds * found.speedup <= expected
     world = World()
-    for known, is_known in ((None, True), (1.0, False)):
-        reference = Reference(world.model("dense", 1.35), known)
-        found = measure(reference, {"c": world.model("c", 0.5)}, SAMPLE, seconds=0.5, clock=world.clock)["c"]
-        assert found.is_known == is_known
+    reference = Reference(world.model("dense", 1.1), 1.0)
+    found = measure(reference, {"c": world.model("c", 0.5)}, SAMPLE, seconds=0.5, clock=world.clock)["c"]
+    assert found.is_known
 
 
 def test_what_was_known_of_another_clock_is_forgotten() -> None:
     world = World()
     reference = Reference(world.model("dense", 2.0), 1.0)
-    found = measure(reference, {"c": world.model("c", 1.0)}, SAMPLE, seconds=60.0, clock=world.clock)["c"]
+    found = measure(reference, {"c": world.model("c", 1.0)}, SAMPLE, clock=world.clock)["c"]
     assert FORGET_SECONDS <= world.now / NANOSECONDS_PER_SECOND < FORGET_SECONDS + 1
     assert found.is_known
     assert found.speedup == pytest.approx(2.0)
@@ -233,9 +241,9 @@ def test_turns_in_which_the_candidate_alone_is_disturbed_do_not_count() -> None:
     world = World()
     candidate = world.varying(lambda turn: 1.0 if turn % 3 == 2 else 1.6)
     result = measure(world.model("dense", 2.0), {"c": candidate}, SAMPLE, clock=world.clock)["c"]
-    assert (result.speedup_low, result.speedup, result.speedup_high) == pytest.approx((2.0, 2.0, 2.0), rel=0.01)
+    assert (result.speedup_low, result.speedup, result.speedup_high) == pytest.approx((2.0, 2.0, 2.0))
     assert (result.turns, result.is_known) == (TURNS, True)
-    assert result.milliseconds == pytest.approx(1.0, rel=0.01)
+    assert result.milliseconds == pytest.approx(1.0)
 
 
 def test_rare_interruptions_are_ignored() -> None:

@@ -27,7 +27,9 @@ def timed(quiet: int) -> Callable[..., dict[str, Latency]]:
         assert reference.is_trusted
         assert len(candidates) == ALL_PLANS * len(KINDS)
         return {
-            name: Latency(1.0, 2.0, 2.0, 2.0, 3, 0.01) if int(name) % ALL_PLANS < quiet else Latency(1, 1, 1, 1, 3, 0.1)
+            name: Latency(1.0, 2.0, 2.0, 2.0, 3, True, 0.01)
+            if int(name) % ALL_PLANS < quiet
+            else Latency(1, 1, 1, 1, 3, False, 0.1)
             for name in candidates
         }
 

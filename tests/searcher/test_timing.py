@@ -43,7 +43,7 @@ def test_files_that_were_timed_while_disturbed_are_noted(
     def busy(reference: Reference, candidates: dict[str, Model], sample: object) -> dict[str, Latency]:
         del sample
         assert reference.is_trusted  # by the latency table
-        return {name: Latency(1.0, 1.0, 1.0, 1.0, 3, error=0.1 if name == "2" else 0.01) for name in candidates}
+        return {name: Latency(1.0, 1.0, 1.0, 1.0, 3, name != "2", 0.1 if name == "2" else 0.01) for name in candidates}
 
     read = LatencyTable.from_json
 
@@ -56,4 +56,4 @@ def test_files_that_were_timed_while_disturbed_are_noted(
     store, home = started(prepared, tmp_path)
     Controller(store, home, Recorder()).run(NAME, prepared)
     notes = [event.text for event in store.events(NAME) if event.kind == SEARCH_NOTE]
-    assert any("1 of " in text and "files (2) are known to within 10 %" in text for text in notes)
+    assert any("1 of " in text and "files (2) have standard errors of up to 10 %" in text for text in notes)

@@ -35,8 +35,9 @@ def timed(disturbed: Sequence[str] = ()) -> Callable[..., dict[str, Latency]]:
         for milliseconds in [QUIET_MS] * SHORTEST_KEPT:
             reference.saw(milliseconds * NANOSECONDS_PER_MILLISECOND)
         speeds = {name: SPEEDUPS.get(name, 4.0) for name in models}
+        errors = {name: DISTURBED if name in disturbed else 0.01 for name in models}
         return {
-            name: Latency(1.1 * QUIET_MS, speed, speed, speed, 3, DISTURBED if name in disturbed else 0.01)
+            name: Latency(1.1 * QUIET_MS, speed, speed, speed, 3, name not in disturbed, errors[name])
             for name, speed in speeds.items()
         }
 

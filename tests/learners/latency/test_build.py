@@ -69,7 +69,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, ratio: Callable[[int], float], re
             model(sample)
             seen.append(name)
             speedup = 1 / ratio(len(seen))
-            found[name] = Latency(reference / speedup, speedup, speedup, speedup, 1, True)
+            found[name] = Latency(reference / speedup, speedup, speedup, speedup, 1, True, 0.01)
         return found
 
     monkeypatch.setattr(timing, "measure", measure)
@@ -170,13 +170,37 @@ def test_all_sessions_share_the_reference(tmp_path: Path, monkeypatch: pytest.Mo
     def measure(reference: Reference, candidates: Mapping[str, Session], *_: object) -> dict[str, Latency]:
         seen.append(reference)
         reference.saw(1.0)
-        return dict.fromkeys(candidates, Latency(1.0, 1.0, 1.0, 1.0, 1, 0.01))
+        return dict.fromkeys(candidates, Latency(1.0, 1.0, 1.0, 1.0, 1, True, 0.01))
 
     monkeypatch.setattr(timing, "measure", measure)
     known = times(tmp_path)
     build_table(layers(), glue(), space(), known, INPUT, lambda *_: None)
     assert len(seen) > 2
     assert all(reference is known.reference for reference in seen)
+
+
+@pytest.mark.parametrize("superseded", [True, False])
+def test_what_a_later_quiet_moment_shows_to_be_disturbed_is_timed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, superseded: bool
+) -> None:
+    """The first batch is wholly disturbed, which nothing in it tells."""
+    monkeypatch.setattr(timing, "TOGETHER", 4)
+    sessions: list[set[str]] = []
+
+    def measure(reference: Reference, candidates: Mapping[str, Session], *_: object) -> dict[str, Latency]:
+        is_disturbed = superseded and not sessions
+        sessions.append(set(candidates))
+        for milliseconds in [1.5 if is_disturbed else 1.0] * SHORTEST_KEPT:
+            reference.saw(milliseconds * NANOSECONDS_PER_MILLISECOND)
+        speedup = 0.5 if is_disturbed else 1.0
+        return dict.fromkeys(candidates, Latency(1.0, speedup, speedup, speedup, 3, True, 0.01))
+
+    monkeypatch.setattr(timing, "measure", measure)
+    build_table(layers(), glue(), space(), times(tmp_path), INPUT, lambda *_: None)
+    assert sum(names == sessions[0] for names in sessions) == 1 + superseded
+    assert all(sum(names == other for names in sessions) == 1 for other in sessions[1:] if other != sessions[0])
+    (path,) = tmp_path.glob("*.json")
+    assert set(json.loads(path.read_text())["milliseconds"].values()) == {1.0}
 
 
 def test_timing_again_forgets_the_times_before(tmp_path: Path) -> None:

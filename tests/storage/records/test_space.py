@@ -83,7 +83,6 @@ def test_what_is_not_of_the_space(levels: tuple[int, ...]) -> None:
 def test_uniform_bits_where_there_are_such() -> None:
     assert SPACE.uniform_bits(8) == (0, 1, 1)
     assert SPACE.uniform_bits(4) == (0, 2, 0)
-    assert SPACE.uniform_bits(8) == (0, 1, 1)
     assert SPACE.uniform_bits(3) == (0, 0, 0)
     assert SPACE.sites[1].level_index("w4") == 2
     with pytest.raises(ValueError, match="site b has no level w4"):

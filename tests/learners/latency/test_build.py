@@ -16,7 +16,7 @@ from learners.latency import timing
 from learners.latency.blocks import glue_difference, layer_difference
 from learners.latency.build import build_table
 from objectives import latency
-from objectives.latency import NANOSECONDS_PER_MILLISECOND, Latency, Reference
+from objectives.latency import NANOSECONDS_PER_MILLISECOND, SHORTEST_KEPT, Latency, Reference
 from objectives.runtimes.base import Session
 from objectives.runtimes.onnxruntime import OnnxRuntime
 from storage.records.latency import LatencyTable

@@ -147,7 +147,7 @@ def _shapes(graph: Graph, tensors: Mapping[str, torch.Tensor], sample: torch.Ten
 def _any_batch() -> Iterator[None]:
     try:
         yield
-    except (RuntimeError, ValueError) as error:
+    except (IndexError, RuntimeError, ValueError) as error:
         raise FixInputError(
             f"the model runs only with the batch size it was traced with ({str(error).splitlines()[0]}): "
             "use x.size(0) in its forward where it writes a constant"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -16,7 +17,10 @@ from learners.graph.run import Program
 from learners.graph.trace import EXAMPLE_BATCH, quiet_torch
 from storage.errors import FixInputError
 
+LEAST_STAND_IN = 0.5
 INPUT, OUTPUT = "input", "output"
+_UNTRANSLATED = re.compile(r"translating node %(\w+) .*target=torch\.ops\.([\w.]+)\]")
+_PARAMETER = re.compile(r"p\d+")  # as `_Flat` names them
 
 
 class _Flat(torch.nn.Module):
@@ -46,6 +50,18 @@ def export_dense(
     operation has no ONNX form.
     """
     own = {name for layer in layers for name in (layer.weight, layer.bias) if name is not None}
+    return _exported(graph, tensors, own | _equal_others(graph, tensors, own), own, input_shape)
+
+
+def _exported(
+    graph: Graph,
+    tensors: Mapping[str, torch.Tensor],
+    names: Collection[str],
+    layers: Collection[str],
+    input_shape: tuple[int, ...],
+) -> onnx.ModelProto:
+    """As `export_dense`, with random numbers in place of the tensors `names`, of which `layers` are the layers' own."""
+    own = set(names)
     while True:
         # Random numbers stand in for the layers' weights: the exporter drops biases of zero and makes one of two equal
         # tensors, and a candidate gives every layer weights and a bias of its own.
@@ -58,6 +74,12 @@ def export_dense(
         if not missing:
             break
         own -= missing  # the exporter has computed with them: it must see their values
+    if own - set(layers):
+        layers_only = {name: value for name, value in stand_ins.items() if name in layers}
+        other = _export(_Flat(graph, {**tensors, **layers_only}), input_shape)
+        _name_transposed(other, layers_only, module.names, {item.name for item in other.graph.initializer})
+        if _constants(model) != _constants(other):  # it has computed with some, too, although it kept them
+            return _exported(graph, tensors, layers, layers, input_shape)
     pool_means(model)
     _strip(model)
     _rename(model, {short: name for name, short in module.names.items()})
@@ -67,6 +89,25 @@ def export_dense(
             value = tensors[item.name].T if item.name in transposed else tensors[item.name]
             item.CopyFrom(numpy_helper.from_array(value.contiguous().numpy(), item.name))
     return model
+
+
+def _equal_others(graph: Graph, tensors: Mapping[str, torch.Tensor], layers: Collection[str]) -> set[str]:
+    """The float parameters beside those of layers that equal another one: batch norms and scales before any training.
+    The exporter would make one of two, and what reads it would be one, too."""
+    others = [name for name in graph.parameters() if name not in layers and tensors[name].is_floating_point()]
+    seen: dict[bytes, list[str]] = {}
+    for name in others:
+        value = tensors[name].contiguous()
+        if value.numel() > 1:
+            seen.setdefault(str(tuple(value.shape)).encode() + value.numpy().tobytes(), []).append(name)
+    return {name for names in seen.values() if len(names) > 1 for name in names}
+
+
+def _constants(model: onnx.ModelProto) -> list[bytes]:
+    """The values of what the exporter has made itself, sorted."""
+    return sorted(
+        numpy_helper.to_array(item).tobytes() for item in model.graph.initializer if not _PARAMETER.fullmatch(item.name)
+    )
 
 
 def _unshare(model: onnx.ModelProto, parameters: Collection[str]) -> None:
@@ -92,7 +133,8 @@ def _unshare(model: onnx.ModelProto, parameters: Collection[str]) -> None:
 
 def _stand_ins(tensors: Mapping[str, torch.Tensor], names: set[str]) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return {name: torch.randn(tensors[name].shape, generator=generator) for name in sorted(names)}
+    # Positive: some are variances.
+    return {name: LEAST_STAND_IN + torch.rand(tensors[name].shape, generator=generator) for name in sorted(names)}
 
 
 def _export(module: torch.nn.Module, input_shape: tuple[int, ...]) -> onnx.ModelProto:
@@ -110,11 +152,21 @@ def _export(module: torch.nn.Module, input_shape: tuple[int, ...]) -> onnx.Model
                 verbose=False,
             )
     except torch.onnx.errors.OnnxExporterError as error:
-        reason = (str(error).strip() or "no reason given").splitlines()[-1]
-        raise FixInputError(f"the model has no ONNX form: {reason}") from error
+        raise FixInputError(f"the model has no ONNX form: {_reason(error)}") from error
     assert program is not None
     model: onnx.ModelProto = program.model_proto
     return model
+
+
+def _reason(error: BaseException) -> str:
+    """The operation that could not be translated, where the exporter names it, or its last line."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if (found := _UNTRANSLATED.search(str(cause))) is not None:
+            name, operation = found.groups()
+            return f"{operation}, at `{name}`, cannot be translated: replace it in the forward"
+        cause = cause.__cause__
+    return (str(error).strip() or "no reason given").splitlines()[-1]
 
 
 def _name_transposed(

@@ -21,7 +21,9 @@ from learners.stitch import other_tensors, stitched_graph
 from objectives.runtimes.packed import initializers
 from storage.slim import InputContract, PackedLayer, PackedModel, PackedTensor, layer_bytes
 
-INLINE_BYTES = 64  # constants up to this size, shapes and bounds, stay in the template
+INLINE_BYTES = 64  # float constants up to this size, bounds, stay in the template
+# Shapes, splits and pads do, too: runtimes want them when they read it. Only maps of many indices are larger.
+INLINE_INTEGER_BYTES = 4096
 FLOAT_BITS = 32
 MAP_BITS = 1  # of the zeros and ones of an index map
 
@@ -158,7 +160,7 @@ def _other_tensors(
     for name, tensor in inline.items():
         if name not in known and tensor.data_location != TensorProto.EXTERNAL:
             array = numpy_helper.to_array(tensor)
-            if array.nbytes > INLINE_BYTES:
+            if array.nbytes > (INLINE_INTEGER_BYTES if array.dtype.kind in "iu" else INLINE_BYTES):
                 found.append(PackedTensor(name, array, "onnx"))
     return tuple(found)
 

@@ -25,6 +25,23 @@ EXAMPLE_BATCH = 2  # torch.export takes a batch of one for a constant
 MODEL = "model"  # what the wrapper calls the user's model
 
 
+def _channel_shuffle(value: torch.Tensor, groups: int) -> torch.Tensor:
+    """By operations that channels can be followed through."""
+    count, channels, *rest = value.shape
+    return value.reshape(count, groups, channels // groups, *rest).transpose(1, 2).reshape(count, channels, *rest)
+
+
+def _squeeze(value: torch.Tensor) -> torch.Tensor:
+    """The axes that are 1 in the user's model: with fewer channels or images others may be."""
+    return value.squeeze([axis for axis, length in enumerate(value.shape) if isinstance(length, int) and length == 1])
+
+
+_DECOMPOSED = {
+    torch.ops.aten.channel_shuffle.default: _channel_shuffle,
+    torch.ops.aten.squeeze.default: _squeeze,
+}
+
+
 class _Wrapped(torch.nn.Module):
     """The user's model one level down, where a module of it may be called "graph" or what else torch.fx uses."""
 
@@ -48,7 +65,7 @@ def trace(model: torch.nn.Module, input_shape: tuple[int, ...]) -> tuple[Graph, 
     try:
         with torch.no_grad(), quiet_torch():
             program = torch.export.export(_Wrapped(model), (example,), dynamic_shapes=({0: Dim.AUTO},))
-            program = program.run_decompositions({})  # no decomposition: only in-place operations become pure
+            program = program.run_decompositions(_DECOMPOSED)  # in-place operations become pure besides
     except Exception as error:
         raise FixInputError(
             f"the model cannot be traced: {_cause(error)}; its forward must run the same operations for every input"

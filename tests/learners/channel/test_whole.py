@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 import learners.gram
 from learners.base import LearnerOptions
@@ -24,7 +26,8 @@ from tests.networks import NETWORKS, build
 # Those whose ONNX form is the hard part; the others are cut as traced graphs in test_coupling.
 HARD = (
     "odd counts", "channels merged with space", "one channel", "dead channels", "cat([x, x])", "uneven chunks",
-    "split by sizes", "flattened gate", "tokens merged with the batch", "padded channels",
+    "split by sizes", "split into ten", "channel shuffle", "local response norm", "bare squeeze",
+    "flattened gate", "tokens merged with the batch", "padded channels",
 )  # fmt: skip
 
 
@@ -107,6 +110,61 @@ def test_reconstruction_lowers_the_error_of_every_layer(criterion: str, tmp_path
         # The fit is damped: where an input that nothing varies goes, the others would do better as they are.
         assert figures.error <= left.layer_figures(halves)[layer].error * (1 + 1e-9) + 1e-7
     assert fitted.error(halves) < 0.9 * left.error(halves)
+
+
+class DenseBlock(nn.Module):
+    """Norms before convolutions, as they are made: all their parameters are equal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (16, 24, 32)
+        self.stem = nn.Conv2d(4, 16, 3, padding=1)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths)
+        self.convs = nn.ModuleList(nn.Conv2d(width, 8, 3, padding=1) for width in widths)
+        self.last = nn.BatchNorm2d(40)
+        self.squeezed = nn.Conv2d(40, 16, 1)
+        self.scale = nn.Parameter(torch.full((16, 1, 1), 0.5))
+        self.again = nn.Parameter(torch.full((16, 1, 1), 0.5))
+        self.other = nn.Conv2d(16, 16, 3, padding=1)
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        for norm, layer in zip(self.norms, self.convs, strict=True):
+            x = torch.cat([x, layer(F.relu(norm(x)))], 1)
+        x = self.squeezed(F.relu(self.last(x))) * self.scale
+        output: torch.Tensor = self.head((F.relu(self.other(F.relu(x))) * self.again).mean((2, 3)))
+        return output
+
+
+def test_equal_parameters_do_not_join_what_they_scale(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = build_whole(tmp_path, DenseBlock().eval(), SHAPE)
+    sites = {site.name for site in network.library.space.sites if site.learner == CHANNEL}
+    assert len(sites) == 6, sites
+    check(network)
+
+
+class Leaky(nn.Module):
+    """One of two equal scales is also computed with: the exporter needs its values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(4, 16, 3, padding=1), nn.Conv2d(16, 16, 3, padding=1)
+        self.scale = nn.Parameter(torch.full((16, 1, 1), 0.1))
+        self.again = nn.Parameter(torch.full((16, 1, 1), 0.1))
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.first(x)) * self.scale
+        x = F.relu(self.second(x)) * self.again + torch.exp(self.scale)
+        output: torch.Tensor = self.head(x.mean((2, 3)))
+        return output
+
+
+def test_values_that_the_exporter_computes_with_are_the_models(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    check(build_whole(tmp_path, Leaky().eval(), SHAPE))
 
 
 def test_the_study_file_sets_the_counts(tmp_path: Path) -> None:

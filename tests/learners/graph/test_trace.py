@@ -204,6 +204,35 @@ def test_a_model_without_layers_is_refused_with_the_reasons() -> None:
     assert "no convolution and no linear layer" in refusal(Empty())
 
 
+def test_an_operation_without_an_onnx_form_is_named() -> None:
+    class Pooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.pool = nn.Conv2d(3, 8, 3, padding=1), nn.FractionalMaxPool2d(2, output_ratio=0.5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            output: torch.Tensor = self.pool(self.body(x)).mean((2, 3))
+            return output
+
+    text = refusal(Pooled())
+    assert "no ONNX form: aten.fractional_max_pool2d.default, at `fractional_max_pool2d`, cannot be translated" in text
+
+
+def test_a_bare_squeeze_keeps_a_batch_of_one() -> None:
+    """The axes that it takes are those of the traced batch, which is larger."""
+
+    class Pooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.head = nn.Conv2d(3, 8, 3, padding=1), nn.Linear(8, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.log_softmax(self.head(F.adaptive_avg_pool2d(self.body(x), 1).squeeze()), dim=1)
+
+    analysis = analyse(Pooled().eval(), (3, 16, 16), (), 0)
+    assert [layer.name for layer in analysis.layers] == ["body", "head"]
+
+
 def test_layers_to_keep_are_protected_and_unknown_ones_listed() -> None:
     analysis = analyse(build("plain"), (3, 16, 16), ("head",), 0)
     assert [(item.name, item.reason) for item in analysis.protected] == [("head", "named in [search] keep")]

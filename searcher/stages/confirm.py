@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence, Set
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from threading import Event
 
 import numpy as np
@@ -25,6 +25,7 @@ from searcher.front import NOISE, along, by_chance, cover, promising, quick_fron
 from searcher.judged import confirmed_figures, judged_front, nearest, target_axes, within_limits
 from searcher.stages.context import StudyContext, study_budgets
 from searcher.stages.files import export
+from searcher.stages.threads import HangingError, Job, Threads
 from storage.errors import DiskFullError, GiveUpError, RetryError
 from storage.records.candidate import Trial
 from storage.records.dense import DenseFacts
@@ -42,6 +43,8 @@ COVER_ROWS = 6  # added where these leave gaps along what the target limits
 TARGET_ROWS = 8  # then added where the target's boundary lies
 MOST_BATCH = 64
 BATCH_BYTES = 2**22  # of the images of one call
+# An evaluation that takes longer hangs: as on workers, two minutes, or twenty times what the slowest one took.
+LEAST_PATIENCE_SECONDS, PATIENCE = 120.0, 20.0
 DEFAULT_DROP = 1.0  # points; where users look when they name no drop
 
 
@@ -67,6 +70,7 @@ class Confirmation:
         self._results = {item.number: item for item in context.store.results(context.name, Rung.CONFIRMED)}
         self._failed = {number for number, trial in self._trials.items() if trial.error is not None}
         self._stop = Event()
+        self._slowest = 0.0  # seconds of an evaluation
 
     def run(self) -> None:
         """Round one covers the front, round two looks closer where the target's boundary lies."""
@@ -91,14 +95,13 @@ class Confirmation:
         _ = context.workload.confirmation  # decoded once, before the threads want it
         failures: dict[int, str] = {}
         workers = max(1, available_cores() // context.config.runtime.threads)
-        with ThreadPoolExecutor(max_workers=workers) as pool:
-            futures = {number: pool.submit(self._evaluate, self._trials[number]) for number in waiting}
+        with Threads(workers) as threads:
+            jobs = {number: threads.submit(partial(self._evaluate, self._trials[number])) for number in waiting}
             try:
-                for number, future in futures.items():
-                    self._take(number, future, total, failures)
+                for number, job in jobs.items():
+                    self._take(number, job, threads, total, failures)
             except BaseException:
                 self._stop.set()
-                pool.shutdown(cancel_futures=True)
                 raise
         searched = {number for number, trial in self._trials.items() if trial.baseline is None}
         if searched & failures.keys() and not searched & self._results.keys():
@@ -109,10 +112,10 @@ class Confirmation:
             self._failed.add(number)
             context.store.fail_trial(context.name, number, reason)
 
-    def _take(self, number: int, future: Future[Result], total: int, failures: dict[int, str]) -> None:
+    def _take(self, number: int, job: Job[Result], threads: Threads, total: int, failures: dict[int, str]) -> None:
         """Stores one result with the new front, or adds to the failures why there is none."""
         context = self._context
-        result = self._outcome(self._trials[number], future, failures)
+        result = self._outcome(self._trials[number], job, threads, failures)
         if result is None:
             return
         self._results[number] = result
@@ -125,25 +128,38 @@ class Confirmation:
         target, dense = context.config.target, context.predicted_dense
         return judged_front(list(self._results.values()), target, dense, context.wants_macs)
 
-    def _outcome(self, trial: Trial, future: Future[Result], failures: dict[int, str]) -> Result | None:
-        """The result, at the second attempt if the first one raises; None, and a failure more, if there is none."""
+    def _outcome(self, trial: Trial, job: Job[Result], threads: Threads, failures: dict[int, str]) -> Result | None:
+        """The result, at the second attempt if the first one raises or hangs; None, and a failure more, if there is
+        none."""
         try:
             try:
-                return future.result()
+                return self._result(job, threads)
             except (GiveUpError, RetryError, _StoppedError):
                 raise
             except Exception:  # noqa: BLE001  (whatever a user's metric or a runtime raises)
-                return self._evaluate(trial)
+                return self._result(threads.submit(partial(self._evaluate, trial)), threads)
         except (DiskFullError, RetryError, _StoppedError):
             raise
         except Exception as error:
             if trial.baseline == DENSE:
+                if isinstance(error, HangingError):
+                    raise GiveUpError(f"the dense model cannot be evaluated: {error}") from error
                 raise
             failures[trial.number] = one_line(error)
         self._context.progress.event(
             f"{trial.baseline or f'candidate {trial.number}'} failed: {failures[trial.number]}"
         )
         return None
+
+    def _result(self, job: Job[Result], threads: Threads) -> Result:
+        """What a job gives. HangingError after its time, which grows with what the slowest one took."""
+        try:
+            result = job.result(max(LEAST_PATIENCE_SECONDS, PATIENCE * self._slowest))
+        except HangingError:
+            threads.start()
+            raise
+        self._slowest = max(self._slowest, job.seconds)
+        return result
 
     def _evaluate(self, trial: Trial) -> Result:
         started = time.thread_time()

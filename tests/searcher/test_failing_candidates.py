@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Generator, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from learners.scoring import ScoreTask
 from objectives.metric import Top1
 from searcher.controller import Controller
 from searcher.samplers.base import FIRST_BATCH
+from searcher.stages import confirm, threads
 from searcher.stages.prepare import Prepared
 from storage.errors import GiveUpError
 from storage.records.candidate import Candidate
@@ -133,6 +135,24 @@ def test_one_candidate_that_fails_alone_in_its_batch_does_not_end_the_search(
 
 
 @dataclass(frozen=True)
+class Sleepy:
+    """Top-1 that does not come back where more than a share of the images is wrong, until it is told to."""
+
+    share: float  # in [0, 1]
+    awake: Event = field(default_factory=Event)
+    name: str = "top1"
+
+    def per_image(
+        self, outputs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64] | None, dense: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """See `Metric`."""
+        scores = Top1().per_image(outputs, labels, dense)
+        if scores.mean() < 1 - self.share:
+            self.awake.wait()
+        return scores
+
+
+@dataclass(frozen=True)
 class Picky:
     """Top-1 that raises where more than a share of the images is wrong."""
 
@@ -149,7 +169,7 @@ class Picky:
         return scores
 
 
-def judged_by(metric: Picky, prepared: Prepared) -> Prepared:
+def judged_by(metric: Picky | Sleepy, prepared: Prepared) -> Prepared:
     """Quick scores are unaffected: workers make the metric anew from the study file."""
     workload = copy(prepared.workload)
     workload.metric = metric
@@ -174,3 +194,30 @@ def test_files_whose_confirmation_raises_fail_alone(prepared: Prepared, tmp_path
     assert all(trial.error == "ValueError: too many wrong" for trial in store.trials(NAME) if trial.number in failed)
     assert any(text.endswith("failed: ValueError: too many wrong") for text in recorder.seen)
     assert not {row.number for row in store.front(NAME)} & set(failed)
+
+
+def test_files_whose_confirmation_hangs_fail_alone(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confirm, "LEAST_PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(confirm, "PATIENCE", 0.0)
+    monkeypatch.setattr(threads, "END_SECONDS", 0.2)
+    store, home = started(prepared, tmp_path / "whole")
+    Controller(store, home, Recorder()).run(NAME, prepared)
+    whole = {item.number: item.value("accuracy") for item in store.results(NAME, Rung.CONFIRMED)}
+    worst = min(whole.values())
+    cache = home.cache
+    store, home = started(prepared, tmp_path / "sleepy")
+    shutil.copytree(cache, home.cache)
+    sleepy = Sleepy(1 - (worst + 1e-3) / 100)
+    try:
+        study = Controller(store, home, Recorder()).run(NAME, judged_by(sleepy, prepared))
+    finally:
+        sleepy.awake.set()
+    assert study.state is StudyState.SUCCEEDED
+    failed = {trial.number for trial in store.trials(NAME) if trial.error is not None}
+    assert failed >= {number for number, accuracy in whole.items() if accuracy == worst}
+    assert all("has hung for" in (trial.error or "") for trial in store.trials(NAME) if trial.number in failed)
+    confirmed = {item.number for item in store.results(NAME, Rung.CONFIRMED)}
+    assert confirmed
+    assert confirmed.isdisjoint(failed)

@@ -125,7 +125,29 @@ def write_report(folder: Path, models: Sequence[str]) -> None:
         path = folder / f"{model}.json"
         if path.exists():
             parts += _section(json.loads(path.read_text()))
+    parts += _pace(folder)
     (folder / "README.md").write_text("\n".join(parts) + "\n")
+
+
+def _pace(folder: Path) -> list[str]:
+    """What workers bring, and what the search itself costs beside its scores; a line for each file that exists."""
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob("workers-*.json"))]
+    lines = [
+        f"| {item['command'].split()[-1]}, quick scores a second of one and of two Ray workers |"
+        f" {item['scores_a_second']['1 worker']:.1f} and {item['scores_a_second']['2 workers']:.1f}:"
+        f" {item['two_over_one']:.2f} times as many | `{item['command']}`, {item['date']} |"
+        for item in found
+    ]
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob("overhead-*.json"))]
+    lines += [
+        f"| {item['command'].split()[-1]}, controller and store, a candidate of {item['sites']} sites at"
+        f" {item['candidates']} | {item['total_ms']:.1f} ms CPU, {item['wall_ms']:.1f} ms wall |"
+        f" `{item['command']}`, {item['date']} |"
+        for item in found
+    ]
+    return (
+        ["", "## Workers and overhead", "", "| what | measured | command |", "|---|---|---|", *lines] if lines else []
+    )
 
 
 def _section(figures: dict[str, Any]) -> list[str]:

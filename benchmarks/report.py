@@ -145,9 +145,8 @@ def _pace(folder: Path) -> list[str]:
         f" `{item['command']}`, {item['date']} |"
         for item in found
     ]
-    return (
-        ["", "## Workers and overhead", "", "| what | measured | command |", "|---|---|---|", *lines] if lines else []
-    )
+    heading = ["", "## Workers and overhead", "", "| what | measured | command |", "|---|---|---|"]
+    return [*heading, *lines] if lines else []
 
 
 def _section(figures: dict[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from objectives.turns import FEWEST_QUIET, Turn, speedups
+from objectives.turns import Turn, are_enough, speedups
 
 # At most, for everything that is measured in one go, but for slow models: beside other programs, speed-ups are then
 # known to about 1 %, and in three times the time hardly better.
@@ -32,8 +32,8 @@ WARM_UP = 3  # calls before the first timed one: allocations and lazily packed w
 # program runs on the other one, float kernels take 1.35 times as long and int8 kernels 1.6 times.
 QUIET = 1.15
 SHORTEST_KEPT = 3  # bursts of the reference, the longest of which is the measure: a single one may be a freak
-# Without a few quiet bursts of thousands, after which what was known before is of another clock of the processor. A
-# session goes on until then.
+# Where not even a few bursts of thousands were quiet for so long, what was known before is of another clock of the
+# processor. A session goes on until then.
 FORGET_SECONDS = 30.0
 INTERVAL = (5.0, 95.0)  # percentiles of the ratios
 NANOSECONDS_PER_MILLISECOND = 1e6
@@ -232,9 +232,9 @@ def _latencies(found: Mapping[str, _Turns], reference: Reference, itself: int | 
     figures = {}
     # Of all candidates, so that their milliseconds are to each other as their speed-ups.
     reference_ns = _reference_ns(reference, quiet, disturbed)
-    for name, speedup, *turns in zip(found, speedups(disturbed, quiet, itself), quiet, disturbed, strict=True):
-        in_quiet, others = turns
-        is_quiet = len(in_quiet) >= min(FEWEST_QUIET, len(in_quiet) + len(others))
+    told = speedups(disturbed, quiet, itself)
+    for name, speedup, in_quiet, others in zip(found, told, quiet, disturbed, strict=True):
+        is_quiet = are_enough(len(in_quiet), len(others))
         counted = in_quiet if is_quiet else [*in_quiet, *others]
         low, high = np.percentile([turn.ratio for turn in counted], INTERVAL)
         figures[name] = Latency(
@@ -253,7 +253,7 @@ def _reference_ns(reference: Reference, quiet: Sequence[Sequence[Turn]], disturb
     """What the reference takes in quiet: in the median quiet turn; in its shortest bursts, here or before, where there
     are hardly any such turns."""
     found = [turn.reference for turns in quiet for turn in turns]
-    if len(found) >= min(FEWEST_QUIET, sum(map(len, disturbed)) + len(found)):
+    if are_enough(len(found), sum(map(len, disturbed))):
         return float(median(found))
     return reference.quiet_ns
 

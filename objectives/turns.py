@@ -66,6 +66,11 @@ class Speedup:
     error: float  # its relative standard error
 
 
+def are_enough(quiet: int, others: int) -> bool:
+    """Whether what so many quiet turns say is taken for what is so in quiet."""
+    return quiet >= min(FEWEST_QUIET, quiet + others)
+
+
 @dataclass(frozen=True)
 class _Estimate:
     """A logarithm of a ratio."""
@@ -119,7 +124,7 @@ def _sorted(disturbed: Sequence[Turn], quiet: Sequence[Turn]) -> tuple[Floats, F
     ones are too few."""
     own, others = (np.log([turn.ratio for turn in turns]) for turns in (quiet, disturbed))
     is_usual = np.abs(own - np.median(own)) <= MOST_DEVIATION if len(own) else np.ones(0, bool)
-    if is_usual.sum() < min(FEWEST_QUIET, len(own) + len(others)):
+    if not are_enough(int(is_usual.sum()), len(own) + len(others) - int(is_usual.sum())):
         return own[:0], np.concatenate([own, others])
     return own[is_usual], np.concatenate([own[~is_usual], others])
 

@@ -17,7 +17,7 @@ from learners.graph.run import Program
 from learners.graph.trace import EXAMPLE_BATCH, quiet_torch
 from storage.errors import FixInputError
 
-LEAST_STAND_IN = 0.5
+LEAST_STAND_IN = 0.5  # positive: some tensors are variances
 INPUT, OUTPUT = "input", "output"
 _UNTRANSLATED = re.compile(r"translating node %(\w+) .*target=torch\.ops\.([\w.]+)\]")
 _PARAMETER = re.compile(r"p\d+")  # as `_Flat` names them
@@ -94,12 +94,11 @@ def _exported(
 def _equal_others(graph: Graph, tensors: Mapping[str, torch.Tensor], layers: Collection[str]) -> set[str]:
     """The float parameters beside those of layers that equal another one: batch norms and scales before any training.
     The exporter would make one of two, and what reads it would be one, too."""
-    others = [name for name in graph.parameters() if name not in layers and tensors[name].is_floating_point()]
-    seen: dict[bytes, list[str]] = {}
-    for name in others:
-        value = tensors[name].contiguous()
-        if value.numel() > 1:
-            seen.setdefault(str(tuple(value.shape)).encode() + value.numpy().tobytes(), []).append(name)
+    seen: dict[tuple[torch.Size, bytes], list[str]] = {}
+    for name in graph.parameters():
+        value = tensors[name]
+        if name not in layers and value.is_floating_point() and value.numel() > 1:
+            seen.setdefault((value.shape, value.contiguous().numpy().tobytes()), []).append(name)
     return {name for names in seen.values() if len(names) > 1 for name in names}
 
 
@@ -133,7 +132,6 @@ def _unshare(model: onnx.ModelProto, parameters: Collection[str]) -> None:
 
 def _stand_ins(tensors: Mapping[str, torch.Tensor], names: set[str]) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    # Positive: some are variances.
     return {name: LEAST_STAND_IN + torch.rand(tensors[name].shape, generator=generator) for name in sorted(names)}
 
 

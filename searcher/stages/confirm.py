@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence, Set
+from contextlib import closing
 from functools import partial
 from threading import Event
 
@@ -95,7 +96,7 @@ class Confirmation:
         _ = context.workload.confirmation  # decoded once, before the threads want it
         failures: dict[int, str] = {}
         workers = max(1, available_cores() // context.config.runtime.threads)
-        with Threads(workers) as threads:
+        with closing(Threads(workers)) as threads:
             jobs = {number: threads.submit(partial(self._evaluate, self._trials[number])) for number in waiting}
             try:
                 for number, job in jobs.items():

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
 from threading import Thread
-from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 POLL_SECONDS = 0.5  # between two looks at the clock
 END_SECONDS = 5.0  # that threads have to end when they are told to
@@ -63,8 +62,8 @@ class Threads:
     """So many daemon threads, which take jobs in their order. Nobody waits for one that hangs."""
 
     def __init__(self, count: int) -> None:
-        self._queue: SimpleQueue[Job[object] | None] = SimpleQueue()
-        self._jobs: list[Job[object]] = []
+        self._queue: SimpleQueue[Job[Any] | None] = SimpleQueue()
+        self._jobs: list[Job[Any]] = []
         self._threads: list[Thread] = []
         for _ in range(count):
             self.start()
@@ -78,8 +77,8 @@ class Threads:
     def submit(self, work: Callable[[], T]) -> Job[T]:
         """Has a thread do it, after what was submitted before."""
         job = Job(work)
-        self._jobs.append(job)  # type: ignore[arg-type]
-        self._queue.put(job)  # type: ignore[arg-type]
+        self._jobs.append(job)
+        self._queue.put(job)
         return job
 
     def close(self) -> None:
@@ -95,11 +94,3 @@ class Threads:
     def _take(self) -> None:
         while (job := self._queue.get()) is not None:
             job.run()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Generator, Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
@@ -134,29 +134,16 @@ def test_one_candidate_that_fails_alone_in_its_batch_does_not_end_the_search(
     assert store.trials(NAME)[-1].error == "ValueError: no score"
 
 
-@dataclass(frozen=True)
-class Sleepy:
-    """Top-1 that does not come back where more than a share of the images is wrong, until it is told to."""
-
-    share: float  # in [0, 1]
-    awake: Event = field(default_factory=Event)
-    name: str = "top1"
-
-    def per_image(
-        self, outputs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64] | None, dense: npt.NDArray[np.float32]
-    ) -> npt.NDArray[np.float32]:
-        """See `Metric`."""
-        scores = Top1().per_image(outputs, labels, dense)
-        if scores.mean() < 1 - self.share:
-            self.awake.wait()
-        return scores
+def refuse() -> None:
+    raise ValueError("too many wrong")
 
 
 @dataclass(frozen=True)
 class Picky:
-    """Top-1 that raises where more than a share of the images is wrong."""
+    """Top-1 that refuses, or does something else first, where more than a share of the images is wrong."""
 
     share: float  # in [0, 1]
+    at_more: Callable[[], object] = refuse
     name: str = "top1"
 
     def per_image(
@@ -165,11 +152,11 @@ class Picky:
         """See `Metric`."""
         scores = Top1().per_image(outputs, labels, dense)
         if scores.mean() < 1 - self.share:
-            raise ValueError("too many wrong")
+            self.at_more()
         return scores
 
 
-def judged_by(metric: Picky | Sleepy, prepared: Prepared) -> Prepared:
+def judged_by(metric: Picky, prepared: Prepared) -> Prepared:
     """Quick scores are unaffected: workers make the metric anew from the study file."""
     workload = copy(prepared.workload)
     workload.metric = metric
@@ -209,11 +196,12 @@ def test_files_whose_confirmation_hangs_fail_alone(
     cache = home.cache
     store, home = started(prepared, tmp_path / "sleepy")
     shutil.copytree(cache, home.cache)
-    sleepy = Sleepy(1 - (worst + 1e-3) / 100)
+    awake = Event()
+    sleepy = Picky(1 - (worst + 1e-3) / 100, awake.wait)
     try:
         study = Controller(store, home, Recorder()).run(NAME, judged_by(sleepy, prepared))
     finally:
-        sleepy.awake.set()
+        awake.set()
     assert study.state is StudyState.SUCCEEDED
     failed = {trial.number for trial in store.trials(NAME) if trial.error is not None}
     assert failed >= {number for number, accuracy in whole.items() if accuracy == worst}

@@ -27,7 +27,7 @@ bench: $(VENV)/installed
 bench-search: $(VENV)/installed
 	$(BIN)/python -m benchmarks.search
 	$(BIN)/python -m benchmarks.survival
-	$(BIN)/python -m benchmarks.macs
+	$(BIN)/python -m benchmarks.alone
 	$(BIN)/python -m benchmarks.rungs
 	$(BIN)/python -m benchmarks.workers
 	$(BIN)/python -m benchmarks.overhead

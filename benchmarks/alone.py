@@ -252,21 +252,21 @@ def _details(title: str, learners: str, found: Sequence[Gap]) -> list[str]:
 
 
 def main(models: Sequence[str]) -> None:
-    """Runs all searches on each model, seed by seed; a run that is cut short goes on where it was."""
+    """Runs all searches on each model, one aim after the other; a run that is cut short goes on where it was."""
     torch.set_num_threads(1)
     for model in models or MODELS:
         parts = Parts(f"alone-{model}")
         home = Home(parts.folder / "home")
         home.prepare()
         throws: list[Throw] = []
-        for seed in SEEDS:
-            for title, aim in AIMS.items():
+        for title, aim in AIMS.items():
+            for seed in SEEDS:
                 for learners in (JOINT, *aim.beside):
                     name = f"{title}-{learners}-{seed}".replace(" ", "-")
                     measure = partial(_document, model, title, learners, seed, home)
                     throws.append(Throw(**parts.get(name, measure)))
                     print(f"{model} {name} {throws[-1].cpu_seconds:.0f} CPU-s", file=sys.stderr)
-            _save(model, throws)
+                _save(model, throws)
         parts.remove()
     print((RESULTS / "alone.md").read_text())
 

@@ -1,5 +1,5 @@
 """`python -m benchmarks.rungs [MODEL]`: what looking again at the front on other quick images brings, and what stopping
-an evaluation half-way would save.
+an evaluation half-way saves and costs.
 
 Writes benchmarks/results/rungs-MODEL.json and rungs.md. One search by the default sampler for each way and seed; a seed
 draws other quick images, too. The same number of candidates each; what a way scores more is in its column of passes.
@@ -29,6 +29,7 @@ from learners.score import QuickScorer
 from objectives.hypervolume import normalised
 from objectives.pareto import non_dominated, thin
 from searcher.allocation.reach import USELESS_POINTS
+from searcher.contenders import TIE_POINTS
 from searcher.samplers.base import SamplerContext, Scored
 from searcher.samplers.table import sampler
 from searcher.stages.prepare import Prepared, open_library, prepare
@@ -43,7 +44,7 @@ QUICK = 256  # images of a block
 BLOCKS = 4  # of quick images: the one of all candidates, and others to look again on
 HELD_OUT = 2048  # images that nothing but the last comparison sees
 ROWS = 16  # of a front that are looked at on them
-NEAR_POINTS = 2.0  # below the front, within which a candidate may belong to it: the noise of 256 images
+NEAR_POINTS = 2.0  # below the front, within which candidates of blocks in turn are scored on the others, too
 HALF = QUICK // 2  # images after which an evaluation might be stopped
 STOP_ERRORS = 2.0  # standard errors of the paired difference by which a candidate must be dominated to be stopped
 
@@ -53,13 +54,15 @@ class History:
     """Soft scores in points above the dense model's on the same images: blocks differ, pairs of them hardly."""
 
     dense: Sequence[npt.NDArray[np.float32]]  # [images] of each block
-    passes: int = 0  # of one candidate over one block
+    passes: float = 0.0  # of one candidate over one block
     scores: dict[Candidate, dict[int, npt.NDArray[np.float32]]] = field(default_factory=dict)
+    stopped: set[Candidate] = field(default_factory=set)  # after half of the images: of them there are no more scores
 
     def gain(self, candidate: Candidate) -> float:
         """The mean over all blocks that the candidate was scored on."""
         found = self.scores[candidate]
-        return 100 * float(np.mean([(soft - self.dense[block]).mean() for block, soft in found.items()]))
+        gains = [(soft - self.dense[block][: len(soft)]).mean() for block, soft in found.items()]
+        return 100 * float(np.mean(gains))
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Setting:
 
     def near_front(self, history: History, points: float) -> list[Candidate]:
         """Candidates at most `points` below the front of accuracy and size."""
-        known = list(history.scores)
+        known = [item for item in history.scores if item not in history.stopped]
         gains = np.array([history.gain(item) for item in known])
         sizes = np.array([self.library.space.size_bytes(item.levels) for item in known])
         best = np.array([gains[sizes <= size].max() for size in sizes])
@@ -92,6 +95,17 @@ def as_it_is(setting: Setting, history: History, batch: Sequence[Candidate], ind
     """Every candidate on the same images."""
     del index
     setting.score(history, batch, 0)
+
+
+def stopped_early(setting: Setting, history: History, batch: Sequence[Candidate], index: int) -> None:
+    """Every candidate on the same images, but on half of them where these tell that it is dominated."""
+    before = dict(history.scores)
+    as_it_is(setting, history, batch, index)
+    for item in batch:
+        if is_dominated(setting.library.space.size_bytes, before, item, history.scores[item]):
+            history.scores[item] = {0: history.scores[item][0][:HALF]}
+            history.stopped.add(item)
+            history.passes -= 0.5
 
 
 def rotated(setting: Setting, history: History, batch: Sequence[Candidate], index: int) -> None:
@@ -106,17 +120,19 @@ def nothing(setting: Setting, history: History) -> None:
 
 
 def again(setting: Setting, history: History) -> None:
-    """What lies near the front, on all other blocks."""
-    near = setting.near_front(history, NEAR_POINTS)
+    """What lies near the front, as near as in a study, on all other blocks, which are as many images as there."""
+    near = setting.near_front(history, TIE_POINTS)
     for block in range(1, BLOCKS):
         setting.score(history, near, block)
 
 
 Look = Callable[[Setting, History, Sequence[Candidate], int], None]
 PLAIN = "one block"
+STOPPED = "one block, stopped at half where dominated"
 WAYS: Mapping[str, tuple[Look, Callable[[Setting, History], None]]] = {
     PLAIN: (as_it_is, nothing),
     "one block, front scored again": (as_it_is, again),
+    STOPPED: (stopped_early, nothing),
     "blocks in turn": (rotated, nothing),
 }
 
@@ -128,8 +144,8 @@ class RungFigures:
     way: str
     seed: int
     hypervolume: float  # on the held-out images
-    passes: int  # of a candidate over a block of quick images
-    stopped: int  # candidates that half of their images would have told to be dominated; only for `PLAIN`
+    passes: float  # of a candidate over a block of quick images
+    stopped: int  # candidates of which half of their images told that they are dominated; only for `STOPPED`
 
 
 def measure(model: str, folder: Path) -> list[RungFigures]:
@@ -161,21 +177,19 @@ def _run(way: str, setting: Setting) -> RungFigures:
     history = History([scorer.score([dense])[0].soft for scorer in setting.scorers])
     proposer = sampler(SAMPLER, SamplerContext(space, setting.library.id, setting.seed, (), frozenset({dense})))
     level = 100 * float(history.dense[0].mean(dtype=np.float64))
-    stopped = done = 0
+    done = 0
     while done < CANDIDATES:
         asked = list(proposer.ask(BATCH))
-        before = dict(history.scores)
         look(setting, history, asked, done // BATCH)
-        stopped += sum(_is_dominated(space.size_bytes, before, item, history.scores[item]) for item in asked)
         proposer.tell(
             [Scored(c, level + history.gain(c), space.size_bytes(c.levels), space.macs(c.levels)) for c in asked]
         )
         done += len(asked)
     at_the_end(setting, history)
-    return RungFigures(way, setting.seed, _volume(setting, history, dense), history.passes, stopped)
+    return RungFigures(way, setting.seed, _volume(setting, history, dense), history.passes, len(history.stopped))
 
 
-def _is_dominated(
+def is_dominated(
     size: Callable[[tuple[int, ...]], float],
     before: Mapping[Candidate, Mapping[int, npt.NDArray[np.float32]]],
     candidate: Candidate,
@@ -185,7 +199,7 @@ def _is_dominated(
     if 0 not in own:
         return False
     for other, found in before.items():
-        if 0 in found and size(other.levels) <= size(candidate.levels):
+        if 0 in found and len(found[0]) == QUICK and size(other.levels) <= size(candidate.levels):
             differences = (found[0] - own[0])[:HALF]
             if differences.mean() > STOP_ERRORS * differences.std(ddof=1) / sqrt(HALF):
                 return True
@@ -213,8 +227,10 @@ def write_table(folder: Path, models: Sequence[str]) -> None:
         f"Written by `python -m benchmarks.rungs`. {CANDIDATES} candidates of `{SAMPLER}`; normalised hypervolume of",
         f"accuracy against size of at most {ROWS} models of the front on {HELD_OUT} images that nothing else has seen:",
         f"mean and standard deviation over {len(SEEDS)} seeds, each with quick images of its own. A pass is one",
-        f"candidate over {QUICK} images. The last column: how many of the candidates a stop after {HALF} images would",
-        f"have ended, as dominated by {STOP_ERRORS:.0f} standard errors of the paired difference (one block alone).",
+        f"candidate over {QUICK} images. A front that is scored again is so as in a study: what it beats by at most",
+        f"{TIE_POINTS} points, too, on {QUICK * (BLOCKS - 1)} more images. Stopped are candidates that {HALF} images",
+        f"tell to be dominated by {STOP_ERRORS:.0f} standard errors of the paired difference; the sampler learns from",
+        "these images alone.",
     ]
     for model in models:
         path = folder / f"rungs-{model}.json"
@@ -225,7 +241,7 @@ def write_table(folder: Path, models: Sequence[str]) -> None:
             for way in WAYS:
                 own = [RungFigures(**item) for item in document["figures"] if item["way"] == way]
                 volumes = [item.hypervolume for item in own]
-                stopped = f"{np.mean([item.stopped for item in own]):.0f} of {CANDIDATES}" if way == PLAIN else "-"
+                stopped = f"{np.mean([item.stopped for item in own]):.0f} of {CANDIDATES}" if way == STOPPED else "-"
                 lines.append(
                     f"| {way} | {np.mean(volumes):.3f} ± {np.std(volumes, ddof=1):.3f} "
                     f"| {np.mean([item.passes for item in own]):.0f} "

@@ -90,6 +90,7 @@ def write_study(
     target = config.target.to_dict()
     lines = [
         f"name = {json.dumps(config.name)}",
+        f"seed = {config.seed}",
         "[model]",
         f"factory = {json.dumps(config.model.factory)}",
         f"weights = {json.dumps(config.model.weights)}",

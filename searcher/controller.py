@@ -35,8 +35,8 @@ class Controller:
     """Owns one study while it runs. The caller has created the study's row."""
 
     def __init__(self, store: StudyStore, home: Home, progress: Progress, pool: Pool | None = None) -> None:
-        """`pool` builds and scores, without one this process does. It is closed when it has done so; the caller closes
-        it in any case."""
+        """`pool` builds, scores and confirms, without one this process does. It is closed when it has done so; the
+        caller closes it in any case."""
         self._pool = InlinePool() if pool is None else pool
         self._store = store
         self._home = home
@@ -84,7 +84,7 @@ class Controller:
             self._pool,
             lambda text: keep_lost_worker(self._store, name, text, self._progress),
         )
-        analysis, outputs = analyse_dense(prepared, library)
+        analysis, dense = analyse_dense(prepared, library)
         stored = self._store.analysis(name)
         if stored is None:
             table = self._latency_table(name, library, prepared.config)
@@ -117,8 +117,8 @@ class Controller:
         )
         search(context)
         rescore(context)
+        confirm(context, dense)
         self._pool.close()  # which nobody needs from here on: its processes would disturb the timing
-        confirm(context, outputs)
         time_front(context)
 
     def _latency_table(self, name: str, library: Library, config: StudyConfig) -> LatencyTable | None:

@@ -38,14 +38,16 @@ class _Box:
 
 
 def labels(names: Sequence[str], places: Sequence[tuple[float, float]], frame: Frame) -> list[Label]:
-    """A label for each of `places` (cost, points of accuracy), earlier ones first; what has no room has no text."""
+    """A label for each of `places` (cost, points of accuracy) within the axes, earlier ones first; what has no room has
+    no text."""
     taken: list[_Box] = []
     found = []
     for name, (cost, change) in zip(names, places, strict=True):
         x = PLOT_WIDTH * (log10(cost) - frame.x[0]) / (frame.x[1] - frame.x[0])
         y = PLOT_HEIGHT * (change - frame.y[0]) / (frame.y[1] - frame.y[0])
         boxes = {corner: _box(x, y, len(name), *direction) for corner, direction in CORNERS.items()}
-        free = [corner for corner, box in boxes.items() if not any(box.meets(other) for other in taken)]
+        inside = {corner: box for corner, box in boxes.items() if box.left >= 0 and box.right <= PLOT_WIDTH}
+        free = [corner for corner, box in inside.items() if not any(box.meets(other) for other in taken)]
         if free:
             taken.append(boxes[free[0]])
             found.append(Label(name, free[0]))

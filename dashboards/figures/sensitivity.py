@@ -19,7 +19,9 @@ MOST_DECADES = 5  # of errors that have colours of their own
 NAME_PIXELS, LETTER_PIXELS = 16, 7  # of a name: beside it, and a letter of it
 LONGEST_NAME = 22  # letters, so that names leave room for cells on a phone
 WRITTEN_SITES = 60  # up to here each cell shows its number: more text would keep the page busy for a second
-COLOURS = "Cividis"  # even and colour-blind safe; bright is a large error
+# From light to less light, which colour-blind people see, too; a large error is dark. None of them is so dark that the
+# numbers in the cells, which Plotly writes in dark grey on light, are hard to read.
+COLOURS = ("#ffffe5", "#fee391", "#fdbf5f", "#fd8d3c")
 
 
 def sensitivity_figure(every: Sequence[SiteSensitivity], learner: str, palette: Palette = LIGHT) -> go.Figure | None:
@@ -60,7 +62,7 @@ def sensitivity_figure(every: Sequence[SiteSensitivity], learner: str, palette: 
             ],
             hovertemplate="%{hovertext}<extra></extra>",
             hoverongaps=False,
-            colorscale=COLOURS,
+            colorscale=list(COLOURS),
             xgap=1,
             ygap=1,
             colorbar={

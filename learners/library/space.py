@@ -121,7 +121,8 @@ def _kept_channels(analysis: Analysis) -> tuple[Protected, ...]:
     for layer in analysis.layers:
         if layer.name not in decided:
             units = analysis.coupling.outputs[layer.name].tolist()
-            in_onnx = next((blocked[unit] for unit in units if unit in blocked), ALL_AT_ONCE)
+            one = len(set(units)) == 1  # which the ONNX form may not even move, as if it were no channels
+            in_onnx = next((blocked[unit] for unit in units if unit in blocked and not one), ALL_AT_ONCE)
             found.append(Protected(layer.name, reasons.get(layer.name, in_onnx)))
     return tuple(found)
 

@@ -15,6 +15,9 @@ R = TypeVar("R")  # its result
 J_contra = TypeVar("J_contra", contravariant=True)
 R_co = TypeVar("R_co", covariant=True)
 
+# A job that may hang may take so long, however fast the others are, and so many times what the slowest one took.
+LEAST_SECONDS, SLOWER = 120.0, 20.0
+USUAL_SECONDS = LEAST_SECONDS / SLOWER  # of a usual job, at most
 FATAL = (GiveUpError, RetryError)  # of the study: no other job would fare better
 
 Note = Callable[[str], None]  # one line for the user, such as that a worker has died
@@ -41,7 +44,7 @@ class Task(Protocol[J_contra, R_co]):
     @property
     def patience(self) -> float:
         """How many times as long as a usual job its jobs may take, however long others take, before they are taken for
-        hanging and stopped; infinite where they are waited for."""
+        hanging and stopped; infinite where they are waited for. A usual one takes USUAL_SECONDS at most."""
         ...
 
 

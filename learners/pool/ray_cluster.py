@@ -32,6 +32,7 @@ ENVIRONMENT = {
     "RAY_DEDUP_LOGS": "1",
     "RAY_DEDUP_LOGS_SKIP_REGEX": r"[\s\S]*",  # what daemons say of workers' deaths would end up on the terminal
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # workers without a GPU leave CUDA_VISIBLE_DEVICES as it is
+    "RAY_LOG_TO_STDERR": "0",  # but to files, in the session's folder
     "RAY_DISABLE_IMPORT_WARNING": "1",
     "OMP_NUM_THREADS": "1",  # two threads in each of two workers have an eighth of the throughput of one
 }
@@ -54,6 +55,9 @@ class LocalCluster:
 
         Whatever ends it early, Ctrl-C as well, leaves nothing behind.
         """
+        if threading.current_thread() is not threading.main_thread():
+            # The kernel ends the daemons with the thread that has started them.
+            raise GiveUpError(f"Ray can be started by the main thread alone: {REMEDY}")
         if _in_use():
             raise GiveUpError(f"this process uses Ray already: {REMEDY}")
         if _is_set_otherwise():
@@ -61,9 +65,6 @@ class LocalCluster:
                 "this process has imported ray, which reads its settings then, before Slimfront has made them "
                 f"(loopback alone, a token): import it afterwards, or {REMEDY}"
             )
-        if threading.current_thread() is not threading.main_thread():
-            # The kernel ends the daemons with the thread that has started them.
-            raise GiveUpError(f"Ray can be started by the main thread alone: {REMEDY}")
         try:
             self._start()
         except SystemExit as error:  # Ray's answer to SIGTERM while it starts

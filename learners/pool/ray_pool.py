@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Generic, Self
 
 from learners.pool.actor import Actor, Fatal
-from learners.pool.base import J, Note, Outcome, R, Task, one_line
+from learners.pool.base import LEAST_SECONDS, SLOWER, J, Note, Outcome, R, Task, one_line
 from learners.pool.ray_cluster import INLINE, REMEDY, LocalCluster
 from storage.errors import GiveUpError
 
@@ -20,8 +20,6 @@ MOST_TIMEOUTS = 2
 # alone: several for each may be at fault, or a study of a few such candidates would never end, but not all of a batch.
 MOST_LOSSES = 6 * MOST_DEATHS
 MOST_STARTS = 3  # workers in a row, for each that runs, that are lost before they have taken a job
-LEAST_SECONDS = 120.0  # that a job which may hang may take, however fast the others are
-SLOWER = 20.0  # than the slowest job so far: beyond it, it hangs
 OPEN_SECONDS = 600.0  # for a worker to start, import and open the task
 POLL_SECONDS = 1.0  # between two looks at the clock
 

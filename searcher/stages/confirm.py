@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence, Set
 from contextlib import closing
-from functools import partial
-from threading import Event
 
 import numpy as np
-import numpy.typing as npt
 
-from learners.pool.base import one_line
-from objectives.accuracy import evaluate
-from objectives.hardware import available_cores
+from learners.pool.base import Outcome
 from objectives.paired import pack_scores, paired_drop
 from objectives.pareto import FRONT_ROWS
-from objectives.runtimes.base import Session
 from objectives.targets import rank_key
 from searcher.allocation.budget import Budget
 from searcher.baselines import DENSE
@@ -25,9 +18,9 @@ from searcher.contenders import deciding_scores
 from searcher.front import NOISE, along, by_chance, cover, promising, quick_front, spread, useful
 from searcher.judged import confirmed_figures, judged_front, nearest, target_axes, within_limits
 from searcher.stages.context import StudyContext, study_budgets
-from searcher.stages.files import export
-from searcher.stages.threads import HangingError, Job, Threads
-from storage.errors import DiskFullError, GiveUpError, RetryError
+from searcher.stages.evaluation import Evaluation, EvaluationTask
+from searcher.stages.prepare import DenseRun, learner_options
+from storage.errors import GiveUpError
 from storage.records.candidate import Trial
 from storage.records.dense import DenseFacts
 from storage.records.measurement import Direction, Measurement, Result, Rung
@@ -42,36 +35,28 @@ SPREAD_ROWS = FRONT_ROWS  # of the front that are confirmed first
 TARGET_AXIS_ROWS = 20
 COVER_ROWS = 6  # added where these leave gaps along what the target limits
 TARGET_ROWS = 8  # then added where the target's boundary lies
-MOST_BATCH = 64
-BATCH_BYTES = 2**22  # of the images of one call
-# An evaluation that takes longer hangs: as on workers, two minutes, or twenty times what the slowest one took.
-LEAST_PATIENCE_SECONDS, PATIENCE = 120.0, 20.0
 DEFAULT_DROP = 1.0  # points; where users look when they name no drop
 
 
-def confirm(context: StudyContext, dense_outputs: npt.NDArray[np.float32]) -> None:
-    """Confirms baselines and front; `dense_outputs` [n, ...] are the dense model's on the confirmation images."""
+def confirm(context: StudyContext, dense: DenseRun) -> None:
+    """Confirms baselines and front."""
     context.checkpoint(STAGE)
-    Confirmation(context, dense_outputs).run()
+    Confirmation(context, dense).run()
     context.checkpoint(STAGE)
-
-
-class _StoppedError(Exception):
-    """The study is being interrupted: an evaluation on another thread gives up."""
 
 
 class Confirmation:
     """One attempt at the stage; reads the store once and then keeps what it has written there."""
 
-    def __init__(self, context: StudyContext, dense_outputs: npt.NDArray[np.float32]) -> None:
+    def __init__(self, context: StudyContext, dense: DenseRun) -> None:
         self._context = context
-        self._dense_outputs = dense_outputs
+        self._task = _task(context, dense)
         self._trials = {trial.number: trial for trial in context.store.trials(context.name)}
         self._scores = deciding_scores(context.store, context.name)
         self._results = {item.number: item for item in context.store.results(context.name, Rung.CONFIRMED)}
         self._failed = {number for number, trial in self._trials.items() if trial.error is not None}
-        self._stop = Event()
-        self._slowest = 0.0  # seconds of an evaluation
+        metric, labels = context.workload.metric, context.workload.confirmation.labels
+        self._dense_scores = metric.per_image(dense.outputs, labels, dense.outputs)
 
     def run(self) -> None:
         """Round one covers the front, round two looks closer where the target's boundary lies."""
@@ -89,37 +74,37 @@ class Confirmation:
             context.store.record_batch(context.name, (), confirmed)
 
     def _evaluate_all(self, numbers: Sequence[int], to_come: int) -> None:
-        """Evaluates the files of those trials that are not confirmed yet; one after the other on each core."""
+        """Evaluates the files of those trials that are not confirmed yet."""
         waiting = [number for number in numbers if number not in self._results and number not in self._failed]
         context = self._context
         total = len(self._results) + len(waiting) + to_come
-        _ = context.workload.confirmation  # decoded once, before the threads want it
         failures: dict[int, str] = {}
-        workers = max(1, available_cores() // context.config.runtime.threads)
-        with closing(Threads(workers)) as threads:
-            jobs = {number: threads.submit(partial(self._evaluate, self._trials[number])) for number in waiting}
-            try:
-                for number, job in jobs.items():
-                    self._take(number, job, threads, total, failures)
-            except BaseException:
-                self._stop.set()
-                raise
+        jobs = [self._trials[number] for number in waiting]
+        # Closed at once when we leave: what workers are still at is of no use then.
+        with closing(context.pool.run(self._task, jobs, context.worker_lost, apart=True)) as outcomes:
+            for outcome in outcomes:
+                self._take(jobs[outcome.index], outcome, total, failures)
         searched = {number for number, trial in self._trials.items() if trial.baseline is None}
         if searched & failures.keys() and not searched & self._results.keys():
             # Hardly their own fault. Nothing is noted of them: a resumed study evaluates them again.
             number = min(searched & failures.keys())
             raise GiveUpError(f"no candidate can be confirmed; candidate {number}: {failures[number]}")
-        for number, reason in failures.items():
+        for number, reason in sorted(failures.items()):
             self._failed.add(number)
             context.store.fail_trial(context.name, number, reason)
 
-    def _take(self, number: int, job: Job[Result], threads: Threads, total: int, failures: dict[int, str]) -> None:
+    def _take(self, trial: Trial, outcome: Outcome[Evaluation], total: int, failures: dict[int, str]) -> None:
         """Stores one result with the new front, or adds to the failures why there is none."""
         context = self._context
-        result = self._outcome(self._trials[number], job, threads, failures)
-        if result is None:
+        found = outcome.result
+        if found is None or found.refused is not None:
+            error = (outcome.error if found is None else found.refused) or "no result"
+            if trial.baseline == DENSE:
+                raise GiveUpError(f"the dense model cannot be evaluated: {error}")
+            failures[trial.number] = error
+            context.progress.event(f"{trial.baseline or f'candidate {trial.number}'} failed: {error}")
             return
-        self._results[number] = result
+        self._results[trial.number] = result = self._result(trial, found, outcome.seconds)
         context.store.record(context.name, result, self._front(), context.clock.seconds)
         context.progress.update(STAGE, len(self._results), total, self._best())
 
@@ -129,53 +114,10 @@ class Confirmation:
         target, dense = context.config.target, context.predicted_dense
         return judged_front(list(self._results.values()), target, dense, context.wants_macs)
 
-    def _outcome(self, trial: Trial, job: Job[Result], threads: Threads, failures: dict[int, str]) -> Result | None:
-        """The result, at the second attempt if the first one raises or hangs; None, and a failure more, if there is
-        none."""
-        try:
-            try:
-                return self._result(job, threads)
-            except (GiveUpError, RetryError, _StoppedError):
-                raise
-            except Exception:  # noqa: BLE001  (whatever a user's metric or a runtime raises)
-                return self._result(threads.submit(partial(self._evaluate, trial)), threads)
-        except (DiskFullError, RetryError, _StoppedError):
-            raise
-        except Exception as error:
-            if trial.baseline == DENSE:
-                if isinstance(error, HangingError):
-                    raise GiveUpError(f"the dense model cannot be evaluated: {error}") from error
-                raise
-            failures[trial.number] = one_line(error)
-        self._context.progress.event(
-            f"{trial.baseline or f'candidate {trial.number}'} failed: {failures[trial.number]}"
-        )
-        return None
-
-    def _result(self, job: Job[Result], threads: Threads) -> Result:
-        """What a job gives. HangingError after its time, which grows with what the slowest one took."""
-        try:
-            result = job.result(max(LEAST_PATIENCE_SECONDS, PATIENCE * self._slowest))
-        except HangingError:
-            threads.start()
-            raise
-        self._slowest = max(self._slowest, job.seconds)
-        return result
-
-    def _evaluate(self, trial: Trial) -> Result:
-        started = time.thread_time()
-        context = self._context
-        exported = export(context, trial)
-        images, labels = context.workload.confirmation.images, context.workload.confirmation.labels
-        metric = context.workload.metric
-        outputs = self._dense_outputs
-        if trial.baseline != DENSE:
-            outputs = evaluate(self._stoppable(exported.session), images, evaluation_batch(images))
-        dense_scores = metric.per_image(self._dense_outputs, labels, self._dense_outputs)
-        scores = metric.per_image(outputs, labels, self._dense_outputs)
-        drop = paired_drop(dense_scores, scores)
-        count = len(scores)
-        accuracy = 100 * float(scores.mean(dtype=np.float64))
+    def _result(self, trial: Trial, found: Evaluation, seconds: float) -> Result:
+        drop = paired_drop(self._dense_scores, found.scores)
+        count = len(found.scores)
+        accuracy = 100 * float(found.scores.mean(dtype=np.float64))
         bounds = (drop.lower_points, drop.upper_points)
         return Result(
             number=trial.number,
@@ -183,28 +125,20 @@ class Confirmation:
             measurements=(
                 Measurement("accuracy", accuracy, "%", Direction.MAXIMIZE, count),
                 Measurement("drop", drop.drop_points, "points", Direction.MINIMIZE, count, *bounds),
-                Measurement("size", exported.size_bytes, "bytes", Direction.MINIMIZE),
-                Measurement("onnx_size", exported.onnx_bytes, "bytes", Direction.MINIMIZE),
+                Measurement("size", found.size_bytes, "bytes", Direction.MINIMIZE),
+                Measurement("onnx_size", found.onnx_bytes, "bytes", Direction.MINIMIZE),
                 Measurement("macs", self._macs(trial), "macs", Direction.MINIMIZE),
-                *context.predicted(trial),
+                *self._context.predicted(trial),
             ),
-            per_image=pack_scores(scores),
+            per_image=pack_scores(found.scores),
             artifact=str(trial.number),
-            seconds=time.thread_time() - started,
+            seconds=seconds,
         )
 
     def _macs(self, trial: Trial) -> int:
         """Of a candidate by its channels; another tool's baseline has those of the dense model."""
         context = self._context
         return context.space.macs(trial.candidate.levels) if trial.candidate.levels else context.dense.macs
-
-    def _stoppable(self, session: Session) -> Session:
-        def run(batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-            if self._stop.is_set():
-                raise _StoppedError
-            return session(batch)
-
-        return run
 
     def _best(self) -> str:
         """The searched file to recommend so far, in a few words; none until one is confirmed."""
@@ -275,6 +209,20 @@ def first_round(
     return chosen
 
 
-def evaluation_batch(images: npt.NDArray[np.float32]) -> int:
-    """Images of one call: fewer where they are large, as each worker holds the activations of a whole batch."""
-    return max(1, min(MOST_BATCH, BATCH_BYTES // int(images[0].nbytes)))
+def _task(context: StudyContext, dense: DenseRun) -> EvaluationTask:
+    search, files = context.config.search, context.files
+    return EvaluationTask(
+        path=context.library.path,
+        library=context.library.id,
+        learners=search.learners,
+        options=learner_options(context.config),
+        images=context.workload.confirmation,
+        calibration=files.calibration,
+        metric=context.config.data.metric,
+        dense_outputs=dense.outputs,
+        dense_seconds=dense.seconds,
+        artifacts=files.artifacts,
+        study=files.study,
+        runtime=files.runtime,
+        contract=files.contract,
+    )

@@ -15,6 +15,7 @@ from searcher.allocation.budget import Budget
 from searcher.baselines import DENSE
 from searcher.notes import keep_lost_worker, keep_note
 from searcher.progress import Progress
+from searcher.stages.files import Files
 from storage.artifacts import ArtifactStore
 from storage.home import Home
 from storage.records.candidate import Trial
@@ -101,9 +102,16 @@ class StudyContext:
         return ArtifactStore(self.home.artifacts)
 
     @property
-    def contract(self) -> InputContract:
-        """What the exported models take."""
-        return input_contract(self.workload)
+    def files(self) -> Files:
+        """Makes and opens the files of the study's trials."""
+        return Files(
+            library=self.library,
+            artifacts=self.artifacts,
+            study=self.name,
+            calibration=self.workload.calibration.images,
+            runtime=self.config.runtime,
+            contract=input_contract(self.workload),
+        )
 
     def worker_lost(self, text: str) -> None:
         """Tells the user and the store of a worker that has died or was stopped."""

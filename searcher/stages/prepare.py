@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -163,13 +164,24 @@ def open_library(
     return open_or_build(folder, prepared.analysis, images, prepared.learners, seed, progress, pool, worker_lost)
 
 
-def analyse_dense(prepared: Prepared, library: Library) -> tuple[StoredAnalysis, npt.NDArray[np.float32]]:
-    """What the store keeps of the model, and the dense model's outputs on the confirmation images [n, k]."""
+@dataclass(frozen=True)
+class DenseRun:
+    """The dense ONNX file on the confirmation images."""
+
+    outputs: npt.NDArray[np.float32]  # [n, ...]
+    seconds: float  # by the clock, its scores by the metric included
+
+
+def analyse_dense(prepared: Prepared, library: Library) -> tuple[StoredAnalysis, DenseRun]:
+    """What the store keeps of the model, and its run."""
     config, workload = prepared.config, prepared.workload
     serialised = dense_file(library)
     chosen = runtime(config.runtime.name)
-    outputs = evaluate(chosen.session(serialised, config.runtime.threads), workload.confirmation.images)
-    scores = workload.metric.per_image(outputs, workload.confirmation.labels, outputs)
+    session, images = chosen.session(serialised, config.runtime.threads), workload.confirmation
+    started = time.monotonic()
+    outputs = evaluate(session, images.images)
+    scores = workload.metric.per_image(outputs, images.labels, outputs)
+    run = DenseRun(outputs, time.monotonic() - started)
     dense = DenseFacts(
         accuracy=100 * float(scores.mean(dtype=np.float64)),
         size_bytes=len(serialised),
@@ -183,7 +195,7 @@ def analyse_dense(prepared: Prepared, library: Library) -> tuple[StoredAnalysis,
         hardware=describe(chosen, config.runtime.threads),
         workload=workload.content_hash,
     )
-    return stored, outputs
+    return stored, run
 
 
 def dense_file(library: Library) -> bytes:

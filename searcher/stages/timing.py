@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import numpy as np
 
@@ -12,7 +11,6 @@ from objectives.latency import Latency, Reference, disturbed, measure
 from objectives.runtimes.table import runtime
 from searcher.baselines import DENSE
 from searcher.stages.context import StudyContext
-from searcher.stages.files import stored_session
 from storage.records.candidate import Trial
 from storage.records.measurement import Direction, Measurement, Result, Rung
 from storage.records.study import TIMED_ON
@@ -38,7 +36,7 @@ def time_front(context: StudyContext) -> None:
     ]
     context.progress.update(STAGE, 0, len(trials), "loading models")
     with ThreadPoolExecutor(max_workers=available_cores()) as pool:
-        loaded = pool.map(partial(stored_session, context), trials)
+        loaded = pool.map(context.files.stored_session, trials)
         sessions = {str(trial.number): session for trial, session in zip(trials, loaded, strict=True)}
     dense = next(str(trial.number) for trial in trials if trial.baseline == DENSE)
     sample = np.ascontiguousarray(

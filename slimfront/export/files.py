@@ -17,8 +17,8 @@ from learners.materialise import materialise
 from objectives.workload.workload import Workload, open_workload
 from searcher.baselines import DENSE, ORT_INT8
 from searcher.progress import Progress
-from searcher.stages.context import Clock, StudyContext, input_contract
-from searcher.stages.files import ONNX_FILE, SLIM_FILE, export
+from searcher.stages.context import input_contract
+from searcher.stages.files import ONNX_FILE, SLIM_FILE, Files
 from searcher.stages.prepare import LIBRARIES, dense_file, open_library, prepare, study_learners
 from storage.artifacts import ArtifactStore
 from storage.errors import FixInputError, GiveUpError
@@ -26,7 +26,6 @@ from storage.home import Home
 from storage.records.candidate import Trial
 from storage.records.measurement import Rung
 from storage.slim import pack, unpack
-from storage.store import StudyStore
 
 if TYPE_CHECKING:
     from dashboards.study import StudyData
@@ -45,7 +44,7 @@ class ModelFiles:
     workload: Workload
 
 
-def make_files(data: StudyData, trial: Trial, home: Home, store: StudyStore, progress: Progress) -> ModelFiles:
+def make_files(data: StudyData, trial: Trial, home: Home, progress: Progress) -> ModelFiles:
     """The model files of a confirmed trial, verified on the quick images.
 
     Raises FixInputError if model or data have changed, GiveUpError if the files differ among themselves or from those
@@ -56,7 +55,7 @@ def make_files(data: StudyData, trial: Trial, home: Home, store: StudyStore, pro
     progress.update(STAGE, 1, STEPS, "opening the level library")
     library = open_study_library(data, home, progress)
     if trial.baseline == ORT_INT8:
-        content = _ort_int8(data, trial, home, store, workload, library, progress)
+        content = _ort_int8(data, trial, home, workload, library)
         text = "model.onnx is the file that was measured, as onnxruntime's quantize_static wrote it"
         return ModelFiles({ONNX_FILE: content}, text, workload)
     progress.update(STAGE, 2, STEPS, "packing")
@@ -121,23 +120,17 @@ def _ort_int8(
     data: StudyData,
     trial: Trial,
     home: Home,
-    store: StudyStore,
     workload: Workload,
     library: Library,
-    progress: Progress,
 ) -> bytes:
     """The file of the baseline, from the artifacts or made again."""
-    assert data.dense is not None
-    context = StudyContext(
-        name=data.study.name,
-        config=data.config,
-        store=store,
-        home=home,
-        workload=workload,
+    files = Files(
         library=library,
-        dense=data.dense,
-        progress=progress,
-        clock=Clock(data.study.seconds),
+        artifacts=ArtifactStore(home.artifacts),
+        study=data.study.name,
+        calibration=workload.calibration.images,
+        runtime=data.config.runtime,
+        contract=input_contract(workload),
     )
-    export(context, trial)
-    return (context.artifacts.folder(data.study.name, str(trial.number)) / ONNX_FILE).read_bytes()
+    files.export(trial)
+    return (files.artifacts.folder(data.study.name, str(trial.number)) / ONNX_FILE).read_bytes()

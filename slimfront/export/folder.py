@@ -51,7 +51,7 @@ def export_candidate(
             f"{study}/{number} has no measured file, as it was not confirmed: choose one that "
             f"`slimfront front {study}` shows"
         )
-    made = make_files(data, data.trials[number], home, store, progress)
+    made = make_files(data, data.trials[number], home, progress)
     files = dict(made.files)
     files[PLAN_FILE] = plan_json(data, view, made.workload, made.verification, made.files)
     files[README_FILE] = readme(data, view, made)

@@ -86,7 +86,7 @@ def check_files(network: Built, levels: Levels) -> PackedModel:
     check_channels(network, levels, module, exported, model)
     space = network.library.space
     assert space.macs(levels) == onnx_macs(exported, map_weights(network, model))
-    assert abs(space.size_bytes(levels) - len(data)) <= max(SIZE_SHARE * len(data), few_bytes(network, levels))
+    assert abs(space.size_bytes(levels) - len(data)) <= max(SIZE_SHARE * len(data), few_bytes(network, levels, model))
     return model
 
 
@@ -116,7 +116,7 @@ def map_weights(network: Built, model: PackedModel) -> set[str]:
     return {f"l{places[name]}w" if name in places else weight for name, weight in maps.items()}
 
 
-def few_bytes(network: Built, levels: Levels) -> int:
+def few_bytes(network: Built, levels: Levels, model: PackedModel) -> int:
     """How far off the predicted size of a file of some kilobytes may be."""
     library = network.library
     bits = [
@@ -126,8 +126,10 @@ def few_bytes(network: Built, levels: Levels) -> int:
     ]
     in_float = bits.count(FLOAT_BITS)
     borders = BORDER_BYTES * in_float if in_float < len(bits) else 0
-    # The costs take index maps for one bit wide, and spread what the dense model's are in float32 over all layers.
-    maps = sum(4 * prod(layer.shape) for layer in library.analysis.maps) if in_float else 0
+    # The costs take index maps for one bit wide, and spread what the dense model's are in float32 over all layers. One
+    # that reads the model's input is in float32 beside int8 layers, too.
+    packed = {layer.name for layer in model.layers}
+    maps = sum(4 * prod(layer.shape) for layer in library.analysis.maps if in_float or layer.name not in packed)
     return SMALL_FILE_BYTES + borders + maps
 
 

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Generator, Sequence
-from copy import copy
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Event
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from learners.pool.base import J, Note, Outcome, R, Task
+from learners.pool import ray_pool
+from learners.pool.base import J, Note, Outcome, Pool, R, Task
 from learners.pool.inline import InlinePool
+from learners.pool.ray_pool import RayPool
 from learners.scoring import ScoreTask
-from objectives.metric import Top1
+from searcher.baselines import DENSE
 from searcher.controller import Controller
 from searcher.samplers.base import FIRST_BATCH
-from searcher.stages import confirm, threads
-from searcher.stages.prepare import Prepared
+from searcher.stages.prepare import Prepared, prepare
 from storage.errors import GiveUpError
-from storage.records.candidate import Candidate
+from storage.memory import MemoryStore
+from storage.records.candidate import Candidate, Trial
 from storage.records.measurement import Rung
-from storage.records.study import StudyState
+from storage.records.study import WORKER_LOST, StudyState
 from tests.searcher.controlled import CANDIDATES, NAME, Recorder, started
+
+PATIENT_SECONDS = 6.0  # that a tiny evaluation may take on a busy machine
 
 
 class FailingPool(InlinePool):
@@ -43,6 +44,22 @@ class FailingPool(InlinePool):
             job = jobs[outcome.index]
             lost = isinstance(job, Candidate) and self._fails(job)
             lost = lost and (self._images is None or (isinstance(task, ScoreTask) and len(task.images) == self._images))
+            yield replace(outcome, result=None, error="ValueError: no score") if lost else outcome
+
+
+class FailingEvaluations(InlinePool):
+    """Runs everything, but loses the evaluations of the trials that `fails` picks."""
+
+    def __init__(self, fails: Callable[[Trial], bool]) -> None:
+        super().__init__()
+        self._fails = fails
+
+    def run(
+        self, task: Task[J, R], jobs: Sequence[J], note: Note, apart: bool = False
+    ) -> Generator[Outcome[R], None, None]:
+        for outcome in super().run(task, jobs, note, apart):
+            job = jobs[outcome.index]
+            lost = isinstance(job, Trial) and self._fails(job)
             yield replace(outcome, result=None, error="ValueError: no score") if lost else outcome
 
 
@@ -134,78 +151,134 @@ def test_one_candidate_that_fails_alone_in_its_batch_does_not_end_the_search(
     assert store.trials(NAME)[-1].error == "ValueError: no score"
 
 
-def refuse() -> None:
-    raise ValueError("too many wrong")
+METRIC = """import os
+import time
+
+
+def picky(outputs, labels):
+    scores = (outputs.argmax(1) == labels).astype("float32")
+    if len(labels) == {images} and {least} - 1e-6 < scores.mean() < {limit}:
+        {trouble}
+    return scores
+"""
 
 
 @dataclass(frozen=True)
-class Picky:
-    """Top-1 that refuses, or does something else first, where more than a share of the images is wrong."""
+class Whole:
+    """A study without trouble."""
 
-    share: float  # in [0, 1]
-    at_more: Callable[[], object] = refuse
-    name: str = "top1"
-
-    def per_image(
-        self, outputs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64] | None, dense: npt.NDArray[np.float32]
-    ) -> npt.NDArray[np.float32]:
-        """See `Metric`."""
-        scores = Top1().per_image(outputs, labels, dense)
-        if scores.mean() < 1 - self.share:
-            self.at_more()
-        return scores
+    cache: Path
+    shares: Mapping[Rung, Mapping[int, float]]  # of the images that each candidate has right
+    images: Mapping[Rung, int]
 
 
-def judged_by(metric: Picky, prepared: Prepared) -> Prepared:
-    """Quick scores are unaffected: workers make the metric anew from the study file."""
-    workload = copy(prepared.workload)
-    workload.metric = metric
-    return replace(prepared, workload=workload)
-
-
-def test_files_whose_confirmation_raises_fail_alone(prepared: Prepared, tmp_path: Path) -> None:
-    store, home = started(prepared, tmp_path / "whole")
+@pytest.fixture(scope="module")
+def whole(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    store, home = started(prepared, tmp_path_factory.mktemp("whole"))
     Controller(store, home, Recorder()).run(NAME, prepared)
-    whole = {item.number: item.value("accuracy") for item in store.results(NAME, Rung.CONFIRMED)}
-    limit = float(np.median([*whole.values()]))
-    cache = home.cache
-    store, home = started(prepared, tmp_path / "picky")
-    shutil.copytree(cache, home.cache)
+    found = {rung: store.results(NAME, rung) for rung in (Rung.QUICK, Rung.RESCORED, Rung.CONFIRMED)}
+    shares = {rung: {item.number: item.value("accuracy") / 100 for item in items} for rung, items in found.items()}
+    images = {rung: items[0].measurements[0].samples for rung, items in found.items()}
+    return Whole(home.cache, shares, images)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What happens instead of a score where the share of right images is in a range."""
+
+    does: str  # a line of Python
+    rung: Rung
+    limit: float
+    least: float = 0.0
+
+    def judge(self, prepared: Prepared, whole: Whole, folder: Path) -> Prepared:
+        """By top-1 that gets into this trouble."""
+        file = folder / "metric.py"
+        images = whole.images[self.rung]
+        file.write_text(METRIC.format(trouble=self.does, limit=self.limit, least=self.least, images=images))
+        data = prepared.config.data.model_copy(update={"metric": f"{file}:picky"})
+        return prepare(prepared.config.model_copy(update={"data": data}), Recorder())
+
+
+def run_in(
+    trouble: Trouble, prepared: Prepared, whole: Whole, folder: Path, pool: Pool
+) -> tuple[MemoryStore, Recorder]:
+    """A study that the trouble does not end."""
+    picky = trouble.judge(prepared, whole, folder)
+    store, home = started(picky, folder / "home")
+    shutil.copytree(whole.cache, home.cache)
     recorder = Recorder()
-    picky = judged_by(Picky(1 - limit / 100), prepared)
-    assert Controller(store, home, recorder).run(NAME, picky).state is StudyState.SUCCEEDED
-    confirmed = {item.number: item.value("accuracy") for item in store.results(NAME, Rung.CONFIRMED)}
-    assert min(confirmed.values()) >= limit - 1e-6
-    failed = [trial.number for trial in store.trials(NAME) if trial.error is not None]
-    assert failed
-    assert all(trial.error == "ValueError: too many wrong" for trial in store.trials(NAME) if trial.number in failed)
-    assert any(text.endswith("failed: ValueError: too many wrong") for text in recorder.seen)
-    assert not {row.number for row in store.front(NAME)} & set(failed)
-
-
-def test_files_whose_confirmation_hangs_fail_alone(
-    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(confirm, "LEAST_PATIENCE_SECONDS", 0.5)
-    monkeypatch.setattr(confirm, "PATIENCE", 0.0)
-    monkeypatch.setattr(threads, "END_SECONDS", 0.2)
-    store, home = started(prepared, tmp_path / "whole")
-    Controller(store, home, Recorder()).run(NAME, prepared)
-    whole = {item.number: item.value("accuracy") for item in store.results(NAME, Rung.CONFIRMED)}
-    worst = min(whole.values())
-    cache = home.cache
-    store, home = started(prepared, tmp_path / "sleepy")
-    shutil.copytree(cache, home.cache)
-    awake = Event()
-    sleepy = Picky(1 - (worst + 1e-3) / 100, awake.wait)
-    try:
-        study = Controller(store, home, Recorder()).run(NAME, judged_by(sleepy, prepared))
-    finally:
-        awake.set()
-    assert study.state is StudyState.SUCCEEDED
+    with pool:
+        assert Controller(store, home, recorder, pool).run(NAME, picky).state is StudyState.SUCCEEDED
     failed = {trial.number for trial in store.trials(NAME) if trial.error is not None}
-    assert failed >= {number for number, accuracy in whole.items() if accuracy == worst}
-    assert all("has hung for" in (trial.error or "") for trial in store.trials(NAME) if trial.number in failed)
-    confirmed = {item.number for item in store.results(NAME, Rung.CONFIRMED)}
-    assert confirmed
-    assert confirmed.isdisjoint(failed)
+    passed = {item.number: item.value("accuracy") / 100 for item in store.results(NAME, trouble.rung)}
+    assert failed
+    assert passed
+    assert not any(trouble.least <= share < trouble.limit - 1e-6 for share in passed.values())
+    assert failed.isdisjoint(passed)
+    assert failed.isdisjoint(row.number for row in store.front(NAME))
+    return store, recorder
+
+
+def worst(does: str, rung: Rung, whole: Whole) -> Trouble:
+    """Only with the searched candidates that have as few images right as the worst of all."""
+    least = min(whole.shares[rung].values())
+    return Trouble(does, rung, least + 1e-4, least)
+
+
+def errors(store: MemoryStore) -> set[str]:
+    return {trial.error for trial in store.trials(NAME) if trial.error is not None}
+
+
+def test_files_whose_confirmation_raises_fail_alone(prepared: Prepared, whole: Whole, tmp_path: Path) -> None:
+    limit = float(np.median([*whole.shares[Rung.CONFIRMED].values()]))
+    trouble = Trouble('raise ValueError("too many wrong")', Rung.CONFIRMED, limit)
+    store, recorder = run_in(trouble, prepared, whole, tmp_path, InlinePool())
+    (error,) = errors(store)
+    assert error.startswith("metric.py:picky raised ValueError: too many wrong")
+    assert any(text.endswith(f"failed: {error}") for text in recorder.seen)
+
+
+@pytest.mark.parametrize("rung", [Rung.QUICK, Rung.CONFIRMED])
+def test_a_metric_that_hangs_fails_its_candidates_alone(
+    rung: Rung, prepared: Prepared, whole: Whole, tmp_path: Path
+) -> None:
+    trouble = worst("time.sleep(3600)", rung, whole)
+    store, _ = run_in(trouble, prepared, whole, tmp_path, RayPool(2, PATIENT_SECONDS))
+    assert all(error.startswith("took too long, 2 times") for error in errors(store))
+
+
+def test_a_metric_that_ends_its_process_fails_its_candidates_alone(
+    prepared: Prepared, whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_pool, "MOST_DEATHS", 2)  # each takes a start
+    trouble = worst("os._exit(3)", Rung.CONFIRMED, whole)
+    store, recorder = run_in(trouble, prepared, whole, tmp_path, RayPool(2))
+    assert errors(store) == {"2 workers died of it"}
+    lost = [event.text for event in store.events(NAME) if event.kind == WORKER_LOST]
+    assert len(lost) >= 2
+    assert set(lost) <= set(recorder.seen)
+
+
+def test_a_dense_model_whose_confirmation_fails_ends_the_study(
+    prepared: Prepared, whole: Whole, tmp_path: Path
+) -> None:
+    store, home = started(prepared, tmp_path)
+    shutil.copytree(whole.cache, home.cache)
+    pool = FailingEvaluations(lambda trial: trial.baseline == DENSE)
+    with pytest.raises(GiveUpError, match=r"the dense model cannot be evaluated: ValueError: no score"):
+        Controller(store, home, Recorder(), pool).run(NAME, prepared)
+
+
+def test_a_confirmation_of_which_nothing_comes_back_ends_the_study(
+    prepared: Prepared, whole: Whole, tmp_path: Path
+) -> None:
+    store, home = started(prepared, tmp_path)
+    shutil.copytree(whole.cache, home.cache)
+    pool = FailingEvaluations(lambda trial: trial.baseline is None)
+    with pytest.raises(GiveUpError, match=r"no candidate can be confirmed; candidate \d+: ValueError: no score"):
+        Controller(store, home, Recorder(), pool).run(NAME, prepared)
+    assert Controller(store, home, Recorder()).run(NAME, prepared).state is StudyState.SUCCEEDED
+    assert errors(store) == set()
+    confirmed = {item.number: item.value("accuracy") / 100 for item in store.results(NAME, Rung.CONFIRMED)}
+    assert confirmed == whole.shares[Rung.CONFIRMED]

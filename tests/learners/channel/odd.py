@@ -26,6 +26,7 @@ ODD: Mapping[str, Callable[[], Odd]] = {
     "dead channels": joins.dead_channels,
     "cat([x, x])": joins.twice_the_same,
     "slices": joins.sliced,
+    "rolled": joins.rolled,
     "every second channel": joins.every_second,
     "uneven chunks": joins.uneven_chunks,
     "split by sizes": joins.split_sizes,

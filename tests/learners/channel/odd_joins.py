@@ -113,6 +113,15 @@ def sliced() -> Odd:
     return Odd(forward, a=conv(4, 14), b=conv(5, 8), c=conv(7, 8), head=nn.Linear(8, 5))
 
 
+def rolled() -> Odd:
+    def forward(self: Odd, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.a(x))
+        x = x + torch.cat([x[:, 3:], x[:, :3]], 1)  # each channel with the third after it, and so with all
+        return pooled(self, F.relu(self.b(x)))
+
+    return Odd(forward, a=conv(4, 8), b=conv(8, 8), head=nn.Linear(8, 5))
+
+
 def every_second() -> Odd:
     def forward(self: Odd, x: torch.Tensor) -> torch.Tensor:
         return pooled(self, self.b(F.relu(self.a(x))[:, ::2]))

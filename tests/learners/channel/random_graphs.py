@@ -16,7 +16,7 @@ SHAPE = (3, 8, 8)
 CLASSES = 4
 KINDS = (
     "conv", "pointwise", "grouped", "depthwise", "residual", "branch", "dense", "split", "shuffle", "gate", "pool",
-    "norm", "widen", "slice",
+    "norm", "widen", "slice", "fresh norm", "many parts", "shuffle module",
 )  # fmt: skip
 WIDTHS = (4, 6, 8, 12)
 
@@ -80,6 +80,10 @@ class Step(nn.Module):
             self.first, self.second = nn.Conv2d(inputs, 3, 1), nn.Conv2d(3, inputs, 1)
         elif kind == "norm":
             self.first, self.second, self.outputs = norm(inputs), layer(inputs, width, 1), width
+        elif kind == "fresh norm":  # as it is made: all its channels are alike
+            self.first, self.second, self.outputs = nn.BatchNorm2d(inputs), layer(inputs, width), width
+        elif kind == "shuffle module":
+            self.first = nn.ChannelShuffle(2)
         elif kind == "widen":
             self.first, self.outputs = layer(inputs, inputs + 3), inputs + 3
             if self.outputs % 2:
@@ -107,7 +111,13 @@ class Step(nn.Module):
                 return x * torch.sigmoid(self.second(F.relu(self.first(F.adaptive_avg_pool2d(x, 1)))))
             case "pool":
                 return F.max_pool2d(x, 3, 1, 1)
-            case "norm":
+            case "many parts":
+                return torch.cat(
+                    [F.relu(part) if place % 2 else part for place, part in enumerate(x.split(2, 1))][::-1], 1
+                )
+            case "shuffle module":
+                return self.first(x)
+            case "norm" | "fresh norm":
                 return self.second(F.relu(self.first(x)))
             case "widen":
                 extra = self.outputs - x.size(1)

@@ -47,7 +47,7 @@ def test_a_cut_graph_computes_what_ignoring_the_channels_computes(recipe: Recipe
 
 
 @given(recipe=recipes(4), seed=st.integers(0, 999))
-@profile(4)
+@profile(8)
 def test_all_files_of_random_candidates_agree(recipe: Recipe, seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         network = build_whole(Path(folder), build_random(recipe), SHAPE)

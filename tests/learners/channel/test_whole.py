@@ -15,20 +15,16 @@ import learners.gram
 from learners.base import LearnerOptions
 from learners.channel.learner import ChannelLearner
 from learners.gram import DiagonalGram
+from learners.library.space import ALL_AT_ONCE
 from learners.quant.learner import QuantLearner
 from storage.records.space import CHANNEL, FLOAT_BITS
 from tests.built import Built
 from tests.learners.agreement import check_files, difference, random_levels, with_bits
-from tests.learners.channel.odd import SHAPE, build_odd
+from tests.learners.channel.odd import ODD, SHAPE, build_odd
 from tests.learners.channel.whole import build_whole
 from tests.networks import NETWORKS, build
 
-# Those whose ONNX form is the hard part; the others are cut as traced graphs in test_coupling.
-HARD = (
-    "odd counts", "channels merged with space", "one channel", "dead channels", "cat([x, x])", "uneven chunks",
-    "split by sizes", "split into ten", "channel shuffle", "local response norm", "bare squeeze",
-    "flattened gate", "tokens merged with the batch", "padded channels",
-)  # fmt: skip
+UNCUT = ("padded with ones",)  # in which no channels can go
 
 
 def check(network: Built) -> None:
@@ -46,11 +42,17 @@ def check(network: Built) -> None:
     assert difference(exact, network.dense()) < 1e-5  # batch norms are folded
 
 
-@pytest.mark.parametrize("name", HARD)
+@pytest.mark.parametrize("name", ODD)
 def test_odd_networks_are_cut_and_their_files_agree(name: str, tmp_path: Path) -> None:
     network = build_whole(tmp_path, build_odd(name), SHAPE)
-    assert any(site.learner == CHANNEL for site in network.library.space.sites)
+    groups = [site for site in network.library.space.sites if site.learner == CHANNEL]
+    assert bool(groups) == (name not in UNCUT), groups
     check(network)
+
+
+def test_channels_that_can_only_go_all_at_once_are_named_so(tmp_path: Path) -> None:
+    kept = build_whole(tmp_path, build_odd("rolled"), SHAPE).library.space.kept_channels
+    assert {item.name: item.reason for item in kept}["a"] == ALL_AT_ONCE
 
 
 @pytest.mark.parametrize(

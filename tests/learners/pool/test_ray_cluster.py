@@ -60,6 +60,39 @@ OWN_RAY = """
 """
 
 
+DEATH = """
+    import sys
+    from pathlib import Path
+    from learners.pool.ray_pool import RayPool
+    from tests.learners.pool.tasks import Job, Squares, Trouble
+
+    with RayPool(2) as pool:
+        jobs = [Job(3, Trouble.DIE_ONCE), Job(4)]
+        print(*sorted(item.result for item in pool.run(Squares(Path(sys.argv[1])), jobs, print)), flush=True)
+"""
+
+THREADS = """
+    import sys, threading
+    from pathlib import Path
+    from learners.pool.ray_pool import RayPool
+    from storage.errors import GiveUpError
+    from tests.learners.pool.tasks import Job, Squares
+
+    def elsewhere():
+        try:
+            list(RayPool(1).run(Squares(Path(sys.argv[1])), [Job(3)], print))
+        except GiveUpError as error:
+            print(error, flush=True)
+
+    with RayPool(1) as pool:
+        run = pool.run(Squares(Path(sys.argv[1])), [Job(3), Job(4)], print)
+        next(run)
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+        print(next(run).result, flush=True)
+"""
+
 INTERRUPTED = """
     import os, sys
     from pathlib import Path
@@ -107,8 +140,12 @@ IMPORTED_BEFORE = f"""
 
 
 def begin(folder: Path, *arguments: str, script: str = SCRIPT) -> subprocess.Popen[str]:
-    """A process that runs `script`: it has used a pool of one worker and waits, if nothing else is said."""
-    environment = {**os.environ, "HOME": str(folder), "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)}
+    """A process that runs `script`: it has used a pool of one worker and waits, if nothing else is said.
+
+    Its user has other wishes for Ray, which is theirs to have for a Ray of their own.
+    """
+    wishes = {"RAY_LOG_TO_STDERR": "1", "RAY_USAGE_STATS_ENABLED": "1", "RAY_DEDUP_LOGS": "0"}
+    environment = {**os.environ, "HOME": str(folder), "TMPDIR": str(folder), "PYTHONPATH": str(ROOT), **wishes}
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script), str(folder), *arguments],
         cwd=ROOT,
@@ -185,7 +222,8 @@ def test_it_listens_on_loopback_alone_says_nothing_and_leaves_nothing(folder: Pa
         assert len(daemons) >= 2
         for number in daemons:
             environment = Path(f"/proc/{number}/environ").read_bytes()
-            assert b"RAY_AUTH_MODE=token" in environment
+            for setting in (b"RAY_AUTH_MODE=token", b"RAY_USAGE_STATS_ENABLED=0", b"RAY_LOG_TO_STDERR=0"):
+                assert setting in environment
         # Ray keeps a process of that name for its own bookkeeping; without a dashboard it serves nobody.
         dashboards = [number for number, command in running.items() if "dashboard/dashboard.py" in command]
         assert listening({number for number in dashboards if "raylet" not in running[number].split()[0]}) == set()
@@ -268,6 +306,21 @@ def test_ray_that_cannot_start_says_why_and_offers_inline(folder: Path) -> None:
     assert "--inline" in last
     assert wait_until_gone(folder) == {}
     assert list(folder.glob("slimfront-*")) == []
+
+
+def test_a_worker_that_dies_leaves_our_line_alone_on_the_terminal(folder: Path) -> None:
+    with begin(folder, script=DEATH) as process:
+        out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, out
+    assert out == "a worker has died: 1 evaluation is run again on another one\n9 16\n"
+
+
+def test_a_pool_in_another_thread_is_told_that_it_cannot_start_there(folder: Path) -> None:
+    with begin(folder, script=THREADS) as process:
+        out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, out
+    assert out.startswith("Ray can be started by the main thread alone: run with --inline (workers=1 in Python)")
+    assert out.splitlines()[-1] == "16"
 
 
 def test_ray_that_was_imported_with_other_settings_is_refused(folder: Path) -> None:

@@ -112,9 +112,8 @@ class Step(nn.Module):
             case "pool":
                 return F.max_pool2d(x, 3, 1, 1)
             case "many parts":
-                return torch.cat(
-                    [F.relu(part) if place % 2 else part for place, part in enumerate(x.split(2, 1))][::-1], 1
-                )
+                parts = torch.split(x, [2] * (x.size(1) // 2), 1)
+                return torch.cat([*map(F.relu, parts[1::2]), *parts[::2]], 1)
             case "shuffle module":
                 return self.first(x)
             case "norm" | "fresh norm":

@@ -18,8 +18,9 @@ class Nsga2Sampler(OptunaProposer):
     It needs no cap of its history: only the latest generation has children.
     """
 
-    def __init__(self, context: SamplerContext) -> None:
-        super().__init__(context, lambda seed: NSGAIISampler(population_size=POPULATION, seed=seed))
+    def __init__(self, context: SamplerContext, speed: bool = True) -> None:
+        """`speed` as in `OptunaProposer`."""
+        super().__init__(context, lambda seed: NSGAIISampler(population_size=POPULATION, seed=seed), speed=speed)
 
     def _add(self, item: Scored) -> None:
         """As a trial of the current generation: NSGA-II takes no notice of trials that belong to none."""

@@ -29,8 +29,8 @@ LEAST_COST = 1e-12  # of a plan: there are logarithms to be taken
 class OptunaProposer:
     """A sampler of Optuna over score, size and speed, with the targets' budgets as constraints.
 
-    Speed is that of `slowness`; where it does not vary, there are two objectives. Of a history longer than
-    `most_trials`, the front and the latest are kept.
+    Speed is that of `slowness`; where it does not vary, or with `speed` false, there are two objectives. Of a history
+    longer than `most_trials`, the front and the latest are kept.
     """
 
     notes: tuple[str, ...] = ()
@@ -42,6 +42,7 @@ class OptunaProposer:
         context: SamplerContext,
         sampler: Callable[[int], BaseSampler],
         most_trials: int | None = None,
+        speed: bool = True,
     ) -> None:
         logging.getLogger("optuna").setLevel(logging.WARNING)  # it tells of every trial on stderr
         self._context = context
@@ -53,7 +54,7 @@ class OptunaProposer:
             str(site): IntDistribution(0, count - 1) for site, count in enumerate(self._problem.counts) if count > 1
         }
         low, high = self._problem.extremes()
-        self._has_speed = any(high[row] > low[row] for row in map(QUANTITIES.index, ("latency", "macs")))
+        self._has_speed = speed and any(high[row] > low[row] for row in map(QUANTITIES.index, ("latency", "macs")))
         self._told: list[Scored] = []
         self._pending: dict[Levels, int] = {}
         self._study = self._new_study()

@@ -16,9 +16,10 @@ class TpeSampler(OptunaProposer):
     """Multivariate: sites are modelled together. Plans of a batch that are not scored yet count as bad ones, so that it
     does not propose the same place again and again."""
 
-    def __init__(self, context: SamplerContext) -> None:
+    def __init__(self, context: SamplerContext, speed: bool = True) -> None:
+        """`speed` as in `OptunaProposer`."""
         super().__init__(
-            context, lambda seed: TPESampler(seed=seed, multivariate=True, constant_liar=True), MOST_TRIALS
+            context, lambda seed: TPESampler(seed=seed, multivariate=True, constant_liar=True), MOST_TRIALS, speed
         )
 
 

@@ -102,7 +102,7 @@ def stopped_early(setting: Setting, history: History, batch: Sequence[Candidate]
     before = dict(history.scores)
     as_it_is(setting, history, batch, index)
     for item in batch:
-        if is_dominated(setting.library.space.size_bytes, before, item, history.scores[item]):
+        if _is_dominated(setting.library.space.size_bytes, before, item, history.scores[item]):
             history.scores[item] = {0: history.scores[item][0][:HALF]}
             history.stopped.add(item)
             history.passes -= 0.5
@@ -189,7 +189,7 @@ def _run(way: str, setting: Setting) -> RungFigures:
     return RungFigures(way, setting.seed, _volume(setting, history, dense), history.passes, len(history.stopped))
 
 
-def is_dominated(
+def _is_dominated(
     size: Callable[[tuple[int, ...]], float],
     before: Mapping[Candidate, Mapping[int, npt.NDArray[np.float32]]],
     candidate: Candidate,
@@ -240,6 +240,8 @@ def write_table(folder: Path, models: Sequence[str]) -> None:
             lines += ["| quick images | hypervolume | passes | stopped early |", "|---|---|---|---|"]
             for way in WAYS:
                 own = [RungFigures(**item) for item in document["figures"] if item["way"] == way]
+                if not own:  # of an earlier version
+                    continue
                 volumes = [item.hypervolume for item in own]
                 stopped = f"{np.mean([item.stopped for item in own]):.0f} of {CANDIDATES}" if way == STOPPED else "-"
                 lines.append(

@@ -38,6 +38,10 @@ class ScoreTask:
         """As for a quick score, by the number of images: the metric may be the user's, and hang."""
         return max(1.0, len(self.images) / DEFAULT_IMAGES)
 
+    @property
+    def threads(self) -> None:
+        """The scorer keeps what neighbours share."""
+
 
 class ScoreRunner:
     """See `Runner`."""

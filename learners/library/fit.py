@@ -57,6 +57,10 @@ class FitTask:
         """Without end: it is our own work, which ends; a fit of a wide layer takes minutes."""
         return math.inf
 
+    @property
+    def threads(self) -> None:
+        """Torch's one: a fit must not depend on how many there are."""
+
     def run(self, jobs: Sequence[FitJob]) -> Iterator[Fit]:
         """See `Runner.run`."""
         for job in jobs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ import torch
 from learners.pool.base import Outcome, Runner, Task, run_jobs
 from learners.pool.wire import register_tensors
 from storage.errors import SlimfrontError
+
+TEMPORARY = "SLIMFRONT_WORKER_FILES"  # variable with the folder of temporary files
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Actor:
     """Holds one opened task. It has no state that results depend on."""
 
     def __init__(self) -> None:
+        tempfile.tempdir = os.environ.get(TEMPORARY)  # what is left there goes with the pool, however this one ends
         torch.set_num_threads(1)
         register_tensors()
         self._runner: Runner[Any, Any] | None = None

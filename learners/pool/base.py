@@ -47,6 +47,13 @@ class Task(Protocol[J_contra, R_co]):
         hanging and stopped; infinite where they are waited for. A usual one takes USUAL_SECONDS at most."""
         ...
 
+    @property
+    def threads(self) -> int | None:
+        """On how many threads a job computes, outside of Python: so many fewer run at a time, and without workers they
+        run beside each other on threads of this process. None for jobs of one thread that share one runner, which is
+        no other thread's."""
+        ...
+
 
 @dataclass(frozen=True)
 class Outcome(Generic[R]):
@@ -92,44 +99,44 @@ class Pool(Protocol):
     ) -> None: ...
 
 
-def run_jobs(runner: Runner[J, R], jobs: Sequence[J], first: int) -> Iterator[Outcome[R]]:
-    """Runs jobs, of which the first has index `first`, here; those that raise fail at their second attempt."""
+def run_jobs(
+    runner: Runner[J, R], jobs: Sequence[J], first: int, cpu: Callable[[], float] = time.process_time
+) -> Iterator[Outcome[R]]:
+    """Runs jobs, of which the first has index `first`, here; those that raise fail at their second attempt. `cpu` gives
+    the CPU seconds so far of whatever runs them."""
     done = 0
     while done < len(jobs):
         results = iter(runner.run(jobs[done:]))
         while done < len(jobs):
-            started = _now()
+            started = cpu(), time.monotonic()
             try:
                 result = next(results)
             except FATAL:
                 raise
             except Exception:  # noqa: BLE001  (whatever a user's metric or an operator raises)
-                yield _again(runner, jobs[done], first + done)
+                yield _again(runner, jobs[done], first + done, cpu)
                 done += 1
                 break  # the rest with an iterator of its own
-            yield _outcome(first + done, started, result)
+            yield _outcome(first + done, started, cpu, result)
             done += 1
 
 
-def _again(runner: Runner[J, R], job: J, index: int) -> Outcome[R]:
-    started = _now()
+def _again(runner: Runner[J, R], job: J, index: int, cpu: Callable[[], float]) -> Outcome[R]:
+    started = cpu(), time.monotonic()
     try:
         result = next(iter(runner.run([job])))
     except FATAL:
         raise
     except Exception as error:  # noqa: BLE001  (as above)
-        return _outcome(index, started, None, one_line(error))
-    return _outcome(index, started, result)
+        return _outcome(index, started, cpu, None, one_line(error))
+    return _outcome(index, started, cpu, result)
 
 
-def _now() -> tuple[float, float]:
-    """CPU seconds of this process, and seconds by the clock."""
-    return time.process_time(), time.monotonic()
-
-
-def _outcome(index: int, started: tuple[float, float], result: R | None, error: str | None = None) -> Outcome[R]:
-    seconds, elapsed = (now - then for now, then in zip(_now(), started, strict=True))
-    return Outcome(index, result, seconds, error, elapsed)
+def _outcome(
+    index: int, started: tuple[float, float], cpu: Callable[[], float], result: R | None, error: str | None = None
+) -> Outcome[R]:
+    """`started` at so many CPU seconds, and seconds by the clock."""
+    return Outcome(index, result, cpu() - started[0], error, time.monotonic() - started[1])
 
 
 def one_line(error: BaseException) -> str:

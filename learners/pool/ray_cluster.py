@@ -16,12 +16,15 @@ from ipaddress import ip_address
 from typing import Any
 
 from learners.pool import ray_reaper
+from learners.pool.actor import TEMPORARY
 from learners.pool.ray_folder import SessionFolder, remove_left
 from learners.pool.wire import deregister_tensors, register_tensors
 from storage.errors import GiveUpError
 
 END_SECONDS = 10.0  # that a daemon has to end
-STORE_BYTES = 2**28  # of the object store: what travels is small, and the library is memory-mapped by every worker
+# Of the object store. The library is memory-mapped by every worker; images for which there is no room go to a file in
+# Ray's folder.
+STORE_BYTES = 2**28
 INLINE = "--inline (workers=1 in Python)"  # errors reach users of both
 REMEDY = f"run with {INLINE}, which needs no Ray and gives the same front"
 # Ray reads these when it is imported or started; its daemons and workers inherit them.
@@ -49,6 +52,11 @@ class LocalCluster:
         self._folder: SessionFolder | None = None
         self._before: dict[str, str | None] = {}
         self._reaper: subprocess.Popen[str] | None = None
+
+    @property
+    def place(self) -> str:
+        """The folder with all its files, while it runs."""
+        return "" if self._folder is None else str(self._folder.path)
 
     def start(self) -> None:
         """GiveUpError, with the reason, if Ray is in use already, is not installed or does not start.
@@ -85,7 +93,7 @@ class LocalCluster:
         remove_left()
         self._folder = SessionFolder()
         self._reaper = _start_reaper(self._folder)
-        self._set_environment({**ENVIRONMENT, "RAY_AUTH_TOKEN": _token()})
+        self._set_environment({**ENVIRONMENT, "RAY_AUTH_TOKEN": _token(), TEMPORARY: self.place})
         with _our_handlers():
             import ray
 

@@ -11,7 +11,7 @@ from typing import Any, Generic, Self
 from learners.pool.actor import Actor, Fatal
 from learners.pool.base import LEAST_SECONDS, SLOWER, J, Note, Outcome, R, Task, one_line
 from learners.pool.ray_cluster import INLINE, REMEDY, LocalCluster
-from storage.errors import GiveUpError
+from storage.errors import DiskFullError, GiveUpError
 
 SHARES = 2  # of the jobs that are left, what one worker takes at a time: half of its part, so that all end together
 MOST_DEATHS = 5  # of workers that one job may cost: then the job is at fault, not the machine
@@ -76,13 +76,17 @@ class RayPool:
         """See `Pool.run`."""
         if not jobs:
             return
-        if self._cluster is None:
-            self._start_ray()
+        cluster = self._start_ray() if self._cluster is None else self._cluster
         import ray
 
         if self._task is None or self._task[0] is not task:
-            self._task = task, ray.put(task)
-        count = min(self.workers, len(jobs))
+            try:
+                self._task = task, ray.put(task)
+            except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError) as error:
+                raise DiskFullError(
+                    f"no space is left for what workers need below {cluster.place}: free some, or {REMEDY}"
+                ) from error
+        count = min(max(1, self.workers // (task.threads or 1)), len(jobs))
         workers = [self._idle.pop() if self._idle else new_worker() for _ in range(count)]
         allowed = self.least_seconds * task.patience
         run: _Run[J, R] = _Run(workers, self._task, jobs, note, apart, allowed)
@@ -91,13 +95,14 @@ class RayPool:
         finally:
             self._idle += run.leave()
 
-    def _start_ray(self) -> None:
-        self._cluster = LocalCluster(self.workers)  # before it starts: `close` ends what has started
+    def _start_ray(self) -> LocalCluster:
+        self._cluster = cluster = LocalCluster(self.workers)  # before it starts: `close` ends what has started
         try:
-            self._cluster.start()
+            cluster.start()
         except BaseException:
             self.close()
             raise
+        return cluster
 
     def close(self) -> None:
         """See `Pool.close`."""

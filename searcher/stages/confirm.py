@@ -18,7 +18,7 @@ from searcher.contenders import deciding_scores
 from searcher.front import NOISE, along, by_chance, cover, promising, quick_front, spread, useful
 from searcher.judged import confirmed_figures, judged_front, nearest, target_axes, within_limits
 from searcher.stages.context import StudyContext, study_budgets
-from searcher.stages.evaluation import Evaluation, EvaluationTask
+from searcher.stages.evaluation import Evaluation, EvaluationTask, Refused
 from searcher.stages.prepare import DenseRun, learner_options
 from storage.errors import GiveUpError
 from storage.records.candidate import Trial
@@ -55,12 +55,14 @@ class Confirmation:
         self._scores = deciding_scores(context.store, context.name)
         self._results = {item.number: item for item in context.store.results(context.name, Rung.CONFIRMED)}
         self._failed = {number for number, trial in self._trials.items() if trial.error is not None}
-        metric, labels = context.workload.metric, context.workload.confirmation.labels
-        self._dense_scores = metric.per_image(dense.outputs, labels, dense.outputs)
+        self._dense = dense
 
     def run(self) -> None:
         """Round one covers the front, round two looks closer where the target's boundary lies."""
         context = self._context
+        context.files.export(
+            self._trials[1]
+        )  # the dense model: whether files can be written here is no worker's to say
         searched = [item for number, item in self._scores.items() if self._trials[number].baseline is None]
         baselines = [number for number, trial in self._trials.items() if trial.baseline is not None]
         accuracy, limits = self._scores[1].value("accuracy"), study_budgets(context)
@@ -93,12 +95,12 @@ class Confirmation:
             self._failed.add(number)
             context.store.fail_trial(context.name, number, reason)
 
-    def _take(self, trial: Trial, outcome: Outcome[Evaluation], total: int, failures: dict[int, str]) -> None:
+    def _take(self, trial: Trial, outcome: Outcome[Evaluation | Refused], total: int, failures: dict[int, str]) -> None:
         """Stores one result with the new front, or adds to the failures why there is none."""
         context = self._context
         found = outcome.result
-        if found is None or found.refused is not None:
-            error = (outcome.error if found is None else found.refused) or "no result"
+        if not isinstance(found, Evaluation):
+            error = found.reason if isinstance(found, Refused) else outcome.error or "no result"
             if trial.baseline == DENSE:
                 raise GiveUpError(f"the dense model cannot be evaluated: {error}")
             failures[trial.number] = error
@@ -115,7 +117,7 @@ class Confirmation:
         return judged_front(list(self._results.values()), target, dense, context.wants_macs)
 
     def _result(self, trial: Trial, found: Evaluation, seconds: float) -> Result:
-        drop = paired_drop(self._dense_scores, found.scores)
+        drop = paired_drop(self._dense.scores, found.scores)
         count = len(found.scores)
         accuracy = 100 * float(found.scores.mean(dtype=np.float64))
         bounds = (drop.lower_points, drop.upper_points)
@@ -219,8 +221,7 @@ def _task(context: StudyContext, dense: DenseRun) -> EvaluationTask:
         images=context.workload.confirmation,
         calibration=files.calibration,
         metric=context.config.data.metric,
-        dense_outputs=dense.outputs,
-        dense_seconds=dense.seconds,
+        dense=dense,
         artifacts=files.artifacts,
         study=files.study,
         runtime=files.runtime,

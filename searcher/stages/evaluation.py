@@ -1,6 +1,6 @@
-"""The evaluation of one trial's files on the confirmation images, as a task for workers.
+"""The evaluation of one trial's files on the confirmation images, as a task for a pool.
 
-A metric or a runtime may hang, or take its process along: that is a worker's then, and the trial's alone.
+A metric or a runtime may hang, or take its process along: where that is a worker's, it fails the trial alone.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from objectives.metric import Metric, resolve_metric
 from objectives.workload.subsets import Subset
 from searcher.baselines import DENSE
 from searcher.stages.files import Files
+from searcher.stages.prepare import DenseRun
 from storage.artifacts import ArtifactStore
 from storage.errors import DiskFullError, GiveUpError
 from storage.records.candidate import Trial
@@ -31,14 +32,20 @@ MOST_BATCH = 64
 BATCH_BYTES = 2**22  # of the images of one call
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a trial's files are and give, or why there are none."""
+    """What a trial's files are and give."""
 
     scores: npt.NDArray[np.float32]  # [n] of the metric, in [0, 1]
     size_bytes: int
     onnx_bytes: int
-    refused: str | None = None  # one line; nothing else is known then
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A trial whose files cannot be made or run, as they are each time."""
+
+    reason: str  # one line
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +59,7 @@ class EvaluationTask:
     images: Subset  # for confirmation
     calibration: npt.NDArray[np.float32]  # [n, *input]
     metric: str | None  # as the study file names it
-    dense_outputs: npt.NDArray[np.float32]  # [n, ...] on the confirmation images
-    dense_seconds: float  # that it took to compute and to judge them
+    dense: DenseRun
     artifacts: ArtifactStore
     study: str
     runtime: RuntimeConfig
@@ -64,39 +70,46 @@ class EvaluationTask:
         library = Library(self.path, self.library, in_order(self.learners, self.options))
         files = Files(library, self.artifacts, self.study, self.calibration, self.runtime, self.contract)
         metric = resolve_metric(self.metric, labelled=self.images.labels is not None)
-        return EvaluationRunner(files, self.images, metric, self.dense_outputs)
+        return EvaluationRunner(files, self.images, metric, self.dense)
 
     @property
     def patience(self) -> float:
-        """By what the dense model took: the metric may be the user's, and hang."""
-        return max(1.0, self.dense_seconds / USUAL_SECONDS)
+        """By what the dense model took: the metric may be the user's, and hang. Another tool's baseline runs the
+        calibration images, too, before its file is there."""
+        share = 1 + len(self.calibration) / len(self.images)
+        return max(1.0, share * self.dense.seconds / USUAL_SECONDS)
+
+    @property
+    def threads(self) -> int:
+        """Of the runtime."""
+        return self.runtime.threads
 
 
 class EvaluationRunner:
-    """See `Runner`."""
+    """See `Runner`. Threads may share it."""
 
-    def __init__(self, files: Files, images: Subset, metric: Metric, dense_outputs: npt.NDArray[np.float32]) -> None:
+    def __init__(self, files: Files, images: Subset, metric: Metric, dense: DenseRun) -> None:
         self._files = files
         self._images = images
         self._metric = metric
-        self._dense_outputs = dense_outputs
+        self._dense = dense
 
-    def run(self, jobs: Sequence[Trial]) -> Iterator[Evaluation]:
-        """The evaluation of each trial, in order."""
+    def run(self, jobs: Sequence[Trial]) -> Iterator[Evaluation | Refused]:
+        """What becomes of each trial, in order."""
         return map(self._evaluate, jobs)
 
-    def _evaluate(self, trial: Trial) -> Evaluation:
+    def _evaluate(self, trial: Trial) -> Evaluation | Refused:
         try:
             exported = self._files.export(trial)
-            outputs = self._dense_outputs
-            if trial.baseline != DENSE:
-                images = self._images.images
-                outputs = evaluate(exported.session, images, evaluation_batch(images))
+            if trial.baseline == DENSE:
+                return Evaluation(self._dense.scores, exported.size_bytes, exported.onnx_bytes)
+            images = self._images.images
+            outputs = evaluate(exported.session, images, evaluation_batch(images))
         except DiskFullError:
             raise
-        except GiveUpError as error:  # of this file alone: others may well do
-            return Evaluation(np.zeros(0, np.float32), 0, 0, one_line(error))
-        scores = self._metric.per_image(outputs, self._images.labels, self._dense_outputs)
+        except GiveUpError as error:  # of this file: others may do
+            return Refused(one_line(error))
+        scores = self._metric.per_image(outputs, self._images.labels, self._dense.outputs)
         return Evaluation(scores, exported.size_bytes, exported.onnx_bytes)
 
 

@@ -37,7 +37,7 @@ class Exported:
     onnx_bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Files:
     """Makes and opens the files of one study's trials."""
 

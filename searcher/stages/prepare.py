@@ -164,12 +164,13 @@ def open_library(
     return open_or_build(folder, prepared.analysis, images, prepared.learners, seed, progress, pool, worker_lost)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DenseRun:
     """The dense ONNX file on the confirmation images."""
 
     outputs: npt.NDArray[np.float32]  # [n, ...]
-    seconds: float  # by the clock, its scores by the metric included
+    scores: npt.NDArray[np.float32]  # [n] of the metric, in [0, 1]
+    seconds: float  # by the clock, for both
 
 
 def analyse_dense(prepared: Prepared, library: Library) -> tuple[StoredAnalysis, DenseRun]:
@@ -181,7 +182,7 @@ def analyse_dense(prepared: Prepared, library: Library) -> tuple[StoredAnalysis,
     started = time.monotonic()
     outputs = evaluate(session, images.images)
     scores = workload.metric.per_image(outputs, images.labels, outputs)
-    run = DenseRun(outputs, time.monotonic() - started)
+    run = DenseRun(outputs, scores, time.monotonic() - started)
     dense = DenseFacts(
         accuracy=100 * float(scores.mean(dtype=np.float64)),
         size_bytes=len(serialised),

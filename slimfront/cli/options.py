@@ -32,5 +32,5 @@ Workers: TypeAlias = Annotated[
 ]
 Inline: TypeAlias = Annotated[
     bool,
-    typer.Option("--inline", envvar="SLIMFRONT_INLINE", help="Build and score in this process, without Ray."),
+    typer.Option("--inline", envvar="SLIMFRONT_INLINE", help="Build, score and confirm in this process, without Ray."),
 ]

@@ -43,8 +43,8 @@ def silent(text: str) -> None:
 
 def test_every_job_has_one_outcome(pool: Pool, tmp_path: Path) -> None:
     jobs = [Job(number) for number in range(25)]
-    for apart in (False, True):
-        outcomes = list(pool.run(Squares(tmp_path), jobs, silent, apart))
+    for apart, threads in ((False, None), (True, None), (True, 1), (True, 1000)):
+        outcomes = list(pool.run(Squares(tmp_path, threads=threads), jobs, silent, apart))
         assert sorted(item.index for item in outcomes) == list(range(25))
         assert all(item.result == item.index**2 and item.error is None for item in outcomes)
         assert all(item.seconds >= 0 and item.elapsed >= 0 for item in outcomes)
@@ -61,10 +61,11 @@ def test_a_task_is_opened_once_in_every_worker(pool: Pool, tmp_path: Path) -> No
     assert len((tmp_path / OPENED).read_text()) >= 3
 
 
-def test_a_job_that_raises_fails_alone(pool: Pool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("threads", [None, 1])
+def test_a_job_that_raises_fails_alone(threads: int | None, pool: Pool, tmp_path: Path) -> None:
     troubles = {3: Trouble.RAISE, 4: Trouble.RAISE, 6: Trouble.RAISE_ONCE}
     jobs = [Job(number, troubles.get(number)) for number in range(9)]
-    outcomes = {item.index: item for item in pool.run(Squares(tmp_path), jobs, silent)}
+    outcomes = {item.index: item for item in pool.run(Squares(tmp_path, threads=threads), jobs, silent)}
     for number in range(9):
         if number in (3, 4):
             assert outcomes[number].result is None
@@ -73,10 +74,17 @@ def test_a_job_that_raises_fails_alone(pool: Pool, tmp_path: Path) -> None:
             assert outcomes[number].result == number**2
 
 
-def test_an_error_of_the_study_is_raised_as_it_is(pool: Pool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("threads", [None, 1])
+def test_an_error_of_the_study_is_raised_as_it_is(threads: int | None, pool: Pool, tmp_path: Path) -> None:
     with pytest.raises(GiveUpError, match=r"^the library is damaged: delete it$"):
-        list(pool.run(Squares(tmp_path), [Job(1), Job(2, Trouble.END_STUDY)], silent))
+        list(pool.run(Squares(tmp_path, threads=threads), [Job(1), Job(2, Trouble.END_STUDY)], silent))
     assert [item.result for item in pool.run(Squares(tmp_path), [Job(5)], silent)] == [25]
+
+
+def test_jobs_of_many_threads_run_on_fewer_workers(pool: Pool, tmp_path: Path) -> None:
+    jobs = [Job(number) for number in range(8)]
+    assert len(list(pool.run(Squares(tmp_path, threads=pool.workers), jobs, silent, apart=True))) == 8
+    assert (tmp_path / OPENED).read_text() == "x"
 
 
 def test_a_run_that_is_left_early_disturbs_no_other(pool: Pool, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from storage.errors import GiveUpError
 
 OPENED = "opened"  # a file with a letter for each time
+LITTER = "litter-"  # folders that a process leaves which dies
 FOREVER_SECONDS = 3600.0
 
 
@@ -43,6 +45,7 @@ class Squares:
     folder: Path
     fails_to_open: bool = False
     patience: float = 1.0
+    threads: int | None = None
 
     def open(self) -> SquareRunner:
         """See `Task.open`."""
@@ -81,6 +84,7 @@ class SquareRunner:
         if dies or job.trouble is None:
             time.sleep(job.seconds)
         if dies:
+            tempfile.mkdtemp(prefix=LITTER)
             with tried.open("a") as file:
                 file.write("x")
             os.kill(os.getpid(), signal.SIGKILL)

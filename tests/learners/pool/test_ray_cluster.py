@@ -17,7 +17,7 @@ import pytest
 from learners.pool import ray_cluster
 from learners.pool.ray_folder import LOCK
 from learners.pool.ray_pool import RayPool
-from tests.learners.pool.tasks import Job, Squares
+from tests.learners.pool.tasks import LITTER, Job, Squares
 from tests.slimfront.material import ROOT
 
 GONE_SECONDS = 20.0
@@ -313,6 +313,7 @@ def test_a_worker_that_dies_leaves_our_line_alone_on_the_terminal(folder: Path) 
         out, _ = process.communicate(timeout=120)
     assert process.returncode == 0, out
     assert out == "a worker has died: 1 evaluation is run again on another one\n9 16\n"
+    assert list(folder.rglob(f"{LITTER}*")) == []
 
 
 def test_a_pool_in_another_thread_is_told_that_it_cannot_start_there(folder: Path) -> None:

@@ -16,6 +16,7 @@ class Doubles:
     """Doubles tensors in place, which it therefore must own, and says whether it got them as arrays."""
 
     patience: float = 1.0
+    threads: int | None = None
 
     def open(self) -> Doubles:
         """See `Task.open`."""

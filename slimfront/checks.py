@@ -119,13 +119,14 @@ def _existing(path: Path) -> Path:
 
 
 def _database(home: Home) -> Check:
+    from storage.home import shown
     from storage.open import open_store
     from storage.sql.engine import path_of
     from storage.sql.tables import HEAD
 
     try:
         if home.database_url.startswith("sqlite:") and not path_of(home.database_url).exists():
-            return Check("database", True, f"{home.database_url} is not there yet: the first study makes it")
+            return Check("database", True, f"{shown(home.database_url)} is not there yet: the first study makes it")
         store = open_store(home.database_url)
         try:
             studies = len(store.studies())
@@ -133,7 +134,7 @@ def _database(home: Home) -> Check:
             store.close()
     except SlimfrontError as error:
         return Check("database", False, str(error))
-    return Check("database", True, f"{home.database_url} opens at revision {HEAD}, with {studies} studies")
+    return Check("database", True, f"{shown(home.database_url)} opens at revision {HEAD}, with {studies} studies")
 
 
 def _machine() -> Iterator[Check]:

@@ -41,6 +41,10 @@ class StudyStateError(FixInputError):
     """The study's state does not allow this step: `slimfront status NAME` shows where it stands."""
 
 
+class StoreLostError(RetryError):
+    """The database's server cannot be reached, or has gone away in the middle: start it, then try again."""
+
+
 class StoreConflictError(GiveUpError):
     """The store holds something else under this key: the study was begun with other code, data or machine."""
 

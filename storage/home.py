@@ -6,7 +6,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit, urlunsplit
 
 from storage.errors import FixInputError
 from storage.files import is_writable, make_folder
@@ -16,6 +16,7 @@ STORE_VARIABLE = "SLIMFRONT_STORE"
 DEFAULT_HOME = "~/.slimfront"
 DATABASE_NAME = "slimfront.db"
 SQLITE_SCHEME = "sqlite:///"
+DEFAULT_PORT = 5432  # of PostgreSQL
 SCOPE_DIGITS = 12  # of a hash of the URL: enough for the few databases that one home serves
 
 
@@ -94,7 +95,28 @@ class Home:
 
 
 def _place(url: str) -> str:
-    """What tells a database from others, however its URL is spelled: the file of an SQLite one, links resolved."""
-    if not url.startswith(SQLITE_SCHEME):
+    """What tells a database from others, however its URL is spelled: the file of an SQLite one, links resolved; of a
+    server's, neither user nor password."""
+    if url.startswith(SQLITE_SCHEME):
+        return str(Path(unquote(url.removeprefix(SQLITE_SCHEME))).expanduser().resolve())
+    parts = urlsplit(url)
+    if not parts.path.strip("/"):
         return url
-    return str(Path(unquote(url.removeprefix(SQLITE_SCHEME))).expanduser().resolve())
+    host = parse_qs(parts.query).get("host", [parts.hostname or ""])[-1]
+    return f"{parts.scheme}://{host}:{_port(parts)}{unquote(parts.path)}"
+
+
+def _port(parts: SplitResult) -> int:
+    try:
+        return parts.port or DEFAULT_PORT
+    except ValueError:  # no number: whoever opens it says so
+        return DEFAULT_PORT
+
+
+def shown(url: str) -> str:
+    """A database's URL for people: without the password."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    user, _, place = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:***@{place}"))

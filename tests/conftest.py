@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.built import Built
+    from tests.storage.postgres import Server
 
 # How long an example takes says more of what else the machine does than of the code.
 settings.register_profile("any machine", deadline=None)
@@ -28,6 +29,15 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> P
     """One folder for the whole run, whichever processes it is spread over."""
     base = tmp_path_factory.getbasetemp()
     return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server of this process."""
+    from tests.storage.postgres import server
+
+    with server() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from storage.errors import StoreLockedError
+from storage.errors import FixInputError, StoreLockedError
 from storage.notes import (
     Note,
     analysis_note,
@@ -293,6 +293,22 @@ class SqlStore:
         if made:
             connection.execute(insert(table), [{"study_id": study_id, **asdict(event)} for event in made])
         return made
+
+
+def open_postgres(url: str, busy_seconds: float) -> SqlStore:
+    """The store in the PostgreSQL database that `url` names; see `storage.open.open_store`.
+
+    FixInputError if the driver is not installed.
+    """
+    try:
+        from storage.sql.postgres import PostgresDatabase
+    except ImportError as error:
+        if (error.name or "psycopg").split(".")[0] != "psycopg":  # without a libpq it names nothing
+            raise
+        raise FixInputError(
+            "a store on PostgreSQL needs a package that is not installed: pip install 'slimfront[postgres]'"
+        ) from error
+    return SqlStore(PostgresDatabase(url, busy_seconds))
 
 
 def open_sqlite(url: str, busy_seconds: float) -> SqlStore:

@@ -11,17 +11,25 @@ from storage.open import STORES, open_store
 from storage.records.study import StudyState
 from storage.store import StudyStore
 from tests.storage import samples
+from tests.storage.postgres import Server
 
-URLS: dict[str, Callable[[Path], str]] = {
-    "sqlite": lambda folder: f"sqlite:///{folder}/studies.db",
-    "memory": lambda folder: "memory://",
+
+def _postgresql(request: pytest.FixtureRequest) -> str:
+    server: Server = request.getfixturevalue("postgres")
+    return server.prepared()
+
+
+URLS: dict[str, Callable[[pytest.FixtureRequest, Path], str]] = {
+    "sqlite": lambda _, folder: f"sqlite:///{folder}/studies.db",
+    "postgresql": lambda request, _: _postgresql(request),
+    "memory": lambda *_: "memory://",
 }
-"""A URL for a fresh store under a folder; a new entry of STORES needs one here."""
+"""A URL for a fresh store; a new entry of STORES needs one here."""
 
 
 @pytest.fixture(params=sorted(STORES))
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StudyStore]:
-    opened = open_store(URLS[request.param](tmp_path))
+    opened = open_store(URLS[request.param](request, tmp_path))
     yield opened
     opened.close()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from storage.errors import FixInputError
-from storage.home import Home
+from storage.home import Home, shown
 from storage.open import open_store
 from tests.storage.ordinary import open_folder, ordinary_user
 
@@ -87,6 +87,19 @@ def test_a_home_that_may_not_be_written_is_named() -> None:
         folder.chmod(0o555)
         with ordinary_user(), pytest.raises(FixInputError, match="may not be written"):
             Home(folder / "below").prepare()
+
+
+def test_the_password_of_a_server_changes_no_folder_and_is_not_shown(tmp_path: Path) -> None:
+    urls = [
+        "postgresql://ann:first@db.example/team",
+        "postgresql://ben:second@db.example:5432/team?sslmode=require",
+        "postgresql://ben@/team?host=db.example",
+    ]
+    assert len({Home(tmp_path, url).artifacts for url in urls}) == 1
+    for other in ("postgresql://ann:first@db.example/other", "postgresql://ann:first@db2.example/team"):
+        assert Home(tmp_path, other).artifacts != Home(tmp_path, urls[0]).artifacts
+    assert shown(urls[0]) == "postgresql://ann:***@db.example/team"
+    assert shown(urls[2]) == urls[2]
 
 
 def test_one_database_has_one_scope_however_its_url_is_spelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,11 @@ class ArtifactStore:
         """Where the artifact lies, whether it exists or not. FixInputError if a name would leave `root`."""
         return self._inside(study, name)
 
+    def study(self, study: str) -> list[Path]:
+        """The folders of all artifacts of a study."""
+        folder = self._inside(study)
+        return [path for path in folder.iterdir() if not path.name.startswith(".")] if folder.is_dir() else []
+
     def exists(self, study: str, name: str) -> bool:
         """Whether the artifact has been written, and so is complete."""
         return self._inside(study, name).is_dir()

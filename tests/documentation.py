@@ -69,9 +69,13 @@ def relative(page: Path) -> str:
 
 @cache
 def commands() -> Mapping[str, Any]:
-    """Commands by name, as the command-line library has them."""
+    """Commands by name, as the command-line library has them; of those in groups both words."""
     group: Any = typer.main.get_command(app)
-    return dict(group.commands)
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        inner = getattr(command, "commands", None)
+        found |= {name: command} if inner is None else {f"{name} {one}": inner[one] for one in inner}
+    return found
 
 
 def options(name: str) -> dict[str, bool]:
@@ -87,6 +91,8 @@ def problem(words: list[str]) -> str | None:
     """What is wrong with the words behind `slimfront`, if anything."""
     if not words or words[0] in ("--version", "--help", "-h"):
         return None
+    if " ".join(words[:2]) in commands():
+        words = [" ".join(words[:2]), *words[2:]]
     if words[0] not in commands():
         return f"there is no command {words[0]}"
     known, rest, given = options(words[0]), words[1:], 0

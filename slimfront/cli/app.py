@@ -21,6 +21,7 @@ from slimfront.cli import (
     sensitivity,
     show,
     status,
+    store,
 )
 
 app = typer.Typer(
@@ -48,6 +49,7 @@ app.command(rich_help_panel=RESULTS)(export.export)
 app.command(rich_help_panel=RESULTS)(delete.delete)
 app.command(rich_help_panel=HELP)(demo.demo)
 app.command(rich_help_panel=HELP)(doctor.doctor)
+app.add_typer(store.app, name="store", rich_help_panel=HELP)
 
 
 def _version(wanted: bool) -> None:

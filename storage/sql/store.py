@@ -79,7 +79,7 @@ class SqlStore:
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
         """`clock` returns seconds since the epoch, UTC."""
-        self._database = database
+        self.database = database
         self._clock = clock
 
     def create_study(self, name: str, config_json: str) -> Study:
@@ -88,7 +88,7 @@ class SqlStore:
         now = self._clock()
         study = Study(name, config_json, StudyState.QUEUED, NEW_STAGE, 0.0, 0, now, now)
         try:
-            with self._database.writing() as connection:
+            with self.database.writing() as connection:
                 connection.execute(insert(tables.studies), rows.study_values(study))
                 self._note(connection, study_row(connection, name).id, created_note())
         except IntegrityError as error:
@@ -97,12 +97,12 @@ class SqlStore:
 
     def study(self, name: str) -> Study:
         """See StudyStore."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return rows.study_from(study_row(connection, name))
 
     def studies(self) -> tuple[Study, ...]:
         """See StudyStore."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             found = connection.execute(select(tables.studies).order_by(tables.studies.c.id))
             return tuple(map(rows.study_from, found))
 
@@ -152,7 +152,7 @@ class SqlStore:
 
     def analysis(self, name: str) -> Analysis | None:
         """See StudyStore."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return stored_analysis(connection, study_row(connection, name).id)
 
     def add_trials(self, name: str, first_number: int, proposals: Sequence[Proposal]) -> tuple[Trial, ...]:
@@ -171,7 +171,7 @@ class SqlStore:
     def trials(self, name: str) -> tuple[Trial, ...]:
         """See StudyStore."""
         table = tables.trials
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             study_id = study_row(connection, name).id
             found = connection.execute(select(table).where(table.c.study_id == study_id).order_by(table.c.number))
             return tuple(map(rows.trial_from, found))
@@ -242,19 +242,19 @@ class SqlStore:
     def timings(self, name: str) -> tuple[Timing, ...]:
         """See StudyStore."""
         table = tables.timings
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             these = select(table).where(table.c.study_id == study_row(connection, name).id)
             return rows.timings_from(connection.execute(these.order_by(table.c.session, table.c.number)))
 
     def results(self, name: str, rung: Rung | None = None) -> tuple[Result, ...]:
         """See StudyStore."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return stored_results(connection, study_row(connection, name).id, rung)
 
     def front(self, name: str) -> tuple[FrontRow, ...]:
         """See StudyStore."""
         table = tables.front_rows
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             study_id = study_row(connection, name).id
             found = connection.execute(select(table).where(table.c.study_id == study_id).order_by(table.c.position))
             return tuple(map(rows.front_row_from, found))
@@ -267,7 +267,7 @@ class SqlStore:
     def events(self, name: str, after: int = 0) -> tuple[Event, ...]:
         """See StudyStore."""
         table = tables.events
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             study_id = study_row(connection, name).id
             these = (table.c.study_id == study_id) & (table.c.number > after)
             found = connection.execute(select(table).where(these).order_by(table.c.number))
@@ -275,12 +275,12 @@ class SqlStore:
 
     def close(self) -> None:
         """See StudyStore."""
-        self._database.close()
+        self.database.close()
 
     @contextmanager
     def _changing(self, name: str) -> Iterator[tuple[Connection, Row[Any]]]:
         """A transaction that holds the study's row, and that row."""
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             yield connection, study_row(connection, name, lock=True)
 
     def _note(self, connection: Connection, study_id: int, *notes: Note) -> tuple[Event, ...]:

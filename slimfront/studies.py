@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.studies import StudyLine, study_line
+from dashboards.studies import StudyLine, study_lines
 from slimfront.cli.session import opened
 from slimfront.result import StudyResult, read_result
 
@@ -20,4 +20,4 @@ def load_study(name: str, store: str | None = None) -> StudyResult:
 def list_studies(store: str | None = None) -> tuple[StudyLine, ...]:
     """A line for each study of the store, the oldest first; `store` as in `load_study`."""
     with opened(store) as (home, studies):
-        return tuple(study_line(study, home) for study in studies.studies())
+        return study_lines(studies, home)

@@ -13,6 +13,7 @@ from objectives.runtimes.table import RUNTIMES, runtime
 from searcher.progress import Progress
 from searcher.samplers.table import SAMPLERS
 from searcher.stages.prepare import Prepared, prepare
+from storage.artifacts import ArtifactStore
 from storage.errors import FixInputError, GiveUpError, NotFoundError
 from storage.home import Home
 from storage.records.config import KnownNames, StudyConfig, load_study_file
@@ -52,6 +53,8 @@ def submit(config: StudyConfig, store: StudyStore, home: Home, progress: Progres
     prepared = prepare(config, progress)
     check_images(prepared, progress)
     store.create_study(config.name, config.to_json())
+    # Whoever has deleted a study of that name on another machine had no files of it to delete.
+    ArtifactStore(home.artifacts).delete_study(config.name)
     return prepared
 
 

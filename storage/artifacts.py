@@ -28,7 +28,7 @@ class ArtifactStore:
         return self._inside(study, name)
 
     def study(self, study: str) -> list[Path]:
-        """The folders of all artifacts of a study."""
+        """The folders of all artifacts of a study, in no order. FixInputError if its name would leave `root`."""
         folder = self._inside(study)
         return [path for path in folder.iterdir() if not path.name.startswith(".")] if folder.is_dir() else []
 

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from storage.errors import SlimfrontError
+from storage.errors import NotFoundError, RetryError, SlimfrontError
 from storage.records.config import StudyConfig
 from storage.records.dense import DenseFacts
 from storage.records.latency import LatencyTable
 from storage.records.space import SearchSpace
 from storage.store import StudyStore
 
+# What damaged rows make records raise.
+DAMAGES = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError)
+
 
 def check_study(store: StudyStore, name: str) -> Iterator[str]:
-    """What is wrong with a study, a line each. It may be running: each part is read at another moment."""
+    """What is wrong with a study, a line each. It may be running: each part is read at another moment.
+
+    Raises RetryError where the store cannot be reached. Of a study that is deleted meanwhile nothing is wrong.
+    """
     for title, read in (("its configuration", _configuration), ("its candidates", _candidates), ("its front", _front)):
         try:
             yield from read(store, name)
-        except (SlimfrontError, ValueError, KeyError, TypeError) as error:
+        except RetryError:
+            raise
+        except NotFoundError:
+            return
+        except (SlimfrontError, *DAMAGES) as error:
             text = " ".join(str(error).split())
             yield f"{name}: {title} cannot be read ({type(error).__name__}: {text})"
 
@@ -29,8 +39,8 @@ def _configuration(store: StudyStore, name: str) -> Iterator[str]:
 
 
 def _candidates(store: StudyStore, name: str) -> Iterator[str]:
+    trials = store.trials(name)  # before the analysis, which of a running study may be stored in between
     analysis = store.analysis(name)
-    trials = store.trials(name)
     if [trial.number for trial in trials] != list(range(1, len(trials) + 1)):
         yield f"{name}: its {len(trials)} candidates are not numbered from 1 without a gap"
     if analysis is None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, unquote
 
 from storage.errors import FixInputError
 from storage.files import is_writable, make_folder
@@ -16,8 +17,15 @@ STORE_VARIABLE = "SLIMFRONT_STORE"
 DEFAULT_HOME = "~/.slimfront"
 DATABASE_NAME = "slimfront.db"
 SQLITE_SCHEME = "sqlite:///"
-DEFAULT_PORT = 5432  # of PostgreSQL
-SCOPE_DIGITS = 12  # of a hash of the URL: enough for the few databases that one home serves
+DEFAULT_PORT = "5432"  # of PostgreSQL
+# As SQLAlchemy takes a URL apart, but that a password may have an @ in it.
+SERVER = re.compile(
+    r"(?P<scheme>[\w+]+)://(?:[^:/]*(?::.*)?@)?(?P<host>\[[^]]*\]|[^/:?]*)(?::(?P<port>[^/?]*))?"
+    r"/(?P<database>[^?]+)(?:\?(?P<query>.*))?"
+)
+PASSWORD = re.compile(r"^([\w+]+://[^:/@]*):.*@")
+SECRET = re.compile(r"(?i)(password=)[^&]*")  # in the query, sslpassword as well
+SCOPE_DIGITS = 12  # of a hash of its place: enough for the few databases that one home serves
 
 
 @dataclass(frozen=True)
@@ -94,29 +102,20 @@ class Home:
         return cls(root=root, store=store or os.environ.get(STORE_VARIABLE) or None)
 
 
+def shown(url: str) -> str:
+    """A database's URL for people: without passwords, also where special characters in them are not encoded."""
+    return SECRET.sub(r"\1***", PASSWORD.sub(r"\1:***@", url))
+
+
 def _place(url: str) -> str:
     """What tells a database from others, however its URL is spelled: the file of an SQLite one, links resolved; of a
     server's, neither user nor password."""
     if url.startswith(SQLITE_SCHEME):
         return str(Path(unquote(url.removeprefix(SQLITE_SCHEME))).expanduser().resolve())
-    parts = urlsplit(url)
-    if not parts.path.strip("/"):
+    found = SERVER.fullmatch(url)
+    if found is None:
         return url
-    host = parse_qs(parts.query).get("host", [parts.hostname or ""])[-1]
-    return f"{parts.scheme}://{host}:{_port(parts)}{unquote(parts.path)}"
-
-
-def _port(parts: SplitResult) -> int:
-    try:
-        return parts.port or DEFAULT_PORT
-    except ValueError:  # no number: whoever opens it says so
-        return DEFAULT_PORT
-
-
-def shown(url: str) -> str:
-    """A database's URL for people: without the password."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    user, _, place = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:***@{place}"))
+    given = parse_qs(found["query"] or "")
+    hosts = given.get("host", [found["host"] or ""])
+    ports = given.get("port", [found["port"] or DEFAULT_PORT])
+    return f"{found['scheme']}://{','.join(hosts)}:{','.join(ports)}/{unquote(found['database'])}"

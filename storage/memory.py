@@ -224,6 +224,17 @@ class MemoryStore:
         with self._shelf(name) as shelf:
             return tuple(event for event in shelf.events if event.number > after)
 
+    @contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        """See StudyStore."""
+        self.study(name)
+        yield
+
+    def is_held(self, name: str) -> bool:
+        """See StudyStore."""
+        self.study(name)
+        return False
+
     def close(self) -> None:
         """See StudyStore."""
 

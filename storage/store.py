@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from types import EllipsisType
 from typing import Protocol
 
@@ -138,6 +139,15 @@ class StudyStore(Protocol):
 
     def events(self, name: str, after: int = 0) -> tuple[Event, ...]:
         """The events with numbers above `after`, oldest first."""
+        ...
+
+    def hold(self, name: str) -> AbstractContextManager[None]:
+        """A block that no other machine enters for the study, for whoever runs or deletes it. StoreLockedError if one
+        is in it. Where only one machine can use the store, its callers' own locks are enough, and this is none."""
+        ...
+
+    def is_held(self, name: str) -> bool:
+        """Whether some machine is in such a block."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,5 @@
-"""The picture of a front, and its text in the README: `python docs/images/make.py STUDY` after `slimfront run`."""
+"""The pictures of a front and of a report, and the front's text in the README: `python -m docs.images.make STUDY`
+after `slimfront run`."""
 
 from __future__ import annotations
 
@@ -7,18 +8,24 @@ import re
 import sys
 import textwrap
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from playwright.sync_api import ViewportSize
 from rich.console import Console
 
 from dashboards.front import front_view
+from dashboards.report.file import write_report
 from dashboards.study import read_study
 from slimfront.cli.front_table import print_front
 from slimfront.cli.session import opened
+from tests.browser import WIDE, chromium
+from tests.browser import opened as opened_page
 
 IMAGES = Path(__file__).resolve().parent
 RESULTS = IMAGES.parents[1] / "benchmarks" / "results"
 README = IMAGES.parents[1] / "README.md"
 WIDTH = 100  # columns from which the table has all its columns
+SHOWN = 960  # pixels of the report's height
 NARROW = 80  # the README's text
 LONGEST = 120  # of a line in the README: longer sentences go on in the next one, as on a terminal
 BLOCK = re.compile(r"(<!-- front -->\n).*?(<!-- /front -->)", re.DOTALL)
@@ -33,6 +40,17 @@ def record(study: str, width: int) -> Console:
         data = read_study(store, study)
         print_front(console, front_view(data, home), data)
     return console
+
+
+def picture(study: str) -> None:
+    """Writes report.png, the upper part of the study's report."""
+    with TemporaryDirectory() as folder, opened(None) as (home, store):
+        file = write_report(read_study(store, study), home, Path(folder) / "report.html").path
+        with chromium() as browser, opened_page(browser, file) as page:
+            page.page.wait_for_selector(".main-svg")
+            shown: ViewportSize = {"width": WIDE, "height": SHOWN}
+            page.page.set_viewport_size(shown)
+            page.page.screenshot(path=IMAGES / "report.png")
 
 
 def make(study: str) -> None:
@@ -51,3 +69,4 @@ def make(study: str) -> None:
 
 if __name__ == "__main__":
     make(sys.argv[1])
+    picture(sys.argv[1])

@@ -40,7 +40,7 @@ def remove(home: Home, store: StudyStore, study: str) -> None:
     from storage.artifacts import ArtifactStore
     from storage.files import file_lock
 
-    with file_lock(home.locks / f"{study}.lock", wait=False, holds=f"study {study}"):
+    with file_lock(home.locks / f"{study}.lock", wait=False, holds=f"study {study}"), store.hold(study):
         ArtifactStore(home.artifacts).delete_study(study)
         config = store.study(study).config_json
         store.delete_study(study)

@@ -10,9 +10,9 @@ from slimfront.cli.session import opened
 def list_studies(store: StoreUrl = None, json: AsJson = False) -> None:
     """List all studies, the oldest first."""
     with opened(store) as (home, studies):
-        from dashboards.studies import study_line
+        from dashboards.studies import study_lines
 
-        lines = [study_line(study, home) for study in studies.studies()]
+        lines = study_lines(studies, home)
     if json:
         print_json([line.to_dict() for line in lines])
         return

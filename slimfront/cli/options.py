@@ -16,7 +16,7 @@ StoreUrl: TypeAlias = Annotated[
         "--store",
         metavar="URL",
         envvar="SLIMFRONT_STORE",
-        help="Another database than the one in SLIMFRONT_HOME, such as sqlite:////path/studies.db or postgresql://user:password@host/database.",
+        help="Another database than the one in SLIMFRONT_HOME, a URL of sqlite:/// or postgresql://.",
     ),
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]

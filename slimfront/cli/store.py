@@ -24,12 +24,16 @@ Url = Annotated[str, typer.Argument(help="Such as sqlite:////path/studies.db or 
 @app.command()
 def check(store: StoreUrl = None) -> None:
     """Read every study of the database and say what is wrong with it."""
-    from storage.check import check_study
+    from storage.check import DAMAGES, check_study
     from storage.home import shown
 
     with opened(store) as (home, studies):
-        names = [study.name for study in studies.studies()]
-        problems = [line for name in names for line in check_study(studies, name)]
+        try:
+            names = [study.name for study in studies.studies()]
+        except DAMAGES as error:
+            names, problems = [], [f"the list of studies cannot be read ({type(error).__name__}: {error})"]
+        else:
+            problems = [line for name in names for line in check_study(studies, name)]
     for line in problems:
         out().print(line, markup=False, highlight=False, soft_wrap=True)
     note(f"{shown(home.database_url)}: {len(names)} studies read, {len(problems)} problems")
@@ -50,15 +54,17 @@ def upgrade(store: StoreUrl = None) -> None:
 @app.command()
 def copy(source: Url, target: Url) -> None:
     """Copy all studies, with their files, into another database; those that run are copied as they are now."""
+    from storage.errors import FixInputError
     from storage.home import Home, shown
     from storage.sql.copy import copy_studies
 
     _check_there(source)
     homes = Home.from_environment(source), Home.from_environment(target)
+    if homes[0].artifacts == homes[1].artifacts:
+        raise FixInputError(f"{shown(source)} and {shown(target)} are one database: name another one to copy into")
     with opened_at(homes[0]) as from_store, opened_at(homes[1]) as to_store:
-        names = copy_studies(_in_sql(from_store, source), _in_sql(to_store, target))
-        for name in names:
-            _copy_files(homes[0], homes[1], name)
+        stores = _in_sql(from_store, source), _in_sql(to_store, target)
+        names = copy_studies(*stores, lambda name: _copy_files(*homes, name))
     note(f"{len(names)} studies are copied from {shown(source)} to {shown(target)}")
 
 
@@ -90,11 +96,11 @@ def _copy_files(source: Home, target: Home, study: str) -> None:
     from storage.files import describe_os_error
 
     own, copied = (ArtifactStore(home.artifacts) for home in (source, target))
-    if own.root == copied.root:
-        return
+    copied.delete_study(study)  # of an earlier one of that name
     try:
         for folder in sorted(own.study(study)):
             with copied.write(study, folder.name) as place:
-                shutil.copytree(folder, place, dirs_exist_ok=True)
+                for file in folder.iterdir():
+                    shutil.copyfile(file, place / file.name)
     except OSError as error:
         raise describe_os_error(error, copied.root) from error

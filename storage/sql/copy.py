@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, insert, select
+from sqlalchemy import Connection, Row, RowMapping, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from storage.errors import StudyExistsError
 from storage.sql import tables
@@ -15,31 +16,46 @@ ROWS = 1000  # of one statement
 MOST_NAMED = 5
 
 
-def copy_studies(source: SqlStore, target: SqlStore) -> tuple[str, ...]:
+def copy_studies(source: SqlStore, target: SqlStore, also: Callable[[str], None] = lambda _: None) -> tuple[str, ...]:
     """Copies every study of `source`, the oldest first, and returns their names.
 
-    All of them or none; readers and writers of `source` are not disturbed, and what is copied is one moment of it.
-    StudyExistsError if `target` has a study of one of the names.
+    All of them or none; readers and writers of `source` are not disturbed, and what is copied is one moment of it, held
+    in memory. `also` is called with each name before the rows are there for others. StudyExistsError if `target` has a
+    study of one of the names.
     """
-    with source.database.reading() as reading, target.database.writing() as writing:
-        found = reading.execute(select(tables.studies).order_by(tables.studies.c.id)).all()
-        _check_new([row.name for row in found], writing)
-        keys = {row.id: _copy_study(row, writing) for row in found}
-        for table in tables.metadata.sorted_tables:
-            if table is not tables.studies:
-                _copy_rows(table, keys, reading, writing)
-    return tuple(row.name for row in found)
+    others = [table for table in tables.metadata.sorted_tables if table is not tables.studies]
+    with source.database.reading() as reading:
+        studies = reading.execute(select(tables.studies).order_by(tables.studies.c.id)).all()
+        rows = {
+            table: reading.execute(select(table).order_by(*table.primary_key.columns)).mappings().all()
+            for table in others
+        }
+    names = tuple(row.name for row in studies)
+    try:
+        with target.database.writing() as writing:
+            _check_new(names, set(writing.execute(select(tables.studies.c.name)).scalars()))
+            keys = {row.id: _copy_study(row, writing) for row in studies}
+            for table in others:
+                for part in _parts(rows[table]):
+                    writing.execute(insert(table), [{**row, "study_id": keys[row["study_id"]]} for row in part])
+            for name in names:
+                also(name)
+    except IntegrityError as error:  # somebody has made one of them meanwhile
+        raise _exists(names) from error
+    return names
 
 
-def _check_new(names: Sequence[str], writing: Connection) -> None:
-    known = set(writing.execute(select(tables.studies.c.name)).scalars())
-    taken = [name for name in names if name in known]
-    if taken:
-        more = f" and {len(taken) - MOST_NAMED} more" if len(taken) > MOST_NAMED else ""
-        raise StudyExistsError(
-            f"both databases have studies called {', '.join(taken[:MOST_NAMED])}{more}: delete them in one of the two, "
-            "or copy into an empty database"
-        )
+def _check_new(names: Sequence[str], known: set[str]) -> None:
+    if taken := [name for name in names if name in known]:
+        raise _exists(taken)
+
+
+def _exists(names: Sequence[str]) -> StudyExistsError:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return StudyExistsError(
+        f"the target has studies of the same names already ({', '.join(names[:MOST_NAMED])}{more}): copy into an empty "
+        "database, or delete them there"
+    )
 
 
 def _copy_study(row: Row[Any], writing: Connection) -> int:
@@ -50,7 +66,5 @@ def _copy_study(row: Row[Any], writing: Connection) -> int:
     return int(done.inserted_primary_key[0])
 
 
-def _copy_rows(table: Table, keys: Mapping[int, int], reading: Connection, writing: Connection) -> None:
-    found = reading.execute(select(table).order_by(*table.primary_key.columns)).mappings()
-    for part in found.partitions(ROWS):
-        writing.execute(insert(table), [{**row, "study_id": keys[row["study_id"]]} for row in part])
+def _parts(rows: Sequence[RowMapping]) -> Iterable[Sequence[RowMapping]]:
+    return (rows[start : start + ROWS] for start in range(0, len(rows), ROWS))

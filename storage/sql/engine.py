@@ -70,6 +70,15 @@ class SqliteDatabase:
         with translated(self.place), self._writer.begin() as connection:
             yield connection
 
+    @contextmanager
+    def holding(self, key: int, name: str) -> Iterator[None]:  # noqa: ARG002  (the protocol has them)
+        """Nothing is to be held: a file is on one machine, where the home's lock tells."""
+        yield
+
+    def is_held(self, key: int) -> bool:  # noqa: ARG002  (as above)
+        """See `holding`."""
+        return False
+
     def close(self) -> None:
         """Close every connection; the last one moves what is in the log into the main file."""
         self._reader.dispose()

@@ -1,39 +1,51 @@
 """PostgreSQL behind SQLAlchemy and psycopg. Everything that only PostgreSQL knows is here (and its error codes in
 postgres_errors.py).
 
-Writes of one study follow each other by the lock on its row, which `SqlStore` takes first. A read sees one moment:
-its transaction is REPEATABLE READ.
+Writes of one study follow each other by the lock on its row, which `SqlStore` takes first; who has waited for it must
+see what was committed meanwhile, whatever the server's default is. A read sees one moment: REPEATABLE READ.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from sqlalchemy import Connection, Engine, create_engine, func, select
+from sqlalchemy import Connection, Engine, create_engine, func, select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from storage.errors import FixInputError, SlimfrontError
+from storage.errors import FixInputError, SlimfrontError, StoreLockedError
+from storage.home import shown
 from storage.sql.postgres_errors import translated
 from storage.sql.tables import HEAD
 from storage.sql.upgrade import revision_of, upgrade
 
 DRIVER = "postgresql+psycopg"
-CONNECT_SECONDS = 10  # a server that does not answer by then is not there
-# A row of which the server has not heard for so long is free again: the network took its client away.
-IDLE_SECONDS = 60
-UPGRADE_LOCK = 7_546_633_660  # "slimfront" on a telephone's keys, shortened: any number that no other program takes
+FORM = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+UNKNOWN = ("dbname", "service", "hostaddr", "passfile")  # parameters that would name another place than the URL does
+# A server or client that the network has taken away is missed after a minute and a half, and its locks are free.
+NETWORK = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 15, "keepalives_count": 4}
+IDLE_SECONDS = 60  # of a transaction in which nobody does anything
+# Numbers of our advisory locks, which no other program should take: letters of the alphabet for "slim" and "fron".
+UPGRADE_LOCK = 19_12_09_13
+HELD_CLASS = 6_18_15_14  # with the key of a study
+IS_HELD = text(
+    "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = :class AND objid = :key "
+    "AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
+)
 
 
 class PostgresDatabase:
     """A database at the current revision. Threads may share it; every thread gets its own connection."""
 
     def __init__(self, url: str, busy_seconds: float) -> None:
-        """Connect to `url`, creating or upgrading the tables where needed; see `storage.open.open_store`."""
-        parsed = _parsed(url)
-        self.place = parsed.render_as_string(hide_password=True)
-        self._engine = _engine(parsed, busy_seconds)
+        """Connect to `url`, creating or upgrading the tables where needed.
+
+        FixInputError for a URL that names no database and for a server that lets nobody in so; StoreLostError for one
+        that cannot be reached; StoreVersionError; StoreLockedError after `busy_seconds`.
+        """
+        self.place = shown(url)
+        self._engine = _engine(_parsed(url), busy_seconds)
         self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         try:
             if not self._is_current():
@@ -53,6 +65,27 @@ class PostgresDatabase:
         """A connection in a transaction; durable when the block ends well, else undone."""
         with translated(self.place), self._engine.begin() as connection:
             yield connection
+
+    @contextmanager
+    def holding(self, key: int, name: str) -> Iterator[None]:
+        """A block in which no other client is for that key. StoreLockedError, which names the study, if one is."""
+        with translated(self.place):
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            with translated(self.place):
+                taken = connection.scalar(select(func.pg_try_advisory_lock(HELD_CLASS, key)))
+            if not taken:
+                raise StoreLockedError(f"study {name} is run on another machine: wait for it to end, or stop it there")
+            yield
+        finally:
+            with suppress(DBAPIError):  # with its connection the lock is gone as well
+                connection.scalar(select(func.pg_advisory_unlock_all()))
+            connection.close()
+
+    def is_held(self, key: int) -> bool:
+        """Whether a client is in such a block."""
+        with self.reading() as connection:
+            return bool(connection.scalar(IS_HELD, {"class": HELD_CLASS, "key": key}))
 
     def close(self) -> None:
         """Close every connection."""
@@ -75,29 +108,33 @@ def _parsed(url: str) -> URL:
         parsed = make_url(url).set(drivername=DRIVER)
     except (ArgumentError, ValueError) as error:
         raise FixInputError(
-            "the store's URL cannot be read: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with %-codes for "
-            "special characters in it"
+            f"the store's URL cannot be read: write {FORM}, with %-codes for special characters in it"
         ) from error
     if not parsed.database:
-        raise FixInputError(
-            f"store {parsed.render_as_string(hide_password=True)} names no database: write "
-            "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
-        )
+        raise FixInputError(f"store {shown(url)} names no database: write {FORM}")
+    if "@" in (parsed.host or ""):
+        raise FixInputError(f"store {shown(url)}: write an @ in the password as %40")
+    for name in UNKNOWN:
+        if name in parsed.query:
+            raise FixInputError(f"store {shown(url)} has a parameter {name}: write {FORM} without it")
     return parsed
 
 
 def _engine(url: URL, busy_seconds: float) -> Engine:
-    milliseconds = round(1000 * busy_seconds)
     settings = {
-        "lock_timeout": milliseconds,
+        "lock_timeout": max(1, round(1000 * busy_seconds)),  # 0 would be for ever
         "idle_in_transaction_session_timeout": 1000 * IDLE_SECONDS,
     }
-    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    given = url.query.get("options")
+    options = [f"-c {name}={value}" for name, value in settings.items()]
+    given = url.query.get("options", ())
+    defaults = {"application_name": "slimfront", **NETWORK}
     arguments = {
-        "connect_timeout": CONNECT_SECONDS,
-        "application_name": "slimfront",
-        "options": f"{given} {options}" if given else options,
+        **{name: value for name, value in defaults.items() if name not in url.query},
+        "options": " ".join([*((given,) if isinstance(given, str) else given), *options]),
     }
-    # A connection that was lost while it lay in the pool is made anew before it is used.
-    return create_engine(url, connect_args=arguments, pool_pre_ping=True)
+    return create_engine(
+        url.difference_update_query(["options"]),
+        connect_args=arguments,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,  # a connection that was lost while it lay in the pool is made anew before it is used
+    )

@@ -12,6 +12,7 @@ from storage.errors import (
     DiskFullError,
     FixInputError,
     GiveUpError,
+    RetryError,
     SlimfrontError,
     StoreLockedError,
     StoreLostError,
@@ -22,12 +23,13 @@ _NO_ROOM = frozenset({"53100"})
 _LOCKED = frozenset({"55P03", "40P01", "40001"})
 _READ_ONLY = frozenset({"25006"})
 _FORBIDDEN = frozenset({"42501"})
-_LOST_CLASSES = frozenset({"08", "57"})  # connection failures; the server is shutting down or starting
-_TOO_MANY = frozenset({"53300"})
+_CANCELLED = frozenset({"57014"})
+# Connection failures; the server ends or starts; too many clients; a transaction that nobody went on with.
+_LOST = ("08", "57P", "53300", "25P03")
 _INTEGRITY_CLASS = "23"
 # What a server answers to who may not come in has no code: the connection was not made.
 _REFUSED = "FATAL:"
-_STARTING = ("starting up", "shutting down", "recovery", "too many")
+_LATER = ("starting up", "shutting down", "recovery", "not accepting", "too many", "reserved")
 
 
 @contextmanager
@@ -54,9 +56,15 @@ def describe(error: psycopg.Error, place: str) -> SlimfrontError:
         return FixInputError(f"database {place} is read-only: name its primary server, or another with --store")
     if code in _FORBIDDEN:
         return FixInputError(f"the user of {place} may not do that ({text}): grant the rights, or name another user")
-    if code is None and _REFUSED in text and not any(word in text for word in _STARTING):
+    if code in _CANCELLED:
+        return RetryError(f"the server of {place} has cancelled a statement ({text}): try again")
+    if code is None and not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return FixInputError(f"{place} cannot take that ({text}): check the URL's parameters and the texts")
+    if code is None and "invalid connection option" in text:
+        return FixInputError(f"the URL of {place} has a parameter that libpq does not know ({text}): leave it out")
+    if code is None and _REFUSED in text and not any(word in text for word in _LATER):
         reason = text.rpartition(_REFUSED)[2].strip()
         return FixInputError(f"{place} lets nobody in so ({reason}): check user, password and database in the URL")
-    if code is None or code[:2] in _LOST_CLASSES or code in _TOO_MANY:
+    if code is None or code.startswith(_LOST):
         return StoreLostError(f"{place} cannot be reached ({text}): start the server or the network, then try again")
     return GiveUpError(f"database {place} failed ({text}): check its server, then try again")

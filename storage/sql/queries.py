@@ -19,8 +19,8 @@ MOST_NAMED = 1000  # numbers in one statement; databases bound its parameters
 def study_row(connection: Connection, name: str, *, lock: bool = False) -> Row[Any]:
     """The row of the study, held against other writers if `lock`. NotFoundError if there is none."""
     table = tables.studies
-    # A name that cannot be stored cannot be found either; the driver would fail on it.
-    query = select(table).where(table.c.name == name.encode("utf-8", "replace").decode("utf-8"))
+    # A name that cannot be stored cannot be found either; the drivers would fail on it.
+    query = select(table).where(table.c.name == name.encode("utf-8", "replace").decode("utf-8").replace("\0", "?"))
     # SQLite has no row locks and leaves FOR UPDATE out: its transaction holds the whole database.
     row = connection.execute(query.with_for_update() if lock else query).first()
     if row is None:

@@ -65,6 +65,14 @@ class Database(Protocol):
         """A connection in a transaction that is durable when the block ends well."""
         ...
 
+    def holding(self, key: int, name: str) -> AbstractContextManager[None]:
+        """A block that no other machine enters for the study of that key. StoreLockedError if one is in it."""
+        ...
+
+    def is_held(self, key: int) -> bool:
+        """Whether some machine is in such a block."""
+        ...
+
     def close(self) -> None:
         """Close every connection."""
         ...
@@ -272,6 +280,20 @@ class SqlStore:
             these = (table.c.study_id == study_id) & (table.c.number > after)
             found = connection.execute(select(table).where(these).order_by(table.c.number))
             return tuple(map(rows.event_from, found))
+
+    @contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        """See StudyStore."""
+        with self.database.reading() as connection:
+            key = study_row(connection, name).id
+        with self.database.holding(key, name):
+            yield
+
+    def is_held(self, name: str) -> bool:
+        """See StudyStore."""
+        with self.database.reading() as connection:
+            key = study_row(connection, name).id
+        return self.database.is_held(key)
 
     def close(self) -> None:
         """See StudyStore."""

@@ -20,7 +20,7 @@ def revision_of(connection: Connection, place: str) -> str | None:
     if names:
         raise FixInputError(
             f"{place} is the database of another program (it has a table {names[0]!r}): "
-            "name another with --store, or move the file away"
+            "name another with --store, or move its tables away"
         )
     return None
 

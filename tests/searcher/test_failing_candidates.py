@@ -227,6 +227,7 @@ def worst(does: str, rung: Rung, whole: Whole) -> Trouble:
 
 
 def errors(store: MemoryStore) -> set[str]:
+    """Of its candidates; `run_in` has seen that there are some."""
     return {trial.error for trial in store.trials(NAME) if trial.error is not None}
 
 

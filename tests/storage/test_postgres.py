@@ -7,10 +7,22 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from sqlalchemy import select
 
-from storage.errors import FixInputError, SlimfrontError, StoreLockedError, StoreLostError, StoreVersionError
+from storage.errors import (
+    DiskFullError,
+    FixInputError,
+    GiveUpError,
+    RetryError,
+    SlimfrontError,
+    StoreLockedError,
+    StoreLostError,
+    StoreVersionError,
+)
 from storage.open import open_store
 from storage.records.study import StudyState
+from storage.sql import tables
+from storage.sql.postgres_errors import describe
 from storage.sql.store import SqlStore
 from storage.sql.tables import HEAD
 from tests.storage.postgres import Server
@@ -23,6 +35,15 @@ def own() -> Iterator[Server]:
 
     with server() as running:
         yield running
+
+
+CUT = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'slimfront'"
+
+
+def opened(url: str) -> SqlStore:
+    store = open_store(url)
+    assert isinstance(store, SqlStore)
+    return store
 
 
 def test_an_empty_database_gets_its_tables_once(postgres: Server) -> None:
@@ -59,7 +80,7 @@ def test_of_those_that_open_an_empty_database_together_one_makes_the_tables(post
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("postgresql://u:secret@127.0.0.1:1/x", "postgresql+psycopg://u:***@127.0.0.1:1/x cannot be reached"),
+        ("postgresql://u:secret@127.0.0.1:1/x", "postgresql://u:***@127.0.0.1:1/x cannot be reached"),
         ("postgresql://u:secret@127.0.0.1", "names no database: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"),
         ("postgresql://u:secret@127.0.0.1:port/x", "cannot be read: write postgresql://USER"),
     ],
@@ -112,20 +133,93 @@ def test_a_study_that_another_holds_is_waited_for_in_vain_and_named(postgres: Se
 
 
 def test_a_reader_sees_one_moment_and_nobody_waits_for_it(postgres: Server) -> None:
-    url = postgres.prepared()
-    store = open_store(url)
-    store.create_study("a", "{}")
-    with psycopg.connect(url) as other:
-        other.execute("SELECT * FROM studies FOR UPDATE")
+    store, other = opened(postgres.prepared()), tables.studies
+    with store.database.reading() as connection:
+        assert connection.execute(select(other.c.name)).all() == []
+        store.create_study("a", "{}")  # by another connection
+        assert connection.execute(select(other.c.name)).all() == []
+    with store.database.writing() as holder:
+        holder.execute(select(other).with_for_update())
         assert store.study("a").name == "a"
     store.close()
+
+
+def test_writers_of_one_study_follow_each_other_whatever_the_servers_default(postgres: Server) -> None:
+    """Who has waited for another one's commit sees it."""
+    url = postgres.prepared()
+    name = url.split("/")[3].split("?")[0]
+    postgres.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    store = open_store(url)
+    store.create_study("a", "{}")
+    errors: list[Exception] = []
+
+    def note(number: int) -> None:
+        try:
+            for index in range(10):
+                store.add_event("a", "note", f"{number} {index}")
+        except Exception as error:  # noqa: BLE001  (a thread's own is seen by nobody)
+            errors.append(error)
+
+    threads = [threading.Thread(target=note, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert [event.number for event in store.events("a")] == list(range(1, 42))
+    store.close()
+
+
+def test_a_study_that_another_machine_holds_is_refused_until_it_lets_go_or_is_gone(own: Server) -> None:
+    url = own.prepared()
+    ann, ben = open_store(url), open_store(url)
+    ann.create_study("a", "{}")
+    ann.create_study("b", "{}")
+    with ann.hold("a"):
+        assert ben.is_held("a")
+        assert not ben.is_held("b")
+        with pytest.raises(StoreLockedError, match="study a is run on another machine"), ben.hold("a"):
+            pass
+        with ben.hold("b"):
+            ann.update_study("a", stage="library")
+    with ben.hold("a"):
+        assert ann.is_held("a")
+        own.execute(CUT)
+        with ann.hold("a"):  # a machine that is gone holds nothing
+            pass
+    ann.close()
+    ben.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        (psycopg.errors.DiskFull("x"), DiskFullError, "no space is left"),
+        (psycopg.errors.DeadlockDetected("x"), StoreLockedError, "is locked"),
+        (psycopg.errors.ReadOnlySqlTransaction("x"), FixInputError, "is read-only"),
+        (psycopg.errors.QueryCanceled("x"), RetryError, "has cancelled"),
+        (psycopg.errors.AdminShutdown("x"), StoreLostError, "cannot be reached"),
+        (psycopg.errors.IdleInTransactionSessionTimeout("x"), StoreLostError, "cannot be reached"),
+        (psycopg.errors.TooManyConnections("x"), StoreLostError, "cannot be reached"),
+        (psycopg.errors.InternalError_("x"), GiveUpError, "failed"),
+        (psycopg.OperationalError("FATAL:  remaining connection slots are reserved"), StoreLostError, "reached"),
+        (psycopg.OperationalError("FATAL:  the database system is starting up"), StoreLostError, "reached"),
+        (psycopg.OperationalError('FATAL:  role "x" does not exist'), FixInputError, "lets nobody in"),
+        (psycopg.ProgrammingError('invalid connection option "foo"'), FixInputError, "cannot take that"),
+        (psycopg.DataError("PostgreSQL text fields cannot contain NUL"), FixInputError, "cannot take that"),
+    ],
+)
+def test_errors_say_what_to_do(error: psycopg.Error, kind: type[SlimfrontError], says: str) -> None:
+    found = describe(error, "postgresql://h/d")
+    assert type(found) is kind
+    assert says in str(found)
 
 
 def test_a_server_that_goes_away_is_lost_and_found_again(own: Server) -> None:
     url = own.prepared()
     store = open_store(url)
     store.create_study("a", "{}")
-    own.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'slimfront'")
+    own.execute(CUT)
     assert store.study("a").name == "a"  # a connection that died in the pool is replaced
     store.close()
 
@@ -146,14 +240,15 @@ def test_one_who_may_only_read_is_told(postgres: Server) -> None:
 
 def test_a_connection_that_is_lost_in_a_transaction_is_said(own: Server) -> None:
     url = own.prepared()
-    store = open_store(url)
-    assert isinstance(store, SqlStore)
+    store = opened(url)
     store.create_study("a", "{}")
     database = store.database  # the moment between two statements is nobody else's
 
     def interrupted() -> None:
         with database.writing() as connection:
-            own.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'slimfront'")
+            own.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'slimfront'"
+            )
             connection.exec_driver_sql("SELECT 1")
 
     with pytest.raises(StoreLostError, match="cannot be reached"):

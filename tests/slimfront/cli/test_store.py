@@ -35,7 +35,9 @@ def test_a_copy_is_read_and_exported_like_the_original(home: Path, tmp_path: Pat
     assert sorted(path.name for path in (scope / "tiny").iterdir() if path.name.isdigit()) == numbers
     again = invoke("store", "copy", source, target)
     assert (again.code, again.err.count("\n")) == (2, 1)
-    assert "both databases have studies called tiny" in again.err
+    assert "the target has studies of the same names already (tiny)" in again.err
+    exported = invoke("export", "tiny/2", "--store", target, "-o", str(tmp_path / "out"))
+    assert exported.code == 0, exported.err
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,7 @@ def test_a_copy_is_read_and_exported_like_the_original(home: Path, tmp_path: Pat
     [
         (("sqlite:///{0}/nothing.db", "sqlite:///{0}/team.db"), "there is no database"),
         (("memory://", "sqlite:///{0}/team.db"), "no database on disk"),
+        (("sqlite:///{1}/slimfront.db", "sqlite:///{1}/../home/slimfront.db"), "are one database"),
         (("sqlite:///{1}/slimfront.db", "team.db"), "none that Slimfront opens"),
     ],
 )

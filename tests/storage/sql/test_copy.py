@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from storage.errors import StudyExistsError
+from storage.errors import DiskFullError, FixInputError, StudyExistsError
 from storage.open import open_store
 from storage.sql.copy import copy_studies
 from storage.sql.store import SqlStore
@@ -66,7 +68,37 @@ def test_what_is_copied_to_postgresql_and_back_is_the_same(filled: SqlStore, pos
 def test_studies_of_one_name_are_refused_and_nothing_is_copied(filled: SqlStore, tmp_path: Path) -> None:
     other = opened(f"sqlite:///{tmp_path}/other.db")
     other.create_study("long", "{}")
-    with pytest.raises(StudyExistsError, match="both databases have studies called long: delete them"):
+    with pytest.raises(StudyExistsError, match=r"the target has studies of the same names already \(long\)"):
         copy_studies(filled, other)
     assert [study.name for study in other.studies()] == ["long"]
+    other.close()
+
+
+def test_what_else_fails_leaves_nothing_in_the_target(filled: SqlStore, tmp_path: Path) -> None:
+    other = opened(f"sqlite:///{tmp_path}/other.db")
+
+    def full(name: str) -> None:
+        raise DiskFullError(f"no space is left for {name}")
+
+    with pytest.raises(DiskFullError):
+        copy_studies(filled, other, full)
+    assert other.studies() == ()
+    assert len(copy_studies(filled, other)) == len(filled.studies())
+    other.close()
+
+
+def test_a_damaged_source_is_named_and_not_the_target(filled: SqlStore, tmp_path: Path) -> None:
+    other = opened(f"sqlite:///{tmp_path}/other.db")
+    path = tmp_path / "damaged.db"
+    with closing(sqlite3.connect(tmp_path / "filled.db")) as connection:
+        connection.execute(f"VACUUM INTO '{path}'")
+    opened(f"sqlite:///{path}").close()  # once, when it is checked as a whole
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 :] = b"\xff" * (len(content) - len(content) // 2)
+    path.write_bytes(content)
+    source = opened(f"sqlite:///{path}")
+    with pytest.raises(FixInputError, match=r"damaged\.db is damaged"):
+        copy_studies(source, other)
+    assert other.studies() == ()
+    source.close()
     other.close()

@@ -168,7 +168,7 @@ def _section(figures: dict[str, Any]) -> list[str]:
         f"| naive: deepcopy, plain rounding, evaluate (other, worse weights) | "
         f"{quick['naive_rounding_per_second']:.2f} per CPU-s ({quick['over_rounding']:.1f} times slower) |",
         f"| study of {study['plans']} plans, confirmed, exported, measured, library at hand | "
-        f"{study['wall_seconds']:.0f} s wall, {study['cpu_seconds']:.0f} CPU-s |",
+        f"{study['wall_seconds']:.0f} s wall, {study['cpu_seconds']:.0f} CPU-s beside those of the workers |",
         f"| largest error of a predicted size | {100 * figures['size_error']:.2f} % |",
         f"| accuracy recomputed from the files alone | {_recomputed(figures['recomputed'])} |",
         f"| the best plan under two budgets, of size and latency | {_allocation(figures['allocation'])} |",

@@ -38,7 +38,7 @@ class StudyRun:
     """One `slimfront run` and its front as the command prints it."""
 
     wall_seconds: float
-    cpu_seconds: float
+    cpu_seconds: float  # of the command; Ray's daemon ends the workers, and nobody is told of theirs
     exit_code: int
     front: dict[str, Any]  # `slimfront front --json`
 

@@ -119,7 +119,8 @@ def write_table(folder: Path) -> None:
         "confirmed and timed. A seed draws all images. Quick scores are of a few images; together with the second ones",
         "they chose the rows. Drops in points below the dense model on the same images. Hypervolumes are of the",
         "searched rows, by each of the three; a row loses so much of its accuracy by quick score, and of that by both",
-        "scores, when it is confirmed: mean and standard deviation over the rows.",
+        "scores, when it is confirmed: mean and standard deviation over the rows. What workers compute is not in the",
+        "CPU seconds.",
     ]
     for model in MODELS:
         path = folder / f"survival-{model}.json"
@@ -138,7 +139,7 @@ def _tables(studies: Sequence[Survival]) -> list[str]:
     """A line each study, and the rows of the first one."""
     first = studies[0]
     lines = [
-        f"| seed | seconds | CPU-s | rows | by quick score ({first.quick_images} images) "
+        f"| seed | seconds | CPU-s of the command | rows | by quick score ({first.quick_images} images) "
         f"| by both ({first.both_images}) | confirmed ({first.confirmation_images}) | lost of quick | lost of both |",
         "|---|---|---|---|---|---|---|---|---|",
     ]

@@ -53,7 +53,7 @@ class StatusView:
 
 def status_view(data: StudyData, home: Home) -> StatusView:
     """How far the study is at this moment."""
-    state = shown_state(data.study, home, data.runs_elsewhere)
+    state = shown_state(data.study, home, data.held_in_store)
     return StatusView(
         study=data.study.name,
         state=state,
@@ -72,10 +72,10 @@ def shown_rung(study: Study) -> str:
     return STAGE_RUNGS.get(study.stage, Rung.ALLOCATED).value
 
 
-def shown_state(study: Study, home: Home, runs_elsewhere: bool) -> str:
+def shown_state(study: Study, home: Home, held_in_store: bool) -> str:
     """The study's state; "interrupted" for one that is running by the store while no process holds its lock, here or on
     another machine."""
-    if study.state is StudyState.RUNNING and not runs_elsewhere and not is_held(study.name, home):
+    if study.state is StudyState.RUNNING and not held_in_store and not is_held(study.name, home):
         return StudyState.INTERRUPTED.value
     return study.state.value
 

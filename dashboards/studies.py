@@ -37,11 +37,11 @@ def study_lines(store: StudyStore, home: Home) -> tuple[StudyLine, ...]:
     )
 
 
-def study_line(study: Study, home: Home, runs_elsewhere: bool = False) -> StudyLine:
+def study_line(study: Study, home: Home, held_in_store: bool = False) -> StudyLine:
     """The line of one study."""
     return StudyLine(
         study=study.name,
-        state=shown_state(study, home, runs_elsewhere),
+        state=shown_state(study, home, held_in_store),
         rung=shown_rung(study),
         target=StudyConfig.from_json(study.config_json).target.to_dict(),
         seconds=study.seconds,

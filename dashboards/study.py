@@ -30,7 +30,7 @@ class StudyData:
     trials: Mapping[int, Trial]
     analysis: Analysis | None  # None until the model has been analysed
     events: tuple[Event, ...] = ()  # oldest first
-    runs_elsewhere: bool = False  # on another machine that shares the store
+    held_in_store: bool = False  # by whatever machine runs it
 
     @cached_property
     def config(self) -> StudyConfig:

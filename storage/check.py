@@ -35,7 +35,7 @@ def check_study(store: StudyStore, name: str) -> Iterator[str]:
 def _configuration(store: StudyStore, name: str) -> Iterator[str]:
     StudyConfig.from_json(store.study(name).config_json)
     store.events(name)
-    yield from ()
+    return iter(())
 
 
 def _candidates(store: StudyStore, name: str) -> Iterator[str]:

@@ -36,7 +36,8 @@ def open_store(url: str, *, busy_seconds: float = BUSY_SECONDS) -> StudyStore:
     if not separator or scheme not in STORES:
         known = ", ".join(f"{name}://" for name in STORES)
         raise FixInputError(
-            f"store {shown(url)!r} is none that Slimfront opens ({known}): write sqlite:///path/to/file.db or postgresql://user@host/database"
+            f"store {shown(url)!r} is none that Slimfront opens ({known}): "
+            "write sqlite:///path/to/file.db or postgresql://user@host/database"
         )
     opener = cast(Callable[[str, float], StudyStore], pkgutil.resolve_name(STORES[scheme]))
     return opener(url, busy_seconds)

@@ -60,9 +60,8 @@ class Confirmation:
     def run(self) -> None:
         """Round one covers the front, round two looks closer where the target's boundary lies."""
         context = self._context
-        context.files.export(
-            self._trials[1]
-        )  # the dense model: whether files can be written here is no worker's to say
+        if not self._results:  # whether files can be written is the study's matter, before any worker tries
+            context.files.export(self._trials[1])
         searched = [item for number, item in self._scores.items() if self._trials[number].baseline is None]
         baselines = [number for number, trial in self._trials.items() if trial.baseline is not None]
         accuracy, limits = self._scores[1].value("accuracy"), study_budgets(context)

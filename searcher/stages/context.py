@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 from learners.library.library import Library
 from learners.pool.base import Pool
@@ -96,17 +95,12 @@ class StudyContext:
         """The search space."""
         return self.library.space
 
-    @cached_property
-    def artifacts(self) -> ArtifactStore:
-        """Where exported files go."""
-        return ArtifactStore(self.home.artifacts)
-
     @property
     def files(self) -> Files:
         """Makes and opens the files of the study's trials."""
         return Files(
             library=self.library,
-            artifacts=self.artifacts,
+            artifacts=ArtifactStore(self.home.artifacts),
             study=self.name,
             calibration=self.workload.calibration.images,
             runtime=self.config.runtime,

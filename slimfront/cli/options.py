@@ -27,7 +27,7 @@ Workers: TypeAlias = Annotated[
         metavar="N",
         min=1,
         envvar="SLIMFRONT_WORKERS",
-        help="Processes that build and score, on Ray; as many as there are cores, none with a GPU, if nothing is said.",
+        help="Processes on Ray that do the work; as many as there are cores, none with a GPU, if nothing is said.",
     ),
 ]
 Inline: TypeAlias = Annotated[

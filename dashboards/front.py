@@ -87,7 +87,7 @@ def front_view(data: StudyData, home: Home) -> FrontView:
     dense = data.dense
     return FrontView(
         study=data.study.name,
-        state=shown_state(data.study, home, data.held_in_store),
+        state=shown_state(data.study, home, data.now),
         target=data.target.to_dict(),
         target_met=any(row.meets_target for row in rows),
         dense=DenseRow(None, None, None, None)

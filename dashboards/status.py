@@ -14,6 +14,7 @@ from objectives.pareto import FRONT_ROWS
 from storage.errors import FixInputError, StoreLockedError
 from storage.files import file_lock
 from storage.home import Home
+from storage.records.lease import place_of
 from storage.records.measurement import Result, Rung
 from storage.records.study import Study, StudyState
 
@@ -53,7 +54,7 @@ class StatusView:
 
 def status_view(data: StudyData, home: Home) -> StatusView:
     """How far the study is at this moment."""
-    state = shown_state(data.study, home, data.held_in_store)
+    state = shown_state(data.study, home, data.now)
     return StatusView(
         study=data.study.name,
         state=state,
@@ -72,12 +73,22 @@ def shown_rung(study: Study) -> str:
     return STAGE_RUNGS.get(study.stage, Rung.ALLOCATED).value
 
 
-def shown_state(study: Study, home: Home, held_in_store: bool) -> str:
-    """The study's state; "interrupted" for one that is running by the store while no process holds its lock, here or on
-    another machine."""
-    if study.state is StudyState.RUNNING and not held_in_store and not is_held(study.name, home):
-        return StudyState.INTERRUPTED.value
-    return study.state.value
+def shown_state(study: Study, home: Home, now: float) -> str:
+    """The study's state at that time of its store's clock. Of one that nobody runs although the store says so: what
+    becomes of it, "queued" where workers will go on with it, else "interrupted"; or "cancelled"."""
+    if not study.is_owned or is_alive(study, home, now):
+        return study.state.value
+    if study.state is StudyState.CANCELLING:
+        return StudyState.CANCELLED.value
+    return (StudyState.INTERRUPTED if study.queued_at is None else StudyState.QUEUED).value
+
+
+def is_alive(study: Study, home: Home, now: float) -> bool:
+    """Whether somebody runs the study: one of this home's processes, by the lock that it holds, or another one, by its
+    lease."""
+    if study.owner is not None and place_of(study.owner) != home.place:
+        return study.is_leased(now)
+    return is_held(study.name, home)
 
 
 def is_held(name: str, home: Home) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from dashboards.status import shown_rung, shown_state
 from storage.home import Home
 from storage.records.config import StudyConfig
-from storage.records.study import Study, StudyState
+from storage.records.study import Study
 from storage.store import StudyStore
 
 
@@ -31,17 +31,15 @@ class StudyLine:
 
 def study_lines(store: StudyStore, home: Home) -> tuple[StudyLine, ...]:
     """A line for every study of a store, the oldest first."""
-    return tuple(
-        study_line(study, home, study.state is StudyState.RUNNING and store.is_held(study.name))
-        for study in store.studies()
-    )
+    now = store.now()
+    return tuple(study_line(study, home, now) for study in store.studies())
 
 
-def study_line(study: Study, home: Home, held_in_store: bool = False) -> StudyLine:
+def study_line(study: Study, home: Home, now: float) -> StudyLine:
     """The line of one study."""
     return StudyLine(
         study=study.name,
-        state=shown_state(study, home, held_in_store),
+        state=shown_state(study, home, now),
         rung=shown_rung(study),
         target=StudyConfig.from_json(study.config_json).target.to_dict(),
         seconds=study.seconds,

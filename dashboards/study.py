@@ -30,7 +30,7 @@ class StudyData:
     trials: Mapping[int, Trial]
     analysis: Analysis | None  # None until the model has been analysed
     events: tuple[Event, ...] = ()  # oldest first
-    held_in_store: bool = False  # by whatever machine runs it
+    now: float = 0.0  # by the store's clock, when it was read
 
     @cached_property
     def config(self) -> StudyConfig:
@@ -131,4 +131,4 @@ def read_study(store: StudyStore, name: str) -> StudyData:
         results.setdefault(item.rung, {})[item.number] = item
     trials = {trial.number: trial for trial in store.trials(name)}
     analysis, events = store.analysis(name), store.events(name)
-    return StudyData(study, front, results, trials, analysis, events, store.is_held(name))
+    return StudyData(study, front, results, trials, analysis, events, store.now())

@@ -7,6 +7,8 @@ from dataclasses import replace
 from learners.library.library import Library
 from learners.pool.base import Pool
 from learners.pool.inline import InlinePool
+from searcher.heartbeat import Heartbeat
+from searcher.interruption import Interruption
 from searcher.notes import keep_lost_worker, keep_note
 from searcher.progress import Progress
 from searcher.stages.confirm import confirm
@@ -16,12 +18,23 @@ from searcher.stages.prepare import Prepared, analyse_dense, notes, open_library
 from searcher.stages.quick import search
 from searcher.stages.rescore import rescore
 from searcher.stages.timing import time_front
-from storage.errors import DiskFullError, FixInputError, GiveUpError, SlimfrontError
-from storage.files import file_lock
+from storage.errors import (
+    DiskFullError,
+    FixInputError,
+    GiveUpError,
+    LeaseLostError,
+    SlimfrontError,
+    StoreLostError,
+    StudyCancelledError,
+)
+from storage.files import check_space, file_lock
 from storage.home import Home
+from storage.located import located
+from storage.patient import patient
 from storage.records.config import PACKED_RUNTIME, StudyConfig
 from storage.records.dense import DenseFacts
 from storage.records.latency import LatencyTable
+from storage.records.lease import DEFAULT_LEASE_SECONDS, Lease, new_process, owner_text
 from storage.records.measurement import Rung
 from storage.records.study import FILES_RUNTIME, Study, StudyState
 from storage.store import StudyStore
@@ -32,62 +45,103 @@ LOCK_SECONDS = 1.0  # a `status` that looks whether the study runs holds the loc
 
 
 class Controller:
-    """Owns one study while it runs. The caller has created the study's row."""
+    """Owns one study while it runs, by a lease. The caller has created the study's row."""
 
-    def __init__(self, store: StudyStore, home: Home, progress: Progress, pool: Pool | None = None) -> None:
+    def __init__(
+        self,
+        store: StudyStore,
+        home: Home,
+        progress: Progress,
+        pool: Pool | None = None,
+        lease_seconds: float = DEFAULT_LEASE_SECONDS,
+        stopped: StudyState = StudyState.INTERRUPTED,
+    ) -> None:
         """`pool` builds, scores and confirms, without one this process does. It is closed when it has done so; the
-        caller closes it in any case."""
+        caller closes it in any case. `stopped` is what becomes of a study that is stopped by KeyboardInterrupt."""
         self._pool = InlinePool() if pool is None else pool
-        self._store = store
+        self._bare = store
+        self._unleased = patient(store, progress.event)
+        self._store = self._unleased
         self._home = home
         self._progress = progress
+        self._lease_seconds = lease_seconds
+        self._stopped = stopped
 
-    def run(self, name: str, prepared: Prepared | None = None) -> Study:
+    def run(self, name: str, prepared: Prepared | None = None, lease: Lease | None = None) -> Study:
         """Brings the study to its end and returns it; at once if it is there already.
 
-        `prepared` saves reading the input again when the caller has just done so. Raises StoreLockedError if another
-        process runs the study; KeyboardInterrupt passes through and leaves the study interrupted and resumable.
+        `prepared` saves reading the input again when the caller has just done so; `lease` is one that the caller has
+        claimed. Raises StoreLockedError if another process runs the study, StudyCancelledError and LeaseLostError where
+        that is what ended it; KeyboardInterrupt passes through and leaves the study resumable.
         """
+        self._home.prepare()
         lock = self._home.locks / f"{name}.lock"
-        with file_lock(lock, seconds=LOCK_SECONDS, holds=f"study {name}"), self._store.hold(name):
-            study = self._store.study(name)
+        with file_lock(lock, seconds=LOCK_SECONDS, holds=f"study {name}"):
+            study = self._unleased.study(name)
             if study.state is StudyState.SUCCEEDED:
                 return study
+            if lease is None:
+                owner = owner_text(self._home.place, new_process())
+                lease = self._unleased.claim(name, owner, self._lease_seconds)
+            self._store = self._unleased.under(lease)
             clock = Clock(study.seconds)
-            self._store.update_study(name, state=StudyState.RUNNING, attempt=study.attempt + 1, error=None)
             try:
-                self._run(study, prepared, clock)
+                with (
+                    Interruption() as interruption,
+                    Heartbeat(self._bare, lease, interruption, self._progress) as heartbeat,
+                ):
+                    self._run(study, prepared, clock, heartbeat)
+                    interruption.check()
+                    return self._end(name, clock, StudyState.SUCCEEDED, stage=DONE)
             except KeyboardInterrupt:
-                self._store.update_study(name, state=StudyState.INTERRUPTED, seconds=clock.seconds)
+                self._end(name, clock, self._stopped)
+                raise
+            except (LeaseLostError, StoreLostError):
+                raise  # nothing can be written
+            except StudyCancelledError:
+                self._end(name, clock, StudyState.CANCELLED)
+                raise
+            except DiskFullError as error:
+                self._end(name, clock, StudyState.INTERRUPTED, error=str(error))
                 raise
             except SlimfrontError as error:
-                self._store.update_study(name, state=StudyState.FAILED, seconds=clock.seconds, error=str(error))
+                self._end(name, clock, StudyState.FAILED, error=str(error))
                 raise
             except Exception as error:
                 # A fault of ours or of a library: the study says so, and the caller sees the error itself.
-                text = f"{type(error).__name__}: {error}"
-                self._store.update_study(name, state=StudyState.FAILED, seconds=clock.seconds, error=text)
+                self._end(name, clock, StudyState.FAILED, error=f"{type(error).__name__}: {error}")
                 raise
-            return self._store.update_study(name, state=StudyState.SUCCEEDED, stage=DONE, seconds=clock.seconds)
 
-    def _run(self, study: Study, prepared: Prepared | None, clock: Clock) -> None:
+    def _end(
+        self, name: str, clock: Clock, state: StudyState, stage: str | None = None, error: str | None = None
+    ) -> Study:
+        """Gives the lease back."""
+        return self._store.update_study(name, state=state, stage=stage, seconds=clock.seconds, error=error)
+
+    def _run(self, study: Study, prepared: Prepared | None, clock: Clock, progress: Progress) -> None:
         name = study.name
         if prepared is None:
-            prepared = prepare(StudyConfig.from_json(study.config_json), self._progress)
+            prepared = prepare(located(StudyConfig.from_json(study.config_json), self._home), progress)
         for note in notes(prepared):
-            self._progress.event(note)
+            progress.event(note)
+        check_space(self._home.root)
         self._store.update_study(name, stage=LIBRARY_STAGE, seconds=clock.seconds)
         library = open_library(
             prepared,
             self._home,
-            lambda note, done, of: self._progress.update(LIBRARY_STAGE, done, of, note),
+            lambda note, done, of: progress.update(LIBRARY_STAGE, done, of, note),
             self._pool,
-            lambda text: keep_lost_worker(self._store, name, text, self._progress),
+            lambda text: keep_lost_worker(self._store, name, text, progress),
         )
         analysis, dense = analyse_dense(prepared, library)
         stored = self._store.analysis(name)
         if stored is None:
-            table = self._latency_table(name, library, prepared.config)
+            if study.workload not in (None, analysis.workload):
+                raise FixInputError(
+                    f"the model or the data of study {name} has changed since it was submitted: put it back, or submit "
+                    "it under another name"
+                )
+            table = self._latency_table(name, library, prepared.config, progress)
             analysis = replace(analysis, latency_json=None if table is None else table.to_json())
             self._store.save_analysis(name, analysis)
         elif stored.workload != analysis.workload:
@@ -110,7 +164,7 @@ class Controller:
             workload=prepared.workload,
             library=library,
             dense=DenseFacts.from_json(analysis.dense_json),
-            progress=self._progress,
+            progress=progress,
             clock=clock,
             pool=self._pool,
             latency=None if analysis.latency_json is None else LatencyTable.from_json(analysis.latency_json),
@@ -121,14 +175,16 @@ class Controller:
         self._pool.close()  # which nobody needs from here on: its processes would disturb the timing
         time_front(context)
 
-    def _latency_table(self, name: str, library: Library, config: StudyConfig) -> LatencyTable | None:
+    def _latency_table(
+        self, name: str, library: Library, config: StudyConfig, progress: Progress
+    ) -> LatencyTable | None:
         """None, with a note that says why, where latency cannot be predicted."""
         try:
-            return open_or_measure(library, config.runtime, self._home, self._progress)
+            return open_or_measure(library, config.runtime, self._home, progress)
         except DiskFullError:
             raise
         except GiveUpError as error:
-            keep_note(self._store, name, f"latency is not predicted: {error}", self._progress)
+            keep_note(self._store, name, f"latency is not predicted: {error}", progress)
             return None
 
     def _note_runtime(self, name: str, runtime_name: str) -> None:

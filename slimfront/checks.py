@@ -19,7 +19,7 @@ from storage.home import Home
 OWN = ("storage", "objectives", "learners", "searcher", "dashboards", "slimfront")
 OTHERS = (
     *("torch", "numpy", "scipy", "onnx", "onnxruntime", "safetensors", "pillow", "scikit-learn"),
-    *("onnxscript", "pydantic", "sqlalchemy", "alembic", "filelock", "typer", "rich"),
+    *("onnxscript", "pydantic", "sqlalchemy", "alembic", "filelock", "tenacity", "typer", "rich"),
 )
 LEAST_FREE_BYTES = 1_000_000_000  # a library and the files of a study of a small network take a tenth of it
 VNNI = frozenset({"AVX512-VNNI", "AVX-VNNI", "AMX-INT8", "DOTPROD", "I8MM"})

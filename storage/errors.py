@@ -33,6 +33,14 @@ class StoreLockedError(RetryError):
     """Another process holds the database or the study: wait for it or stop it."""
 
 
+class LeaseLostError(RetryError):
+    """Another process has taken over the study: this one ends and writes nothing more of it."""
+
+
+class StudyCancelledError(RetryError):
+    """The study was cancelled while it ran: `slimfront resume NAME` goes on with it."""
+
+
 class DiskFullError(GiveUpError):
     """No space is left where Slimfront writes: free some, then resume."""
 

@@ -21,6 +21,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _BAD_PATH = frozenset({errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOENT})
 _CHUNK_BYTES = 1 << 20  # large enough that hashing, not reading, is what takes the time
+LEAST_FREE_BYTES = 50_000_000  # what a study writes between two looks: files of a stage, the database's log
 _RANDOM_BYTES = 8  # enough that two writers never meet
 _UNFINISHED = "part"  # suffix of a folder that is being written
 _REPLACED = "old"  # suffix of a folder that has just been replaced
@@ -40,6 +41,16 @@ def describe_os_error(error: OSError, path: Path) -> SlimfrontError:
 def is_writable(path: Path) -> bool:
     """Whether this process may write `path`, which exists. Also false on a file system mounted read-only."""
     return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def check_space(path: Path) -> None:
+    """DiskFullError if less than LEAST_FREE_BYTES are free where `path`, a folder, lies."""
+    free = shutil.disk_usage(path).free
+    if free < LEAST_FREE_BYTES:
+        raise DiskFullError(
+            f"{free / 1e6:.0f} MB are free in {path}, {LEAST_FREE_BYTES / 1e6:.0f} MB are needed to go on: free some, "
+            "then resume"
+        )
 
 
 def make_folder(path: Path) -> Path:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote
 
 from storage.errors import FixInputError
-from storage.files import is_writable, make_folder
+from storage.files import atomic_write, file_lock, is_writable, make_folder
 
 HOME_VARIABLE = "SLIMFRONT_HOME"
 STORE_VARIABLE = "SLIMFRONT_STORE"
+FILES_VARIABLE = "SLIMFRONT_FILES"
 DEFAULT_HOME = "~/.slimfront"
 DATABASE_NAME = "slimfront.db"
 SQLITE_SCHEME = "sqlite:///"
@@ -25,6 +28,8 @@ SERVER = re.compile(
 )
 PASSWORD = re.compile(r"^([\w+]+://[^:/@]*):.*@")
 SECRET = re.compile(r"(?i)(password=)[^&]*")  # in the query, sslpassword as well
+PLACE_NAME = "place"  # file with a random number
+PLACE_BYTES = 8
 SCOPE_DIGITS = 12  # of a hash of its place: enough for the few databases that one home serves
 
 
@@ -38,6 +43,7 @@ class Home:
 
     root: Path  # absolute
     store: str | None = None  # URL of another database than the one in `root`
+    files: Path | None = None  # the folder, on a disk that several machines share, of the files of that database alone
 
     @property
     def database_url(self) -> str:
@@ -52,12 +58,12 @@ class Home:
     @property
     def artifacts(self) -> Path:
         """Exported models, a folder a study."""
-        return self.root / "artifacts" / self._scope
+        return self.root / "artifacts" / self._scope if self.files is None else self.files / "artifacts"
 
     @property
     def captured(self) -> Path:
-        """Models and arrays that studies were given from Python, named by the hash of their content."""
-        return self.root / "captured" / self._scope
+        """Models, weights, code and arrays that studies were given, named by the hash of their content."""
+        return self.root / "captured" / self._scope if self.files is None else self.files / "captured"
 
     @property
     def locks(self) -> Path:
@@ -74,6 +80,16 @@ class Home:
             return ""
         return f".store-{hashlib.sha256(place.encode()).hexdigest()[:SCOPE_DIGITS]}"
 
+    @property
+    def place(self) -> str:
+        """What the processes have in common that exclude each other by this home's locks: the machine, and a random
+        number in the home, which `prepare` makes. Before that it is no owner's."""
+        try:
+            number = (self.root / PLACE_NAME).read_text()
+        except OSError:
+            number = ""
+        return f"{socket.gethostname()}:{number}"
+
     def prepare(self) -> None:
         """Make the folders now. FixInputError if one of them cannot be made or written."""
         for folder in (self.root, self.cache, self.artifacts, self.captured, self.locks):
@@ -82,12 +98,18 @@ class Home:
                 raise FixInputError(
                     f"{folder} may not be written: change its permissions, or set {HOME_VARIABLE} to another folder"
                 )
+        number = self.root / PLACE_NAME
+        if not number.exists():
+            with file_lock(number.with_suffix(".lock")):  # two who come together must have the same
+                if not number.exists():
+                    atomic_write(number, secrets.token_hex(PLACE_BYTES).encode())
 
     @classmethod
     def from_environment(cls, store: str | None = None) -> Home:
         """The home that SLIMFRONT_HOME names, or ~/.slimfront.
 
-        `store` is the URL of another database than the home's, or else SLIMFRONT_STORE: `store` wins over the
+        SLIMFRONT_FILES is the folder of the files of one database that several machines share. `store` is the URL of
+        another database than the home's, or else SLIMFRONT_STORE: `store` wins over the
         variable; an empty variable counts as unset. FixInputError if the home is a file, or lies under a home
         folder that is unknown.
         """
@@ -99,7 +121,12 @@ class Home:
             raise FixInputError(f"{text} names no folder ({error}): set {HOME_VARIABLE} to an absolute path") from error
         if is_file:
             raise FixInputError(f"{root} is a file, not a folder: set {HOME_VARIABLE} to a folder")
-        return cls(root=root, store=store or os.environ.get(STORE_VARIABLE) or None)
+        files = os.environ.get(FILES_VARIABLE)
+        return cls(
+            root=root,
+            store=store or os.environ.get(STORE_VARIABLE) or None,
+            files=Path(files).expanduser().absolute() if files else None,
+        )
 
 
 def shown(url: str) -> str:

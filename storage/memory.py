@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from types import EllipsisType
 
+from storage.leases import check_free, extended, same_submission
+from storage.memory_queue import MemoryQueue, Shelf
 from storage.notes import (
     Note,
     analysis_note,
@@ -20,11 +19,11 @@ from storage.notes import (
     trials_note,
 )
 from storage.records.candidate import Proposal, Trial
+from storage.records.lease import Submission
 from storage.records.measurement import Result, Rung
 from storage.records.study import Analysis, Event, FrontRow, Study, StudyState
 from storage.records.timing import Timing
 from storage.rules import (
-    NEW_STAGE,
     analysis_conflict,
     changed_study,
     check_new_name,
@@ -32,7 +31,7 @@ from storage.rules import (
     checked_result,
     checked_timing,
     exists_error,
-    no_study_error,
+    new_study,
     no_trial_error,
     numbered,
     result_order,
@@ -41,39 +40,22 @@ from storage.rules import (
 )
 
 
-@dataclass
-class _Shelf:
-    """Everything of one study. The values are frozen records, so that handing them out needs no copies."""
-
-    study: Study
-    analysis: Analysis | None = None
-    trials: dict[int, Trial] = field(default_factory=dict)
-    results: dict[tuple[int, str], Result] = field(default_factory=dict)
-    front: tuple[FrontRow, ...] = ()
-    events: list[Event] = field(default_factory=list)
-    timings: list[Timing] = field(default_factory=list)
-
-
-class MemoryStore:
+class MemoryStore(MemoryQueue):
     """StudyStore without a file. Threads may share it; processes cannot."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        """`clock` returns seconds since the epoch, UTC."""
-        self._clock = clock
-        self._lock = threading.RLock()
-        self._shelves: dict[str, _Shelf] = {}
-
-    def create_study(self, name: str, config_json: str) -> Study:
+    def create_study(self, name: str, config_json: str, submission: Submission | None = None) -> Study:
         """See StudyStore."""
         check_new_name(name)
         with self._lock:
+            if submission is not None and submission.key is not None:
+                for shelf in self._shelves.values():
+                    if shelf.study.idempotency_key == submission.key:
+                        return same_submission(shelf.study, name, config_json, submission)
             if name in self._shelves:
                 raise exists_error(name)
-            now = self._clock()
-            study = Study(name, config_json, StudyState.QUEUED, NEW_STAGE, 0.0, 0, now, now)
-            shelf = self._shelves[name] = _Shelf(study)
+            shelf = self._shelves[name] = Shelf(new_study(name, config_json, submission, self._clock()))
             self._note(shelf, created_note())
-            return study
+            return shelf.study
 
     def study(self, name: str) -> Study:
         """See StudyStore."""
@@ -85,10 +67,21 @@ class MemoryStore:
         with self._lock:
             return tuple(shelf.study for shelf in self._shelves.values())
 
-    def delete_study(self, name: str) -> None:
+    def delete_study(self, name: str, place: str | None = None) -> None:
         """See StudyStore."""
-        with self._shelf(name):
+        with self._changing(name) as shelf:
+            check_free(shelf.study, place, self._clock())
             del self._shelves[name]
+
+    def extend_study(self, name: str, config_json: str, text: str, data: str, place: str | None = None) -> Study:
+        """See StudyStore."""
+        with self._changing(name) as shelf:
+            now = self._clock()
+            check_free(shelf.study, place, now)
+            shelf.study, notes = extended(shelf.study, config_json, text, data, now)
+            shelf.results = {key: item for key, item in shelf.results.items() if item.rung is not Rung.TIMED}
+            self._note(shelf, *notes)
+            return shelf.study
 
     def update_study(
         self,
@@ -101,7 +94,7 @@ class MemoryStore:
         attempt: int | None = None,
     ) -> Study:
         """See StudyStore."""
-        with self._shelf(name) as shelf:
+        with self._changing(name) as shelf:
             shelf.study, notes = changed_study(
                 shelf.study,
                 self._clock(),
@@ -116,7 +109,7 @@ class MemoryStore:
 
     def save_analysis(self, name: str, analysis: Analysis) -> None:
         """See StudyStore."""
-        with self._shelf(name) as shelf:
+        with self._changing(name) as shelf:
             if shelf.analysis is None:
                 shelf.analysis = analysis
                 self._note(shelf, analysis_note())
@@ -130,7 +123,7 @@ class MemoryStore:
 
     def add_trials(self, name: str, first_number: int, proposals: Sequence[Proposal]) -> tuple[Trial, ...]:
         """See StudyStore."""
-        with self._shelf(name) as shelf:
+        with self._changing(name) as shelf:
             wanted = numbered(first_number, proposals, len(shelf.trials))
             new = unstored_trials(name, wanted, shelf.trials)
             shelf.trials.update({trial.number: trial for trial in new})
@@ -157,7 +150,7 @@ class MemoryStore:
         seconds: float | None = None,
     ) -> None:
         """See StudyStore."""
-        with self._shelf(name) as shelf:
+        with self._changing(name) as shelf:
             new: dict[tuple[int, str], Result] = {}
             for result in map(checked_result, results):
                 if result.number not in shelf.trials:
@@ -179,7 +172,7 @@ class MemoryStore:
     def fail_trial(self, name: str, number: int, error: str) -> None:
         """See StudyStore."""
         reason = one_line(error)
-        with self._shelf(name) as shelf:
+        with self._changing(name) as shelf:
             trial = shelf.trials.get(number)
             if trial is None:
                 raise no_trial_error(name, number, len(shelf.trials))
@@ -190,7 +183,7 @@ class MemoryStore:
     def add_timing(self, name: str, timing: Timing) -> None:
         """See StudyStore."""
         kept = checked_timing(timing)
-        with self._shelf(name) as shelf:
+        with self._changing(name) as shelf:
             for row in kept.rows:
                 if row.number not in shelf.trials:
                     raise no_trial_error(name, row.number, len(shelf.trials))
@@ -213,10 +206,10 @@ class MemoryStore:
         with self._shelf(name) as shelf:
             return shelf.front
 
-    def add_event(self, name: str, kind: str, text: str) -> Event:
+    def add_event(self, name: str, kind: str, text: str, data: str = "{}") -> Event:
         """See StudyStore."""
-        with self._shelf(name) as shelf:
-            self._note(shelf, Note(one_line(kind), one_line(text)))
+        with self._changing(name) as shelf:
+            self._note(shelf, Note(one_line(kind), one_line(text), data))
             return shelf.events[-1]
 
     def events(self, name: str, after: int = 0) -> tuple[Event, ...]:
@@ -224,30 +217,8 @@ class MemoryStore:
         with self._shelf(name) as shelf:
             return tuple(event for event in shelf.events if event.number > after)
 
-    @contextmanager
-    def hold(self, name: str) -> Iterator[None]:
-        """See StudyStore."""
-        self.study(name)
-        yield
-
-    def is_held(self, name: str) -> bool:
-        """See StudyStore."""
-        self.study(name)
-        return False
-
     def close(self) -> None:
         """See StudyStore."""
-
-    @contextmanager
-    def _shelf(self, name: str) -> Iterator[_Shelf]:
-        with self._lock:
-            if name not in self._shelves:
-                raise no_study_error(name, tuple(self._shelves))
-            yield self._shelves[name]
-
-    def _note(self, shelf: _Shelf, *notes: Note) -> None:
-        for note in notes:
-            shelf.events.append(Event(len(shelf.events) + 1, self._clock(), note.kind, note.text))
 
 
 def open_memory(url: str, busy_seconds: float) -> MemoryStore:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from storage.records.candidate import Trial
 from storage.records.measurement import Result
-from storage.records.study import FrontRow, Study, StudyState
+from storage.records.study import EXTENDED, FrontRow, Study, StudyState
 from storage.records.timing import Timing
+
+ANALYSED, PROPOSED, MEASURED = "analysed", "proposed", "measured"
+STEPS = (ANALYSED, PROPOSED, MEASURED)  # kinds of events by which a study gets on
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,7 @@ class Note:
 
     kind: str
     text: str
+    data: str = "{}"  # a JSON object
 
 
 def one_line(text: str) -> str:
@@ -26,7 +31,7 @@ def one_line(text: str) -> str:
 
 def timing_note(timing: Timing) -> Note:
     """The event of `add_timing`."""
-    return Note("measured", f"{len(timing.rows)} files on {timing.runtime}: {timing.hardware}")
+    return Note(MEASURED, f"{len(timing.rows)} files on {timing.runtime}: {timing.hardware}")
 
 
 def created_note() -> Note:
@@ -34,42 +39,59 @@ def created_note() -> Note:
     return Note("created", StudyState.QUEUED.value)
 
 
+def extended_note(text: str, data: str) -> Note:
+    """The event of `extend_study`."""
+    return Note(EXTENDED, one_line(text), data)
+
+
 def change_notes(old: Study, new: Study) -> tuple[Note, ...]:
     """The events of `update_study`; none when only the seconds change, as with every heartbeat."""
     notes = []
     if (new.state, new.attempt) != (old.state, old.attempt):
         reason = new.error if new.state is StudyState.FAILED else None
-        notes.append(Note(new.state.value, reason or f"attempt {new.attempt}"))
+        by = {} if new.owner is None else {"owner": new.owner}
+        data = json.dumps({"state": new.state.value, "attempt": new.attempt, **by})
+        notes.append(Note(new.state.value, reason or f"attempt {new.attempt}", data))
     if new.stage != old.stage:
-        notes.append(Note("stage", new.stage))
+        notes.append(Note("stage", new.stage, json.dumps({"stage": new.stage})))
     return tuple(notes)
 
 
 def analysis_note() -> Note:
     """The event of `save_analysis`."""
-    return Note("analysed", "the model's sites, costs and level library are known")
+    return Note(ANALYSED, "the model's sites, costs and level library are known")
 
 
 def trials_note(trials: Sequence[Trial]) -> Note:
     """The event of `add_trials`; `trials`, those that are new, is not empty."""
-    origins = ", ".join(dict.fromkeys(trial.origin for trial in trials))
-    return Note("proposed", one_line(f"{_candidates([trial.number for trial in trials])} by {origins}"))
+    origins = tuple(dict.fromkeys(trial.origin for trial in trials))
+    numbers = [trial.number for trial in trials]
+    data = json.dumps({"first": min(numbers), "last": max(numbers), "origins": origins})
+    return Note(PROPOSED, one_line(f"{_candidates(numbers)} by {', '.join(origins)}"), data)
 
 
 def results_note(results: Sequence[Result], front: Sequence[FrontRow] | None) -> Note:
     """The event of `record_batch`; `results` are those that are new."""
-    parts = []
+    parts: list[str] = []
+    data: dict[str, object] = {}
     if results:
         rungs = sorted({result.rung for result in results}, key=lambda rung: rung.order)
-        parts.append(f"{_candidates([result.number for result in results])} at {', '.join(rungs)}")
+        numbers = sorted(result.number for result in results)
+        parts.append(f"{_candidates(numbers)} at {', '.join(rungs)}")
+        rung_names = [rung.value for rung in rungs]
+        data = {"first": numbers[0], "last": numbers[-1], "count": len(numbers), "rungs": rung_names}
     if front is not None:
         parts.append(f"front of {len(front)}")
-    return Note("measured" if results else "front", "; ".join(parts))
+    return Note(
+        MEASURED if results else "front",
+        "; ".join(parts),
+        json.dumps({**data, **({} if front is None else {"front": len(front)})}),
+    )
 
 
 def failed_note(number: int, error: str) -> Note:
     """The event of `fail_trial`; `error` is one line."""
-    return Note("candidate failed", f"candidate {number}: {error}")
+    return Note("candidate failed", f"candidate {number}: {error}", json.dumps({"candidate": number}))
 
 
 def _candidates(numbers: Sequence[int]) -> str:

@@ -17,6 +17,7 @@ from storage.errors import (
 )
 from storage.notes import Note, change_notes, one_line
 from storage.records.candidate import Candidate, Proposal, Trial
+from storage.records.lease import Submission
 from storage.records.measurement import Measurement, Result
 from storage.records.study import FrontRow, Study, StudyState
 from storage.records.timing import Timing
@@ -28,11 +29,11 @@ _S = StudyState
 TRANSITIONS: Mapping[StudyState, frozenset[StudyState]] = MappingProxyType(
     {
         _S.QUEUED: frozenset({_S.RUNNING, _S.INTERRUPTED, _S.CANCELLING, _S.CANCELLED, _S.FAILED}),
-        _S.RUNNING: frozenset({_S.INTERRUPTED, _S.CANCELLING, _S.SUCCEEDED, _S.FAILED}),
+        _S.RUNNING: frozenset({_S.QUEUED, _S.INTERRUPTED, _S.CANCELLING, _S.CANCELLED, _S.SUCCEEDED, _S.FAILED}),
         _S.INTERRUPTED: frozenset({_S.QUEUED, _S.RUNNING, _S.CANCELLING, _S.CANCELLED, _S.FAILED}),
-        _S.CANCELLING: frozenset({_S.CANCELLED, _S.INTERRUPTED, _S.FAILED}),
-        _S.CANCELLED: frozenset(),
-        _S.SUCCEEDED: frozenset(),
+        _S.CANCELLING: frozenset({_S.RUNNING, _S.CANCELLED, _S.INTERRUPTED, _S.SUCCEEDED, _S.FAILED}),
+        _S.CANCELLED: frozenset({_S.QUEUED, _S.RUNNING, _S.INTERRUPTED}),
+        _S.SUCCEEDED: frozenset({_S.INTERRUPTED}),
         _S.FAILED: frozenset({_S.QUEUED, _S.RUNNING}),
     }
 )
@@ -43,6 +44,21 @@ def check_new_name(name: str) -> None:
     """FixInputError unless `name` can stand in a command line, a database and a path of a page."""
     if not name or not name.isprintable() or "/" in name or any(letter.isspace() for letter in name):
         raise FixInputError(f"{name!r} cannot name a study: use letters, digits, '-', '_' and '.'")
+
+
+def new_study(name: str, config_json: str, submission: Submission | None, now: float) -> Study:
+    """The study as `create_study` stores it."""
+    made = Study(name, config_json, StudyState.QUEUED, NEW_STAGE, 0.0, 0, now, now)
+    if submission is None:
+        return made
+    return replace(
+        made,
+        queued_at=now,
+        priority=submission.priority,
+        runs_code=submission.runs_code,
+        workload=submission.workload,
+        idempotency_key=submission.key,
+    )
 
 
 def exists_error(name: str) -> StudyExistsError:
@@ -91,7 +107,7 @@ def changed_study(
 ) -> tuple[Study, tuple[Note, ...]]:
     """The study after `update_study` at the time `now`, with the events of it. StudyStateError if illegal."""
     if state is not None and state != old.state and state not in TRANSITIONS[old.state]:
-        raise StudyStateError(_illegal(old.name, old.state, state))
+        raise StudyStateError(illegal(old.name, old.state, state))
     if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
         raise ValueError(f"seconds is {seconds}: the time spent is a finite number, 0 or more")
     new = replace(
@@ -103,6 +119,7 @@ def changed_study(
         error=old.error if isinstance(error, EllipsisType) else None if error is None else one_line(error),
         updated_at=now,
     )
+    new = new if new.is_owned else replace(new, owner=None, lease_until=None, progress="")
     return new, change_notes(old, new)
 
 
@@ -180,12 +197,13 @@ def analysis_conflict(name: str) -> StoreConflictError:
     )
 
 
-def _illegal(name: str, old: StudyState, new: StudyState) -> str:
+def illegal(name: str, old: StudyState, new: StudyState) -> str:
+    """Why a study may not go from one state to another, and what to do."""
     start = f"study {name} is {old} and cannot become {new}"
+    if old is StudyState.CANCELLED:
+        return f"{start}: `slimfront resume {name}` goes on with it"
     if old is StudyState.SUCCEEDED:
         return f"{start}: `slimfront front {name}` shows its result"
-    if old is StudyState.CANCELLED:
-        return f"{start}: `slimfront delete {name}` and run it again"
     return f"{start}: `slimfront status {name}` shows what it is doing"
 
 

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from types import EllipsisType
 from typing import Protocol
 
+from storage.queue import StudyQueue
 from storage.records.candidate import Proposal, Trial
+from storage.records.lease import Submission
 from storage.records.measurement import Result, Rung
 from storage.records.study import Analysis, Event, FrontRow, Study, StudyState
 from storage.records.timing import Timing
 
 
-class StudyStore(Protocol):
+class StudyStore(StudyQueue, Protocol):
     """Remembers studies; takes and returns records, never live rows.
 
     Who calls what, in order:
 
     1. Whoever submits a study calls `create_study`; the study is durable when that returns.
-    2. Its controller (one a study at a time, which the caller ensures by a lock) sets it running with
-       `update_study`, and keeps doing so for stages, seconds and the end.
+    2. Its controller takes a lease of it, which sets it running (see StudyQueue), and calls `update_study` for
+       stages, seconds and the end, which gives the lease back.
     3. It calls `save_analysis` once the model has been analysed.
     4. For every batch, `add_trials` before a candidate is dispatched, then `record` or `record_batch` with
        what came back, together with the new front, or `fail_trial`.
@@ -35,8 +36,13 @@ class StudyStore(Protocol):
     writes also DiskFullError, and FixInputError on a store that may only be read.
     """
 
-    def create_study(self, name: str, config_json: str) -> Study:
-        """A new study, queued, at stage "new". StudyExistsError if the name is taken."""
+    def create_study(self, name: str, config_json: str, submission: Submission | None = None) -> Study:
+        """A new study, queued, at stage "new"; without a submission it is not in the queue, and for its maker to run.
+        StudyExistsError if the name is taken.
+
+        With a key that was used before: the study of then if the name, the configuration and the workload are the same,
+        else FixInputError.
+        """
         ...
 
     def study(self, name: str) -> Study:
@@ -47,8 +53,19 @@ class StudyStore(Protocol):
         """All studies, the oldest first."""
         ...
 
-    def delete_study(self, name: str) -> None:
-        """Remove the study and everything recorded of it; its artifact files are the caller's."""
+    def delete_study(self, name: str, place: str | None = None) -> None:
+        """Remove the study and everything recorded of it; its artifact files are the caller's.
+
+        StoreLockedError while a lease of it holds, unless its owner is of `place`, whose lock the caller has.
+        """
+        ...
+
+    def extend_study(self, name: str, config_json: str, text: str, data: str, place: str | None = None) -> Study:
+        """The study with another configuration, one that asks for more, interrupted: whoever runs it goes on.
+
+        The speeds of its front are forgotten: those of another session do not compare with them. `text` and `data` are
+        of the event, of kind EXTENDED. StoreLockedError as in `delete_study`.
+        """
         ...
 
     def update_study(
@@ -133,21 +150,12 @@ class StudyStore(Protocol):
         """All timings, oldest first; the rows of each by trial number."""
         ...
 
-    def add_event(self, name: str, kind: str, text: str) -> Event:
-        """Note something that happened; line breaks in `text` become spaces."""
+    def add_event(self, name: str, kind: str, text: str, data: str = "{}") -> Event:
+        """Note something that happened; line breaks in `text` become spaces, `data` is a JSON object."""
         ...
 
     def events(self, name: str, after: int = 0) -> tuple[Event, ...]:
         """The events with numbers above `after`, oldest first."""
-        ...
-
-    def hold(self, name: str) -> AbstractContextManager[None]:
-        """A block that no other machine enters for the study, for whoever runs or deletes it. StoreLockedError if one
-        is in it. Where only one machine can use the store, its callers' own locks are enough, and this is none."""
-        ...
-
-    def is_held(self, name: str) -> bool:
-        """Whether some machine is in such a block."""
         ...
 
     def close(self) -> None:

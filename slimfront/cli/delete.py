@@ -39,9 +39,12 @@ def remove(home: Home, store: StudyStore, study: str) -> None:
     from slimfront.captured_files import remove_captured
     from storage.artifacts import ArtifactStore
     from storage.files import file_lock
+    from storage.leases import check_free
 
-    with file_lock(home.locks / f"{study}.lock", wait=False, holds=f"study {study}"), store.hold(study):
+    with file_lock(home.locks / f"{study}.lock", wait=False, holds=f"study {study}"):
+        found = store.study(study)
+        check_free(found, home.place, store.now())  # before its files are gone
         ArtifactStore(home.artifacts).delete_study(study)
-        config = store.study(study).config_json
-        store.delete_study(study)
+        config = found.config_json
+        store.delete_study(study, home.place)
         remove_captured(home, store, config)

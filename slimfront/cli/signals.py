@@ -7,10 +7,11 @@ import sys
 import time
 from types import FrameType, TracebackType
 
+from searcher.interruption import is_importing
+
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 AGAIN_SECONDS = 0.05  # until an interrupt that could not be raised, or was swallowed, is tried once more
 LONGEST_IMPORT_SECONDS = 20.0  # after which it is raised even so: a user's module may never come to an end
-IMPORTERS = frozenset({"<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>"})
 
 
 class StudyInterruptedError(Exception):
@@ -67,7 +68,7 @@ class Signals:
 
     def _raise(self, frame: FrameType | None) -> None:
         waited = time.monotonic() - self._since
-        if not (_is_importing(frame) and waited < LONGEST_IMPORT_SECONDS and _set_alarm(AGAIN_SECONDS)):
+        if not (is_importing(frame) and waited < LONGEST_IMPORT_SECONDS and _set_alarm(AGAIN_SECONDS)):
             _set_alarm(0.0)
             raise KeyboardInterrupt
 
@@ -82,14 +83,6 @@ class Signals:
         """Python's hook for tracebacks, which C extensions call too."""
         if not self.received:
             sys.__excepthook__(kind, error, trace)
-
-
-def _is_importing(frame: FrameType | None) -> bool:
-    while frame is not None:
-        if frame.f_code.co_filename in IMPORTERS:
-            return True
-        frame = frame.f_back
-    return False
 
 
 def _set_alarm(seconds: float) -> bool:

@@ -10,6 +10,9 @@ WORKER_LOST = "worker lost"  # a worker has died or was stopped
 FILES_RUNTIME = "files runtime"  # what a study's files are scored and timed on, if it does not open model.slim itself
 SEARCH_NOTE = "search note"  # what readers of the front should know of the search; each text once a study
 TIMED_ON = "timed on"  # the machine and runtime on which they were timed; the last one counts
+EXTENDED = "extended"  # with more candidates than it was to have; data: {"candidates": those of before}
+SEARCH_ENDED = "search ended"  # no candidate is scored any more unless it is extended
+TRUSTED = "trusted"  # code of the user's is run by a worker; data: its files and their hashes
 
 
 class StudyState(StrEnum):
@@ -37,6 +40,23 @@ class Study:
     created_at: float  # seconds since the epoch, UTC
     updated_at: float
     error: str | None = None  # why it failed; one line
+    owner: str | None = None  # who runs it, or did when it died: storage.records.lease.owner_text
+    lease_until: float | None = None  # by the store's clock; from then on others may take over
+    progress: str = ""  # what its owner was doing when it renewed its lease
+    queued_at: float | None = None  # when it was submitted; None for one that whoever made it runs
+    priority: int = 0  # in the queue: higher ones first
+    runs_code: bool = False  # whether a worker has to run code of the user's for it
+    workload: str | None = None  # hash of model and data when it was submitted
+    idempotency_key: str | None = None
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether somebody runs it, or did when it died."""
+        return self.state in (StudyState.RUNNING, StudyState.CANCELLING)
+
+    def is_leased(self, now: float) -> bool:
+        """Whether a lease holds at that time of the store's clock."""
+        return self.is_owned and self.lease_until is not None and self.lease_until > now
 
 
 @dataclass(frozen=True)
@@ -68,3 +88,4 @@ class Event:
     time: float  # seconds since the epoch, UTC
     kind: str  # "created", "stage", "candidate failed", "interrupted", ...
     text: str  # one line for people
+    data: str = "{}"  # a JSON object for programs

@@ -61,6 +61,7 @@ def _exists(names: Sequence[str]) -> StudyExistsError:
 def _copy_study(row: Row[Any], writing: Connection) -> int:
     """The key of the copy."""
     values = {name: value for name, value in row._mapping.items() if name != "id"}
+    values |= {"owner": None, "lease_until": None}  # whoever runs it writes the other one
     done = writing.execute(insert(tables.studies), values)
     assert done.inserted_primary_key is not None
     return int(done.inserted_primary_key[0])

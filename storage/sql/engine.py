@@ -9,6 +9,7 @@ wait nor are waited for.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,14 +71,9 @@ class SqliteDatabase:
         with translated(self.place), self._writer.begin() as connection:
             yield connection
 
-    @contextmanager
-    def holding(self, key: int, name: str) -> Iterator[None]:  # noqa: ARG002  (the protocol has them)
-        """Nothing is to be held: a file is on one machine, where the home's lock tells."""
-        yield
-
-    def is_held(self, key: int) -> bool:  # noqa: ARG002  (as above)
-        """See `holding`."""
-        return False
+    def now(self, connection: Connection) -> float:  # noqa: ARG002  (the protocol has it)
+        """The machine's clock: all who use the file are on one machine."""
+        return time.time()
 
     def close(self) -> None:
         """Close every connection; the last one moves what is in the log into the main file."""

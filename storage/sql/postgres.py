@@ -8,13 +8,13 @@ see what was committed meanwhile, whatever the server's default is. A read sees 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, create_engine, func, select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError
 
-from storage.errors import FixInputError, SlimfrontError, StoreLockedError
+from storage.errors import FixInputError, SlimfrontError
 from storage.home import shown
 from storage.sql.postgres_errors import translated
 from storage.sql.tables import HEAD
@@ -26,13 +26,9 @@ UNKNOWN = ("dbname", "service", "hostaddr", "passfile")  # parameters that would
 # A server or client that the network has taken away is missed after a minute and a half, and its locks are free.
 NETWORK = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 15, "keepalives_count": 4}
 IDLE_SECONDS = 60  # of a transaction in which nobody does anything
-# Numbers of our advisory locks, which no other program should take: letters of the alphabet for "slim" and "fron".
+# The number of our advisory lock, which no other program should take: letters of the alphabet for "slim".
 UPGRADE_LOCK = 19_12_09_13
-HELD_CLASS = 6_18_15_14  # with the key of a study
-IS_HELD = text(
-    "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = :class AND objid = :key "
-    "AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
-)
+NOW = text("SELECT extract(epoch FROM clock_timestamp())")  # not now(), which is the transaction's beginning
 
 
 class PostgresDatabase:
@@ -66,26 +62,9 @@ class PostgresDatabase:
         with translated(self.place), self._engine.begin() as connection:
             yield connection
 
-    @contextmanager
-    def holding(self, key: int, name: str) -> Iterator[None]:
-        """A block in which no other client is for that key. StoreLockedError, which names the study, if one is."""
-        with translated(self.place):
-            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        try:
-            with translated(self.place):
-                taken = connection.scalar(select(func.pg_try_advisory_lock(HELD_CLASS, key)))
-            if not taken:
-                raise StoreLockedError(f"study {name} is run on another machine: wait for it to end, or stop it there")
-            yield
-        finally:
-            with suppress(DBAPIError):  # with its connection the lock is gone as well
-                connection.scalar(select(func.pg_advisory_unlock_all()))
-            connection.close()
-
-    def is_held(self, key: int) -> bool:
-        """Whether a client is in such a block."""
-        with self.reading() as connection:
-            return bool(connection.scalar(IS_HELD, {"class": HELD_CLASS, "key": key}))
+    def now(self, connection: Connection) -> float:
+        """The server's clock."""
+        return float(connection.execute(NOW).scalar_one())
 
     def close(self) -> None:
         """Close every connection."""

@@ -29,6 +29,14 @@ def study_from(row: Row[Any]) -> Study:
         created_at=row.created_at,
         updated_at=row.updated_at,
         error=row.error,
+        owner=row.owner,
+        lease_until=row.lease_until,
+        progress=row.progress,
+        queued_at=row.queued_at,
+        priority=row.priority,
+        runs_code=row.runs_code,
+        workload=row.workload,
+        idempotency_key=row.idempotency_key,
     )
 
 
@@ -163,4 +171,4 @@ def front_row_values(study_id: int, row: FrontRow) -> Values:
 
 def event_from(row: Row[Any]) -> Event:
     """A row of events."""
-    return Event(number=row.number, time=row.time, kind=row.kind, text=row.text)
+    return Event(number=row.number, time=row.time, kind=row.kind, text=row.text, data=row.data)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from types import EllipsisType
-from typing import Any, Protocol
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from storage.errors import FixInputError, StoreLockedError
+from storage.errors import FixInputError
+from storage.leases import check_free, extended, same_submission
 from storage.notes import (
     Note,
     analysis_note,
@@ -24,11 +22,11 @@ from storage.notes import (
     trials_note,
 )
 from storage.records.candidate import Proposal, Trial
+from storage.records.lease import Submission
 from storage.records.measurement import Result, Rung
 from storage.records.study import Analysis, Event, FrontRow, Study, StudyState
 from storage.records.timing import Timing
 from storage.rules import (
-    NEW_STAGE,
     analysis_conflict,
     changed_study,
     check_new_name,
@@ -36,6 +34,7 @@ from storage.rules import (
     checked_result,
     checked_timing,
     exists_error,
+    new_study,
     no_trial_error,
     numbered,
     timed_study,
@@ -52,56 +51,39 @@ from storage.sql.queries import (
     stored_results,
     study_row,
 )
+from storage.sql.queue import SqlQueue
 
 
-class Database(Protocol):
-    """What the store needs of an engine; errors are Slimfront's already."""
+class SqlStore(SqlQueue):
+    """StudyStore over a database at the current revision."""
 
-    def reading(self) -> AbstractContextManager[Connection]:
-        """A connection that sees one moment of the database."""
-        ...
-
-    def writing(self) -> AbstractContextManager[Connection]:
-        """A connection in a transaction that is durable when the block ends well."""
-        ...
-
-    def holding(self, key: int, name: str) -> AbstractContextManager[None]:
-        """A block that no other machine enters for the study of that key. StoreLockedError if one is in it."""
-        ...
-
-    def is_held(self, key: int) -> bool:
-        """Whether some machine is in such a block."""
-        ...
-
-    def close(self) -> None:
-        """Close every connection."""
-        ...
-
-
-class SqlStore:
-    """StudyStore over a database at the current revision.
-
-    A write first locks the study's row, so that writers of one study follow each other on every database and
-    looking before inserting is safe.
-    """
-
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
-        """`clock` returns seconds since the epoch, UTC."""
-        self.database = database
-        self._clock = clock
-
-    def create_study(self, name: str, config_json: str) -> Study:
+    def create_study(self, name: str, config_json: str, submission: Submission | None = None) -> Study:
         """See StudyStore."""
         check_new_name(name)
-        now = self._clock()
-        study = Study(name, config_json, StudyState.QUEUED, NEW_STAGE, 0.0, 0, now, now)
         try:
             with self.database.writing() as connection:
+                before = self._of_key(connection, name, config_json, submission)
+                if before is not None:
+                    return before
+                study = new_study(name, config_json, submission, self._now(connection))
                 connection.execute(insert(tables.studies), rows.study_values(study))
                 self._note(connection, study_row(connection, name).id, created_note())
-        except IntegrityError as error:
+        except IntegrityError as error:  # of its name, or somebody has just used the key
+            with self.database.reading() as connection:
+                before = self._of_key(connection, name, config_json, submission)
+            if before is not None:
+                return before
             raise exists_error(name) from error
         return study
+
+    def _of_key(
+        self, connection: Connection, name: str, config_json: str, submission: Submission | None
+    ) -> Study | None:
+        if submission is None or submission.key is None:
+            return None
+        table = tables.studies
+        row = connection.execute(select(table).where(table.c.idempotency_key == submission.key)).first()
+        return None if row is None else same_submission(rows.study_from(row), name, config_json, submission)
 
     def study(self, name: str) -> Study:
         """See StudyStore."""
@@ -114,10 +96,21 @@ class SqlStore:
             found = connection.execute(select(tables.studies).order_by(tables.studies.c.id))
             return tuple(map(rows.study_from, found))
 
-    def delete_study(self, name: str) -> None:
+    def delete_study(self, name: str, place: str | None = None) -> None:
         """See StudyStore."""
         with self._changing(name) as (connection, row):
+            check_free(rows.study_from(row), place, self._now(connection))
             connection.execute(delete(tables.studies).where(tables.studies.c.id == row.id))
+
+    def extend_study(self, name: str, config_json: str, text: str, data: str, place: str | None = None) -> Study:
+        """See StudyStore."""
+        with self._changing(name) as (connection, row):
+            study, now = rows.study_from(row), self._now(connection)
+            check_free(study, place, now)
+            results = tables.results
+            these = (results.c.study_id == row.id) & (results.c.rung == Rung.TIMED.value)
+            connection.execute(delete(results).where(these))
+            return self._replace(connection, row, *extended(study, config_json, text, data, now))
 
     def update_study(
         self,
@@ -133,20 +126,14 @@ class SqlStore:
         with self._changing(name) as (connection, row):
             new, notes = changed_study(
                 rows.study_from(row),
-                self._clock(),
+                self._now(connection),
                 state=state,
                 stage=stage,
                 seconds=seconds,
                 error=error,
                 attempt=attempt,
             )
-            table = tables.studies
-            guard = (table.c.id == row.id) & (table.c.state == row.state)
-            done = connection.execute(update(table).where(guard), rows.study_values(new))
-            if done.rowcount != 1:  # cannot happen while the lock on the row holds; never lose it silently
-                raise StoreLockedError(f"study {name} was changed by another process: try again")
-            self._note(connection, row.id, *notes)
-            return new
+            return self._replace(connection, row, new, notes)
 
     def save_analysis(self, name: str, analysis: Analysis) -> None:
         """See StudyStore."""
@@ -213,7 +200,7 @@ class SqlStore:
                 return
             checked = None if front is None else checked_front(front, recorded | new.keys())
             if seconds is not None:
-                study = timed_study(rows.study_from(row), self._clock(), seconds)
+                study = timed_study(rows.study_from(row), self._now(connection), seconds)
                 table = tables.studies
                 connection.execute(update(table).where(table.c.id == row.id), rows.study_values(study))
             insert_results(connection, row.id, tuple(new.values()))
@@ -267,10 +254,10 @@ class SqlStore:
             found = connection.execute(select(table).where(table.c.study_id == study_id).order_by(table.c.position))
             return tuple(map(rows.front_row_from, found))
 
-    def add_event(self, name: str, kind: str, text: str) -> Event:
+    def add_event(self, name: str, kind: str, text: str, data: str = "{}") -> Event:
         """See StudyStore."""
         with self._changing(name) as (connection, row):
-            return self._note(connection, row.id, Note(one_line(kind), one_line(text)))[-1]
+            return self._note(connection, row.id, Note(one_line(kind), one_line(text), data))[-1]
 
     def events(self, name: str, after: int = 0) -> tuple[Event, ...]:
         """See StudyStore."""
@@ -280,41 +267,6 @@ class SqlStore:
             these = (table.c.study_id == study_id) & (table.c.number > after)
             found = connection.execute(select(table).where(these).order_by(table.c.number))
             return tuple(map(rows.event_from, found))
-
-    @contextmanager
-    def hold(self, name: str) -> Iterator[None]:
-        """See StudyStore."""
-        with self.database.reading() as connection:
-            key = study_row(connection, name).id
-        with self.database.holding(key, name):
-            yield
-
-    def is_held(self, name: str) -> bool:
-        """See StudyStore."""
-        with self.database.reading() as connection:
-            key = study_row(connection, name).id
-        return self.database.is_held(key)
-
-    def close(self) -> None:
-        """See StudyStore."""
-        self.database.close()
-
-    @contextmanager
-    def _changing(self, name: str) -> Iterator[tuple[Connection, Row[Any]]]:
-        """A transaction that holds the study's row, and that row."""
-        with self.database.writing() as connection:
-            yield connection, study_row(connection, name, lock=True)
-
-    def _note(self, connection: Connection, study_id: int, *notes: Note) -> tuple[Event, ...]:
-        table = tables.events
-        last = connection.execute(select(func.max(table.c.number)).where(table.c.study_id == study_id)).scalar()
-        now = self._clock()
-        made = tuple(
-            Event(number, now, note.kind, note.text) for number, note in enumerate(notes, start=(last or 0) + 1)
-        )
-        if made:
-            connection.execute(insert(table), [{"study_id": study_id, **asdict(event)} for event in made])
-        return made
 
 
 def open_postgres(url: str, busy_seconds: float) -> SqlStore:

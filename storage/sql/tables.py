@@ -7,6 +7,7 @@ may change.
 from __future__ import annotations
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -18,9 +19,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
-HEAD = "0003"  # the newest migration's revision
+HEAD = "0004"  # the newest migration's revision
 VERSION_TABLE = "slimfront_version"  # not Alembic's default: other programs' databases have that too
 
 # Batch migrations drop constraints by name, so every one needs one.
@@ -52,6 +54,14 @@ studies = Table(
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     Column("error", Text),
+    Column("owner", Text),  # of the lease, as is what follows
+    Column("lease_until", Double),
+    Column("progress", Text, nullable=False, server_default=""),
+    Column("queued_at", Double),  # NULL: not in the queue
+    Column("priority", Integer, nullable=False, server_default="0"),
+    Column("runs_code", Boolean, nullable=False, server_default=false()),
+    Column("workload", String),
+    Column("idempotency_key", String, unique=True),
 )
 
 analyses = Table(
@@ -152,4 +162,5 @@ events = Table(
     Column("time", Double, nullable=False),
     Column("kind", String, nullable=False),
     Column("text", Text, nullable=False),
+    Column("data", Text, nullable=False, server_default="{}"),  # a JSON object
 )

@@ -159,12 +159,12 @@ def test_an_error_is_set_left_and_cleared(store: StudyStore, study: str) -> None
 
 LEGAL = {
     "queued": "running interrupted cancelling cancelled failed",
-    "running": "interrupted cancelling succeeded failed",
+    "running": "queued interrupted cancelling cancelled succeeded failed",
     "interrupted": "queued running cancelling cancelled failed",
-    "cancelling": "cancelled interrupted failed",
+    "cancelling": "running cancelled interrupted succeeded failed",
     "failed": "queued running",
-    "cancelled": "",
-    "succeeded": "",
+    "cancelled": "queued running interrupted",
+    "succeeded": "interrupted",
 }
 """Where a study may go besides staying; written out again, as the store's own table is what is tested."""
 
@@ -251,7 +251,7 @@ def test_a_refused_change_writes_no_event(store: StudyStore, study: str) -> None
         lambda: store.add_trials(study, 9, [samples.proposal(9)]),
         lambda: store.record(study, samples.result(9)),
         lambda: store.record(study, samples.result(1), samples.front(1, 2)),
-        lambda: store.update_study(study, state=StudyState.QUEUED),
+        lambda: store.update_study(study, seconds=-1.0),
     ]
     for attempt in attempts:
         with pytest.raises((SlimfrontError, ValueError)):

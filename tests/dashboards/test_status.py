@@ -118,12 +118,12 @@ def test_the_rung_of_each_stage(home: Home, stage: str, rung: str) -> None:
     store = samples.new_store()
     store.update_study("s", state=StudyState.RUNNING, stage=stage)
     assert view(store, home).rung == rung
-    assert study_line(store.study("s"), home).rung == rung
+    assert study_line(store.study("s"), home, store.now()).rung == rung
 
 
 def test_a_line_of_the_list(home: Home) -> None:
     store = samples.new_store()
-    line = study_line(store.study("s"), home)
+    line = study_line(store.study("s"), home, store.now())
     assert (line.study, line.state, line.target) == ("s", "queued", {"size": "8x", "max_drop": 2.0})
     assert line.created.endswith("Z")
 

@@ -43,7 +43,7 @@ def test_why_latency_is_not_predicted_is_kept(
     store, progress = samples.new_store(), Events()
     running = Controller(store, Home(tmp_path), progress)
     config = StudyConfig.from_json(store.study(samples.NAME).config_json)
-    assert running._latency_table(samples.NAME, built("vgg").library, config) is None
+    assert running._latency_table(samples.NAME, built("vgg").library, config, progress) is None
     assert notes(store, tmp_path) == ("latency is not predicted: layer conv1 cannot be timed alone",)
     assert progress.seen == list(notes(store, tmp_path))
 
@@ -55,8 +55,8 @@ def test_a_full_disk_is_no_reason_to_go_without_predictions(
         raise DiskFullError("the disk is full")
 
     monkeypatch.setattr(controller, "open_or_measure", refuse)
-    store = samples.new_store()
+    store, progress = samples.new_store(), Events()
     config = StudyConfig.from_json(store.study(samples.NAME).config_json)
     with pytest.raises(DiskFullError):
-        Controller(store, Home(tmp_path), Events())._latency_table(samples.NAME, built("vgg").library, config)
+        Controller(store, Home(tmp_path), progress)._latency_table(samples.NAME, built("vgg").library, config, progress)
     assert notes(store, tmp_path) == ()

@@ -170,27 +170,6 @@ def test_writers_of_one_study_follow_each_other_whatever_the_servers_default(pos
     store.close()
 
 
-def test_a_study_that_another_machine_holds_is_refused_until_it_lets_go_or_is_gone(own: Server) -> None:
-    url = own.prepared()
-    ann, ben = open_store(url), open_store(url)
-    ann.create_study("a", "{}")
-    ann.create_study("b", "{}")
-    with ann.hold("a"):
-        assert ben.is_held("a")
-        assert not ben.is_held("b")
-        with pytest.raises(StoreLockedError, match="study a is run on another machine"), ben.hold("a"):
-            pass
-        with ben.hold("b"):
-            ann.update_study("a", stage="library")
-    with ben.hold("a"):
-        assert ann.is_held("a")
-        own.execute(CUT)
-        with ann.hold("a"):  # a machine that is gone holds nothing
-            pass
-    ann.close()
-    ben.close()
-
-
 @pytest.mark.parametrize(
     ("error", "kind", "says"),
     [

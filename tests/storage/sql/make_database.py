@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from storage.open import open_store
+from storage.records.lease import Submission, owner_text
 from storage.records.measurement import Rung
 from storage.records.study import StudyState
 from storage.sql.tables import HEAD
@@ -21,6 +22,8 @@ DONE = "finished"
 STOPPED = "stopped"
 MEASURED = "measured"
 SURE = "sure"
+QUEUED = "queued"
+LEASED = "leased"
 
 
 def fill(store: StudyStore) -> None:
@@ -56,6 +59,9 @@ def fill_later(store: StudyStore) -> None:
     store.update_study(SURE, state=StudyState.RUNNING, stage="library", attempt=1)
     store.add_trials(SURE, 1, [samples.proposal(0, 1, 2), samples.proposal(2, 2, 2)])
     store.add_timing(SURE, samples.SURE)
+    store.create_study(LEASED, "{}", Submission("workload-1", runs_code=True, priority=2, key="a key"))
+    store.claim_next(owner_text("somewhere:1", "42.a"), 1.0, trusts_code=True)
+    store.create_study(QUEUED, "{}", Submission("workload-1", runs_code=False))
 
 
 def main() -> None:

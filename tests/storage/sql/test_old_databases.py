@@ -9,8 +9,9 @@ import pytest
 
 from storage.memory import MemoryStore
 from storage.open import open_store
+from storage.records.lease import owner_text
 from storage.sql.tables import HEAD
-from tests.storage.sql.make_database import DONE, FOLDER, MEASURED, STOPPED, SURE, fill, fill_later
+from tests.storage.sql.make_database import DONE, FOLDER, LEASED, MEASURED, QUEUED, STOPPED, SURE, fill, fill_later
 
 FILES = sorted(FOLDER.glob("*.db"))
 
@@ -26,7 +27,8 @@ def test_a_kept_database_opens_with_everything_in_it(path: Path, tmp_path: Path)
     expected = MemoryStore()
     fill(expected)
     fill_later(expected)
-    later = [name for revision, name in (("0002", MEASURED), ("0003", SURE)) if path.stem >= revision]
+    added = (("0002", MEASURED), ("0003", SURE), ("0004", LEASED), ("0004", QUEUED))
+    later = [name for revision, name in added if path.stem >= revision]
     for name in (DONE, STOPPED, *later):
         old, new = store.study(name), expected.study(name)
         assert (old.state, old.stage, old.seconds, old.attempt, old.error, old.config_json) == (
@@ -37,6 +39,13 @@ def test_a_kept_database_opens_with_everything_in_it(path: Path, tmp_path: Path)
             new.error,
             new.config_json,
         )
+        assert (old.owner, old.priority, old.runs_code, old.workload, old.idempotency_key) == (
+            new.owner,
+            new.priority,
+            new.runs_code,
+            new.workload,
+            new.idempotency_key,
+        )
         assert store.analysis(name) == expected.analysis(name)
         assert store.trials(name) == expected.trials(name)
         assert store.results(name) == expected.results(name)
@@ -45,5 +54,9 @@ def test_a_kept_database_opens_with_everything_in_it(path: Path, tmp_path: Path)
         assert [(event.number, event.kind, event.text) for event in store.events(name)] == [
             (event.number, event.kind, event.text) for event in expected.events(name)
         ]
+    waiting = [store.claim_next(owner_text("here:1", "1.a"), 1.0, trusts_code=True) for _ in later]
+    assert [lease.study for lease in waiting if lease is not None] == [
+        name for name in later if name in (LEASED, QUEUED)
+    ]
     store.create_study("new", "{}")
     store.close()

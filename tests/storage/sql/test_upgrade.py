@@ -99,7 +99,7 @@ down_revision = "{HEAD}"
 
 def upgrade() -> None:
     with op.batch_alter_table("studies", recreate="always") as batch:
-        batch.add_column(sa.Column("owner", sa.String))
+        batch.add_column(sa.Column("later", sa.String))
 '''
 
 
@@ -133,7 +133,7 @@ def test_an_older_database_is_upgraded_and_loses_nothing(tmp_path: Path, request
     store.close()
     connection = sqlite3.connect(path)
     assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0099",)]
-    assert "owner" in [row[1] for row in connection.execute("PRAGMA table_info(studies)")]
+    assert "later" in [row[1] for row in connection.execute("PRAGMA table_info(studies)")]
     assert connection.execute("SELECT count(*) FROM results").fetchone() == (0,)
     connection.close()
 

@@ -1,0 +1,58 @@
+"""A store that waits for its server: what a connection that was lost has cut short is done again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, cast
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
+
+from storage.errors import StoreLostError
+from storage.records.lease import Lease
+from storage.store import StudyStore
+
+PATIENCE_SECONDS = 60.0  # a server that restarts is back by then
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between two tries
+
+Note = Callable[[str], None]  # one line for the user
+
+
+class _PatientStore:
+    """Hands every call on. Methods of a StudyStore may be repeated when it is not known whether they have landed."""
+
+    def __init__(self, store: StudyStore, note: Note, seconds: float) -> None:
+        self._store = store
+        self._note = note
+        self._seconds = seconds
+
+    def under(self, lease: Lease) -> StudyStore:
+        return patient(self._store.under(lease), self._note, self._seconds)
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+
+        @wraps(method)
+        def call(*arguments: Any, **options: Any) -> Any:
+            again = Retrying(
+                retry=retry_if_exception_type(StoreLostError),
+                wait=wait_exponential(FIRST_PAUSE, LONGEST_PAUSE),
+                stop=stop_after_delay(self._seconds),
+                before_sleep=self._tell,
+                reraise=True,
+            )
+            return again(method, *arguments, **options)
+
+        return call
+
+    def _tell(self, state: RetryCallState) -> None:
+        if state.attempt_number == 1 and state.outcome is not None:
+            self._note(f"{state.outcome.exception()}; trying for {self._seconds:.0f} s")
+
+
+def patient(store: StudyStore, note: Note, seconds: float = PATIENCE_SECONDS) -> StudyStore:
+    """`store` for one study's controller: a call that raises StoreLostError is made again, for `seconds` at most.
+
+    A study may then have an event twice, whose writing was cut short after the fact; all else is as if written once.
+    """
+    return cast(StudyStore, _PatientStore(store, note, seconds))

@@ -11,10 +11,8 @@ from typing import Any
 from dashboards.study import StudyData
 from objectives.hardware import available_cores
 from objectives.pareto import FRONT_ROWS
-from storage.errors import FixInputError, StoreLockedError
-from storage.files import file_lock
 from storage.home import Home
-from storage.records.lease import place_of
+from storage.liveness import is_alive
 from storage.records.measurement import Result, Rung
 from storage.records.study import Study, StudyState
 
@@ -81,28 +79,6 @@ def shown_state(study: Study, home: Home, now: float) -> str:
     if study.state is StudyState.CANCELLING:
         return StudyState.CANCELLED.value
     return (StudyState.INTERRUPTED if study.queued_at is None else StudyState.QUEUED).value
-
-
-def is_alive(study: Study, home: Home, now: float) -> bool:
-    """Whether somebody runs the study: one of this home's processes, by the lock that it holds, or another one, by its
-    lease."""
-    if study.owner is not None and place_of(study.owner) != home.place:
-        return study.is_leased(now)
-    return is_held(study.name, home)
-
-
-def is_held(name: str, home: Home) -> bool:
-    """Whether a process of this machine is running the study."""
-    path = home.locks / f"{name}.lock"
-    if not path.exists():
-        return False
-    try:
-        with file_lock(path, wait=False):
-            return False
-    except StoreLockedError:
-        return True
-    except FixInputError:  # another user's lock: not ours to try
-        return True
 
 
 def _eta(data: StudyData, state: str) -> float | None:

@@ -9,7 +9,7 @@ from learners.pool.base import Pool
 from learners.pool.inline import InlinePool
 from searcher.heartbeat import Heartbeat
 from searcher.interruption import Interruption
-from searcher.notes import keep_lost_worker, keep_note
+from searcher.notes import keep_lost_worker, keep_note, keep_trusted
 from searcher.progress import Progress
 from searcher.stages.confirm import confirm
 from searcher.stages.context import Clock, StudyContext
@@ -29,6 +29,7 @@ from storage.errors import (
 )
 from storage.files import check_space, file_lock
 from storage.home import Home
+from storage.liveness import release_dead
 from storage.located import located
 from storage.patient import patient
 from storage.records.config import PACKED_RUNTIME, StudyConfig
@@ -41,6 +42,7 @@ from storage.store import StudyStore
 
 LIBRARY_STAGE = "library"
 DONE = "done"
+LEASED_LOCK_SECONDS = 30.0  # for an owner that has lost its lease to notice it
 LOCK_SECONDS = 1.0  # a `status` that looks whether the study runs holds the lock for an instant
 
 
@@ -75,8 +77,11 @@ class Controller:
         that is what ended it; KeyboardInterrupt passes through and leaves the study resumable.
         """
         self._home.prepare()
+        if lease is None:
+            release_dead(self._unleased, self._home, self._unleased.study(name))
         lock = self._home.locks / f"{name}.lock"
-        with file_lock(lock, seconds=LOCK_SECONDS, holds=f"study {name}"):
+        seconds = LOCK_SECONDS if lease is None else LEASED_LOCK_SECONDS
+        with file_lock(lock, seconds=seconds, holds=f"study {name}"):
             study = self._unleased.study(name)
             if study.state is StudyState.SUCCEEDED:
                 return study
@@ -90,7 +95,7 @@ class Controller:
                     Interruption() as interruption,
                     Heartbeat(self._bare, lease, interruption, self._progress) as heartbeat,
                 ):
-                    self._run(study, prepared, clock, heartbeat)
+                    self._run(study, prepared, clock, heartbeat, lease.owner)
                     interruption.check()
                     return self._end(name, clock, StudyState.SUCCEEDED, stage=DONE)
             except KeyboardInterrupt:
@@ -118,10 +123,11 @@ class Controller:
         """Gives the lease back."""
         return self._store.update_study(name, state=state, stage=stage, seconds=clock.seconds, error=error)
 
-    def _run(self, study: Study, prepared: Prepared | None, clock: Clock, progress: Progress) -> None:
+    def _run(self, study: Study, prepared: Prepared | None, clock: Clock, progress: Progress, owner: str) -> None:
         name = study.name
         if prepared is None:
             prepared = prepare(located(StudyConfig.from_json(study.config_json), self._home), progress)
+        keep_trusted(self._store, name, prepared.config, owner)
         for note in notes(prepared):
             progress.event(note)
         check_space(self._home.root)

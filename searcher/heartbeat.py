@@ -11,7 +11,7 @@ from searcher.interruption import Interruption
 from searcher.progress import Progress
 from storage.errors import LeaseLostError, NotFoundError, SlimfrontError, StudyCancelledError
 from storage.records.lease import Lease
-from storage.records.study import StudyState
+from storage.records.study import Step, StudyState
 from storage.store import StudyStore
 
 SHARE = 3  # beats in the time of a lease: two may be late
@@ -27,7 +27,7 @@ class Heartbeat(AbstractContextManager["Heartbeat"]):
         self._lease = lease
         self._interruption = interruption
         self._progress = progress
-        self._line = ""
+        self._step: Step | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="slimfront-heartbeat", daemon=True)
 
@@ -44,7 +44,7 @@ class Heartbeat(AbstractContextManager["Heartbeat"]):
     def update(self, stage: str, done: int, total: int, note: str = "") -> None:
         """See searcher.progress.Progress."""
         self._interruption.check()
-        self._line = f"{stage} {done}{f'/{total}' if total else ''}{f': {note}' if note else ''}"
+        self._step = Step(stage, done, total, note)
         self._progress.update(stage, done, total, note)
 
     def event(self, text: str) -> None:
@@ -56,7 +56,7 @@ class Heartbeat(AbstractContextManager["Heartbeat"]):
         name = self._lease.study
         while not self._over.wait(min(self._lease.seconds / SHARE, LONGEST_PAUSE)):
             try:
-                state = self._store.renew(self._lease, self._line)
+                state = self._store.renew(self._lease, "" if self._step is None else self._step.to_json())
             except LeaseLostError as error:
                 self._interruption.end(error)
             except NotFoundError as error:

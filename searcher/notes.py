@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
+from objectives.workload.factory import load_callable
+from objectives.workload.sources import source_files
 from searcher.progress import Progress
 from storage.records.config import StudyConfig
+from storage.records.lease import place_of, shown_owner
 from storage.records.space import CHANNEL, SearchSpace
-from storage.records.study import SEARCH_NOTE, WORKER_LOST
+from storage.records.study import SEARCH_NOTE, TRUSTED, WORKER_LOST
 from storage.store import StudyStore
 
 CHANNEL_SETTINGS = ("round_to", "min_channels", "criterion", "reconstruct")
@@ -22,6 +28,18 @@ def keep_lost_worker(store: StudyStore, name: str, text: str, progress: Progress
     """Tells whoever watches, and the store, which counts them, of a worker that has died or was stopped."""
     store.add_event(name, WORKER_LOST, text)
     progress.event(text)
+
+
+def keep_trusted(store: StudyStore, name: str, config: StudyConfig, owner: str) -> None:
+    """Stores which files with code of the user's were run, and by whom; the same again is stored once."""
+    files = {
+        str(file): hashlib.sha256(file.read_bytes()).hexdigest()
+        for text in config.callables
+        for file in source_files(load_callable(text))
+    }
+    data = json.dumps({"callables": config.callables, "files": files, "place": place_of(owner)})
+    if config.callables and all((event.kind, event.data) != (TRUSTED, data) for event in store.events(name)):
+        store.add_event(name, TRUSTED, f"{', '.join(config.callables)} by {shown_owner(owner)}", data)
 
 
 def channel_notes(config: StudyConfig, space: SearchSpace) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from searcher.samplers.table import SAMPLERS
 from searcher.stages.prepare import Prepared, prepare
 from storage.artifacts import ArtifactStore
 from storage.errors import FixInputError, GiveUpError, NotFoundError
+from storage.files import check_space
 from storage.home import Home
 from storage.records.config import KnownNames, StudyConfig, load_study_file
 from storage.rules import exists_error
@@ -38,23 +39,31 @@ def read_config(path: Path) -> StudyConfig:
 
 
 def submit(config: StudyConfig, store: StudyStore, home: Home, progress: Progress) -> Prepared:
-    """Checks the input, then stores the study; it is durable when this returns.
+    """Checks the input, then stores the study for this process to run; it is durable when this returns.
 
     Raises StudyExistsError, before anything slow, for a name that is taken, and FixInputError, with nothing stored,
     for whatever is wrong with the input.
     """
-    try:
-        store.study(config.name)
-    except NotFoundError:
-        pass
-    else:
-        raise exists_error(config.name)
-    home.prepare()
-    prepared = prepare(config, progress)
-    check_images(prepared, progress)
+    prepared = check_input(config, store, home, progress)
     store.create_study(config.name, config.to_json())
     # Whoever has deleted a study of that name on another machine had no files of it to delete.
     ArtifactStore(home.artifacts).delete_study(config.name)
+    return prepared
+
+
+def check_input(config: StudyConfig, store: StudyStore | None, home: Home, progress: Progress) -> Prepared:
+    """The study with its input read and found usable. Errors as in `submit`; without a store no name is looked up."""
+    if store is not None:
+        try:
+            store.study(config.name)
+        except NotFoundError:
+            pass
+        else:
+            raise exists_error(config.name)
+    home.prepare()
+    check_space(home.root)
+    prepared = prepare(config, progress)
+    check_images(prepared, progress)
     return prepared
 
 

@@ -67,17 +67,17 @@ class MemoryStore(MemoryQueue):
         with self._lock:
             return tuple(shelf.study for shelf in self._shelves.values())
 
-    def delete_study(self, name: str, place: str | None = None) -> None:
+    def delete_study(self, name: str) -> None:
         """See StudyStore."""
         with self._changing(name) as shelf:
-            check_free(shelf.study, place, self._clock())
+            check_free(shelf.study, self._clock())
             del self._shelves[name]
 
-    def extend_study(self, name: str, config_json: str, text: str, data: str, place: str | None = None) -> Study:
+    def extend_study(self, name: str, config_json: str, text: str, data: str) -> Study:
         """See StudyStore."""
         with self._changing(name) as shelf:
             now = self._clock()
-            check_free(shelf.study, place, now)
+            check_free(shelf.study, now)
             shelf.study, notes = extended(shelf.study, config_json, text, data, now)
             shelf.results = {key: item for key, item in shelf.results.items() if item.rung is not Rung.TIMED}
             self._note(shelf, *notes)

@@ -22,8 +22,7 @@ class StudyQueue(Protocol):
         ...
 
     def claim(self, name: str, owner: str, seconds: float) -> Lease:
-        """The lease of a study that nobody runs, which is running from then on, or whose owner is of the same place:
-        the caller has made sure, by that place's lock, that it is dead.
+        """The lease of a study that nobody runs, which is running from then on.
 
         StoreLockedError while another's lease holds; StudyStateError if the study may not run.
         """
@@ -39,12 +38,19 @@ class StudyQueue(Protocol):
         ...
 
     def renew(self, lease: Lease, progress: str) -> StudyState:
-        """Lets the lease hold for as long again, also if it has run out and nobody has come. LeaseLostError if somebody
-        has. Returns the study's state: "cancelling" asks its owner to end."""
+        """Lets the lease hold for its seconds from now on, also if it has run out and nobody has come; whoever knows
+        that its owner is dead gives it none. LeaseLostError if somebody has come.
+
+        Returns the study's state: "cancelling" asks its owner to end.
+        """
         ...
 
     def cancel(self, name: str) -> Study:
         """The study, cancelled if nobody runs it, else cancelling. StudyStateError if it is over."""
+        ...
+
+    def check_writable(self) -> None:
+        """FixInputError for a store that may only be read."""
         ...
 
     def under(self, lease: Lease) -> Self:

@@ -53,14 +53,12 @@ class StudyStore(StudyQueue, Protocol):
         """All studies, the oldest first."""
         ...
 
-    def delete_study(self, name: str, place: str | None = None) -> None:
-        """Remove the study and everything recorded of it; its artifact files are the caller's.
-
-        StoreLockedError while a lease of it holds, unless its owner is of `place`, whose lock the caller has.
-        """
+    def delete_study(self, name: str) -> None:
+        """Remove the study and everything recorded of it; its artifact files are the caller's. StoreLockedError while a
+        lease of it holds."""
         ...
 
-    def extend_study(self, name: str, config_json: str, text: str, data: str, place: str | None = None) -> Study:
+    def extend_study(self, name: str, config_json: str, text: str, data: str) -> Study:
         """The study with another configuration, one that asks for more, interrupted: whoever runs it goes on.
 
         The speeds of its front are forgotten: those of another session do not compare with them. `text` and `data` are

@@ -94,7 +94,7 @@ class LocalCluster:
         self._folder = SessionFolder()
         self._reaper = _start_reaper(self._folder)
         self._set_environment({**ENVIRONMENT, "RAY_AUTH_TOKEN": _token(), TEMPORARY: self.place})
-        with _our_handlers():
+        with our_handlers():
             import ray
 
             self._started = True  # in parts, if it fails
@@ -143,7 +143,7 @@ class LocalCluster:
         daemons = _daemons(ray)
         if self._complete:
             deregister_tensors()
-        with _our_handlers():
+        with our_handlers():
             ray.shutdown()
         for daemon in daemons:  # which Ray has told to end, but not waited for
             with suppress(subprocess.TimeoutExpired):
@@ -208,7 +208,7 @@ def _end_unknown(folder: SessionFolder) -> None:
 
 
 @contextmanager
-def _our_handlers() -> Iterator[None]:
+def our_handlers() -> Iterator[None]:
     """Keeps the handlers of signals and exceptions that are there: Ray puts its own in their place."""
     hook = sys.excepthook
     before: dict[signal.Signals, Callable[..., object] | int | None] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Generic, Self
@@ -11,6 +11,7 @@ from typing import Any, Generic, Self
 from learners.pool.actor import Actor, Fatal
 from learners.pool.base import LEAST_SECONDS, SLOWER, J, Note, Outcome, R, Task, one_line
 from learners.pool.ray_cluster import INLINE, REMEDY, LocalCluster
+from learners.pool.ray_remote import RemoteCluster
 from storage.errors import DiskFullError, GiveUpError
 
 SHARES = 2  # of the jobs that are left, what one worker takes at a time: half of its part, so that all end together
@@ -56,11 +57,16 @@ class _Worker:
 class RayPool:
     """Workers on Ray, started when they are first needed. `Pool.run` says what becomes of jobs and workers."""
 
-    def __init__(self, workers: int, least_seconds: float = LEAST_SECONDS) -> None:
-        """A job of a task whose jobs may hang may take `least_seconds`, and more where others do."""
+    def __init__(
+        self, workers: int, least_seconds: float = LEAST_SECONDS, address: str | None = None, gpus: float = 0.0
+    ) -> None:
+        """A job of a task whose jobs may hang may take `least_seconds`, and more where others do. `address` is of a Ray
+        that runs already; each worker takes `gpus` of its GPUs, which may be a part of one."""
         self.workers = workers
         self.least_seconds = least_seconds
-        self._cluster: LocalCluster | None = None
+        self._address = address
+        self._gpus = gpus
+        self._cluster: LocalCluster | RemoteCluster | None = None
         self._idle: list[_Worker] = []
         self._task: tuple[object, Any] | None = None  # the last one, and where Ray keeps it
 
@@ -68,7 +74,7 @@ class RayPool:
         """See `Pool.start`."""
         if self._cluster is None:
             self._start_ray()
-            self._idle = [new_worker() for _ in range(self.workers)]
+            self._idle = [self._new_worker() for _ in range(self.workers)]
 
     def run(
         self, task: Task[J, R], jobs: Sequence[J], note: Note, apart: bool = False
@@ -87,22 +93,46 @@ class RayPool:
                     f"no space is left for what workers need below {cluster.place}: free some, or {REMEDY}"
                 ) from error
         count = min(max(1, self.workers // (task.threads or 1)), len(jobs))
-        workers = [self._idle.pop() if self._idle else new_worker() for _ in range(count)]
+        workers = [self._idle.pop() if self._idle else self._new_worker() for _ in range(count)]
         allowed = self.least_seconds * task.patience
-        run: _Run[J, R] = _Run(workers, self._task, jobs, note, apart, allowed)
+        run: _Run[J, R] = _Run(workers, self._task, jobs, note, apart, allowed, self._new_worker)
         try:
             yield from run.outcomes()
         finally:
             self._idle += run.leave()
 
-    def _start_ray(self) -> LocalCluster:
-        self._cluster = cluster = LocalCluster(self.workers)  # before it starts: `close` ends what has started
+    def _start_ray(self) -> LocalCluster | RemoteCluster:
+        # Before it starts: `close` ends what has started.
+        cluster = LocalCluster(self.workers) if self._address is None else RemoteCluster(self._address)
+        self._cluster = cluster
         try:
             cluster.start()
+            self._check_resources()
         except BaseException:
             self.close()
             raise
         return cluster
+
+    def _check_resources(self) -> None:
+        """GiveUpError where workers would wait for ever for what the cluster has not got."""
+        import ray
+
+        has: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        for kind, wanted in (("CPU", float(self.workers)), ("GPU", self.workers * self._gpus)):
+            if has.get(kind, 0.0) < wanted:
+                raise GiveUpError(
+                    f"{self.workers} workers need {wanted:g} {kind}s, and Ray has {has.get(kind, 0.0):g}: lower "
+                    "--workers or --gpus-per-worker, or add machines to the cluster"
+                )
+
+    def _new_worker(self) -> _Worker:
+        """An actor that is starting."""
+        import ray
+
+        # Spread: on several machines each has its part of the memory and of what the processor's caches hold.
+        options = {"num_cpus": 1, "max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": "SPREAD"}
+        kind = ray.remote(Actor).options(**options, **({"num_gpus": self._gpus} if self._gpus else {}))
+        return _Worker(kind.remote())
 
     def close(self) -> None:
         """See `Pool.close`."""
@@ -120,14 +150,6 @@ class RayPool:
         self.close()
 
 
-def new_worker() -> _Worker:
-    """An actor that is starting."""
-    import ray
-
-    kind = ray.remote(Actor).options(num_cpus=1, max_restarts=0, max_task_retries=0)
-    return _Worker(kind.remote())
-
-
 class _Run(Generic[J, R]):
     """One run of a task's jobs."""
 
@@ -139,6 +161,7 @@ class _Run(Generic[J, R]):
         note: Note,
         apart: bool,
         least_seconds: float,
+        new_worker: Callable[[], _Worker],
     ) -> None:
         import ray
 
@@ -149,6 +172,7 @@ class _Run(Generic[J, R]):
         self._note = note
         self._apart = apart
         self._least_seconds = least_seconds
+        self._new_worker = new_worker
         self._slowest = 0.0  # seconds of the job that took longest so far
         self._next = 0  # job that nobody has been given
         self._again: list[_Chunk] = []  # jobs whose worker was lost
@@ -250,7 +274,7 @@ class _Run(Generic[J, R]):
         if hopeless:
             detail = reason if error is None else one_line(error)
             raise GiveUpError(f"{lost} workers were lost one after the other ({detail}): {REMEDY}")
-        self._workers.append(new_worker())
+        self._workers.append(self._new_worker())
         if chunk is None:
             self._note(f"a worker {reason} before it took a job: another one is started")
             return

@@ -18,7 +18,7 @@ from typing import Any
 from storage.errors import FixInputError
 
 MODULE_PREFIX = "_slimfront_user_"  # user files are loaded under private names, so `types.py` shadows nothing
-_FOLDER_MARK = "__slimfront_folder__"  # set on modules that were imported from beside a user's file
+FOLDER_MARK = "__slimfront_folder__"  # set on modules that were imported from beside a user's file
 _DIGEST_MARK = "__slimfront_digest__"  # content of the file that a private module was made from
 _INSTALLED = frozenset({"site-packages", "dist-packages"})  # an environment below the user's folder is not theirs
 
@@ -186,13 +186,13 @@ def _importable(folder: Path | None) -> Iterator[None]:
                 sys.path.remove(entry)
             for name in set(sys.modules) - before:
                 if _below(getattr(sys.modules[name], "__file__", None), folder):
-                    setattr(sys.modules[name], _FOLDER_MARK, entry)
+                    setattr(sys.modules[name], FOLDER_MARK, entry)
 
 
 def _forget_namesakes(folder: Path) -> None:
     """Drop modules that came from beside another study's file where `folder` has one of that name itself."""
     for name, module in list(sys.modules.items()):
-        if getattr(module, _FOLDER_MARK, str(folder)) != str(folder) and not name.startswith(MODULE_PREFIX):
+        if getattr(module, FOLDER_MARK, str(folder)) != str(folder) and not name.startswith(MODULE_PREFIX):
             top = name.partition(".")[0]
             if (folder / f"{top}.py").exists() or (folder / top).is_dir():
                 del sys.modules[name]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from pathlib import Path
 from types import ModuleType
 
-from objectives.workload.factory import UserCallable
+from objectives.workload.factory import FOLDER_MARK, UserCallable
 
 
 def sources_digest(factory: UserCallable) -> bytes:
@@ -21,8 +22,25 @@ def sources_digest(factory: UserCallable) -> bytes:
     return digest.digest()
 
 
+def source_files(factory: UserCallable) -> list[Path]:
+    """The user's files that have been imported for `factory`: those that the digest counts, and what else lies beside
+    them and was imported when they ran. Sorted."""
+    mine = str(factory.root)
+    found = {str(module.__file__) for module in _modules(factory)}
+    for module in list(sys.modules.values()):
+        if getattr(module, FOLDER_MARK, None) == mine and factory.owns(getattr(module, "__file__", None)):
+            found.add(str(module.__file__))
+    return sorted(map(Path, found))
+
+
 def _contents(factory: UserCallable) -> list[bytes]:
-    seen: dict[str, bytes] = {}
+    files = {str(module.__file__) for module in _modules(factory)}
+    return [hashlib.sha256(Path(file).read_bytes()).digest() for file in files]
+
+
+def _modules(factory: UserCallable) -> list[ModuleType]:
+    """The user's modules that `factory` reaches; each has a file."""
+    found: list[ModuleType] = []
     stack = [factory.module]
     visited: set[int] = set()
     while stack:
@@ -31,14 +49,13 @@ def _contents(factory: UserCallable) -> list[bytes]:
         if id(module) in visited or not isinstance(file, str) or not factory.owns(file):
             continue
         visited.add(id(module))
-        with open(file, "rb") as stream:
-            seen[file] = hashlib.sha256(stream.read()).digest()
+        found.append(module)
         for value in list(vars(module).values()):
             # `from ops import relu` binds only the function: its module is found by name.
-            found = value if isinstance(value, ModuleType) else sys.modules.get(_module_name(value))
-            if found is not None:
-                stack.append(found)
-    return list(seen.values())
+            other = value if isinstance(value, ModuleType) else sys.modules.get(_module_name(value))
+            if other is not None:
+                stack.append(other)
+    return found
 
 
 def _module_name(value: object) -> str:

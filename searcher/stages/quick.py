@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from objectives.hypervolume import normalised_so_far
@@ -15,6 +16,7 @@ from searcher.stages.scoring import Scoring
 from storage.errors import StoreConflictError
 from storage.records.candidate import Proposal, Trial
 from storage.records.measurement import Result, Rung
+from storage.records.study import EXTENDED, SEARCH_ENDED, Event
 
 STAGE = "quick"
 LEAST_GROWTH = 0.001  # of the hypervolume: a hundredth of a point over the whole range of sizes, speeds or MACs
@@ -28,6 +30,15 @@ def search(context: StudyContext) -> None:
     context.checkpoint(STAGE)
 
 
+def has_ended(events: Sequence[Event], confirmed: bool) -> bool:
+    """Whether the search is over: what is confirmed must not depend on how often a study was resumed.
+
+    Versions that did not note it are told by whether anything is `confirmed`.
+    """
+    marks = [event.kind for event in events if event.kind in (SEARCH_ENDED, EXTENDED)]
+    return marks[-1] == SEARCH_ENDED if marks else confirmed
+
+
 class Search:
     """One attempt at the stage; reads the store once and then keeps what it has written there."""
 
@@ -36,6 +47,9 @@ class Search:
         self._scoring = Scoring(context, Rung.QUICK, context.workload.quick, self._commit)
         self._results, self._failed = self._scoring.results, self._scoring.failed
         self._confirmed = bool(context.store.results(context.name, Rung.CONFIRMED))
+        events = context.store.events(context.name)
+        self._over = has_ended(events, self._confirmed)
+        self._ends = [int(json.loads(event.data)["candidates"]) for event in events if event.kind == EXTENDED]
         self._front = quick_front(list(self._results.values()), context.wants_macs)
         proposals = baseline_proposals(context.library, study_budgets(context), context.latency)
         self._baselines = context.store.add_trials(context.name, 1, proposals)
@@ -61,6 +75,8 @@ class Search:
             done += len(batch)
             self._score(batch)
             proposer.tell(self._scored(batch))
+        if not self._over:
+            context.store.add_event(context.name, SEARCH_ENDED, f"{done} candidates", json.dumps({"candidates": done}))
 
     def _replay(self, proposer: Sampler) -> int:
         """Asks again for what an earlier attempt has stored, so that the sampler stands where it stood; how many."""
@@ -81,9 +97,10 @@ class Search:
         return done
 
     def _batch_size(self, done: int, batch: int) -> int:
+        """Of the batch after `done` candidates: none reaches over an end that the search has had."""
         most = self._context.config.search.candidates
-        size = batch_size(done, batch)
-        return size if most is None else min(size, most - done)
+        ends = [end for end in (*self._ends, most) if end is not None and end > done]
+        return min([batch_size(done, batch), *(end - done for end in ends)])
 
     def _finished(self, done: int) -> bool:
         search_config = self._context.config.search
@@ -94,14 +111,14 @@ class Search:
         if self._cut or self._out_of_time():
             self._note_minutes(done)
             return True
-        return self._confirmed
+        return self._over
 
     def _is_stagnant(self, done: int) -> bool:
         """Whether the last `patience` candidates have not let the hypervolume of the quick front grow, along any of the
         costs that the target limits."""
         context = self._context
         patience = context.config.search.patience
-        if patience is None or done <= patience:
+        if patience is None or done - max(self._ends, default=0) <= patience:
             return False
         growth = max(self._growth(axis, done - patience) for axis in target_axes(study_budgets(context)))
         if growth >= LEAST_GROWTH:
@@ -133,12 +150,12 @@ class Search:
         of the study, must not depend on how often it was resumed. Out of time, a search still gets its first score."""
         first = len(self._baselines) + 1
         begun = any(number >= first for number in (*self._results, *self._failed))
-        return self._confirmed or (begun and self._out_of_time())
+        return self._over or (begun and self._out_of_time())
 
     def _note_minutes(self, done: int) -> None:
-        """Says that the minutes have ended the search, unless files are confirmed: then it has been said."""
+        """Says that the minutes have ended the search, unless it had ended before: then it has been said."""
         context = self._context
-        if self._confirmed:
+        if self._over:
             return
         context.checkpoint(STAGE)  # before the note: a study that is killed here has no time left, either
         context.note(

@@ -18,6 +18,7 @@ from searcher.stages.context import StudyContext, study_budgets
 from searcher.stages.scoring import Scoring
 from storage.records.dense import DenseFacts
 from storage.records.measurement import Result, Rung
+from storage.records.study import EXTENDED
 from storage.records.target import Target
 
 STAGE = "rescored"
@@ -27,10 +28,11 @@ MOST_USELESS = 8  # as many as are confirmed where the target's boundary lies
 def rescore(context: StudyContext) -> None:
     """Scores the contenders and the dense model again, unless there are too few images for it.
 
-    A study that is confirmed in part goes on by the scores that it began with.
+    A study that is confirmed in part goes on by the scores that it began with, unless it has got more candidates.
     """
     images = context.workload.rescoring
-    if images is None or context.store.results(context.name, Rung.CONFIRMED):
+    extended = any(event.kind == EXTENDED for event in context.store.events(context.name))
+    if images is None or (context.store.results(context.name, Rung.CONFIRMED) and not extended):
         return
     context.checkpoint(STAGE)
     trials = {trial.number: trial for trial in context.store.trials(context.name)}

@@ -8,11 +8,14 @@ import typer
 
 import slimfront
 from slimfront.cli import (
+    cancel,
+    claimed,
     delete,
     demo,
     doctor,
     export,
     front,
+    gc,
     listing,
     measure,
     plan,
@@ -22,6 +25,9 @@ from slimfront.cli import (
     show,
     status,
     store,
+    submit,
+    watch,
+    work,
 )
 
 app = typer.Typer(
@@ -33,11 +39,17 @@ app = typer.Typer(
 )
 
 START = "Search"
+QUEUE = "Queue"
 RESULTS = "Results"
 HELP = "Getting started"
 app.command(rich_help_panel=START)(plan.plan)
 app.command(rich_help_panel=START)(run.run)
 app.command(rich_help_panel=START)(run.resume)
+app.command(rich_help_panel=QUEUE)(submit.submit)
+app.command(rich_help_panel=QUEUE)(work.work)
+app.command(rich_help_panel=QUEUE)(watch.watch)
+app.command(rich_help_panel=QUEUE)(cancel.cancel)
+app.command(hidden=True)(claimed.claimed)
 app.command(name="list", rich_help_panel=RESULTS)(listing.list_studies)
 app.command(rich_help_panel=RESULTS)(status.status)
 app.command(rich_help_panel=RESULTS)(front.front)
@@ -47,6 +59,7 @@ app.command(rich_help_panel=RESULTS)(report.report)
 app.command(rich_help_panel=RESULTS)(measure.measure)
 app.command(rich_help_panel=RESULTS)(export.export)
 app.command(rich_help_panel=RESULTS)(delete.delete)
+app.command(rich_help_panel=RESULTS)(gc.gc)
 app.command(rich_help_panel=HELP)(demo.demo)
 app.command(rich_help_panel=HELP)(doctor.doctor)
 app.add_typer(store.app, name="store", rich_help_panel=HELP)

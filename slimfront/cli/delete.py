@@ -40,11 +40,13 @@ def remove(home: Home, store: StudyStore, study: str) -> None:
     from storage.artifacts import ArtifactStore
     from storage.files import file_lock
     from storage.leases import check_free
+    from storage.liveness import release_dead
 
+    release_dead(store, home, store.study(study))
     with file_lock(home.locks / f"{study}.lock", wait=False, holds=f"study {study}"):
         found = store.study(study)
-        check_free(found, home.place, store.now())  # before its files are gone
+        check_free(found, store.now())  # before its files are gone
         ArtifactStore(home.artifacts).delete_study(study)
         config = found.config_json
-        store.delete_study(study, home.place)
+        store.delete_study(study)
         remove_captured(home, store, config)

@@ -30,6 +30,25 @@ Workers: TypeAlias = Annotated[
         help="Processes on Ray that do the work; as many as there are cores, none with a GPU, if nothing is said.",
     ),
 ]
+RayAddress: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        metavar="ADDRESS",
+        envvar="SLIMFRONT_RAY_ADDRESS",
+        help="A Ray cluster that runs already, such as host:6379, in place of one of this command's own.",
+    ),
+]
+Gpus: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        "--gpus-per-worker",
+        metavar="N",
+        min=0.0,
+        envvar="SLIMFRONT_GPUS_PER_WORKER",
+        help="GPUs that Ray gives to each worker; 0.5 lets two share one.",
+    ),
+]
 Inline: TypeAlias = Annotated[
     bool,
     typer.Option("--inline", envvar="SLIMFRONT_INLINE", help="Build, score and confirm in this process, without Ray."),

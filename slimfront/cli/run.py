@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from slimfront.cli.codes import TARGET_NOT_MET
-from slimfront.cli.options import Inline, StoreUrl, StudyFile, StudyName, Workers
+from slimfront.cli.options import Gpus, Inline, RayAddress, StoreUrl, StudyFile, StudyName, Workers
 from slimfront.cli.output import note, out
 from slimfront.cli.progress import watching
 from slimfront.cli.session import opened
@@ -18,9 +18,11 @@ from slimfront.cli.signals import Signals, StudyInterruptedError
 
 if TYPE_CHECKING:  # torch takes seconds
     from dashboards.front import FrontView
+    from learners.pool.base import Pool
     from searcher.stages.prepare import Prepared
     from storage.home import Home
     from storage.records.config import StudyConfig
+    from storage.records.study import Study
     from storage.store import StudyStore
 
 
@@ -30,6 +32,8 @@ class Crew:
 
     workers: int | None = None
     inline: bool = False
+    ray_address: str | None = None  # of a Ray that runs already
+    gpus: float = 0.0  # of each worker
 
     def __post_init__(self) -> None:
         if self.inline and (self.workers or 1) > 1:
@@ -38,19 +42,26 @@ class Crew:
             raise FixInputError(f"--inline is this process alone: leave out --workers {self.workers}, or --inline")
 
     @classmethod
-    def asked(cls, context: typer.Context, workers: int | None, inline: bool) -> Crew:
+    def asked(
+        cls,
+        context: typer.Context,
+        workers: int | None,
+        inline: bool,
+        ray_address: str | None = None,
+        gpus: float = 0.0,
+    ) -> Crew:
         """What a command's options ask for. One that is given beats the other one's environment variable.
 
         FixInputError if both are given, or both variables are set, and say different things.
         """
         workers_given, inline_given = (_is_given(context, name) for name in ("workers", "inline"))
         if inline_given != workers_given:
-            return cls(None, inline) if inline_given else cls(workers)
+            return cls(None, inline) if inline_given else cls(workers, False, ray_address, gpus)
         if not inline_given and inline and (workers or 1) > 1:
             from storage.errors import FixInputError
 
             raise FixInputError(f"SLIMFRONT_INLINE is one process, SLIMFRONT_WORKERS {workers}: unset one of them")
-        return cls(workers, inline)
+        return cls(workers, inline) if inline else cls(workers, inline, ray_address, gpus)
 
 
 def run(
@@ -59,13 +70,16 @@ def run(
     store: StoreUrl = None,
     workers: Workers = None,
     inline: Inline = False,
+    ray_address: RayAddress = None,
+    gpus: Gpus = 0.0,
 ) -> None:
     """Run a study from its file and print its front."""
     from slimfront.submit import read_config
 
     config = read_config(file)
     with opened(store) as (home, studies):
-        finish(start(context.obj, config, home, studies, Crew.asked(context, workers, inline)))
+        crew = Crew.asked(context, workers, inline, ray_address, gpus)
+        finish(start(context.obj, config, home, studies, crew))
 
 
 def resume(
@@ -74,11 +88,43 @@ def resume(
     store: StoreUrl = None,
     workers: Workers = None,
     inline: Inline = False,
+    ray_address: RayAddress = None,
+    gpus: Gpus = 0.0,
+    more_candidates: Annotated[
+        int | None,
+        typer.Option("--more-candidates", metavar="N", min=1, help="Search so many more, also if it is over."),
+    ] = None,
+    queue: Annotated[
+        bool, typer.Option("--queue", help="Let a worker go on with a study that was submitted, not this process.")
+    ] = False,
 ) -> None:
-    """Go on with a study that was interrupted; print the result of one that is done."""
+    """Go on with a study that was interrupted or cancelled, or has failed; print the result of one that is done."""
+    crew = Crew.asked(context, workers, inline, ray_address, gpus)
     with opened(store) as (home, studies):
-        studies.study(study)
-        finish(run_to_end(context.obj, study, None, home, studies, Crew.asked(context, workers, inline)))
+        found = studies.study(study)
+        if queue:
+            check_queueable(found)
+        if more_candidates is not None:
+            from slimfront.extend import extend
+
+            extend(studies, home, study, more_candidates)
+        if queue:
+            from slimfront.extend import requeue
+
+            requeue(studies, home, study)
+            note(f"study {study} is queued: `slimfront watch {study}` follows it")
+            return
+        finish(run_to_end(context.obj, study, None, home, studies, crew))
+
+
+def check_queueable(study: Study) -> None:
+    """FixInputError for a study that needs files which only its maker has."""
+    if study.queued_at is None:
+        from storage.errors import FixInputError
+
+        raise FixInputError(
+            f"study {study.name} was not submitted, and may need files of yours: resume it without --queue"
+        )
 
 
 def _is_given(context: typer.Context, name: str) -> bool:
@@ -111,16 +157,21 @@ def run_to_end(
     with resumable(signals, name):
         from dashboards.front import front_view
         from dashboards.study import read_study
-        from learners.pool.table import open_pool
         from searcher.controller import Controller
         from slimfront.cli.front_table import print_front
 
-        with watching(signals) as progress, open_pool(crew.workers, crew.inline) as pool:
+        with watching(signals) as progress, _pool(crew) as pool:
             Controller(store, home, progress, pool).run(name, prepared)
         data = read_study(store, name)
         view = front_view(data, home)
         print_front(out(), view, data)
         return view
+
+
+def _pool(crew: Crew) -> Pool:
+    from learners.pool.table import open_pool
+
+    return open_pool(crew.workers, crew.inline, crew.ray_address, crew.gpus)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
 
 from searcher.interruption import is_importing
@@ -32,6 +33,7 @@ class Signals:
     def __init__(self) -> None:
         self.received = False
         self._since = 0.0  # time.monotonic of the first signal
+        self._instead: Callable[[], None] | None = None
 
     def install(self) -> None:
         """Begin to listen. A signal that the parent process has had ignored, as `nohup` does, stays ignored."""
@@ -42,6 +44,10 @@ class Signals:
             signal.signal(signal.SIGALRM, self._again)
         sys.unraisablehook = self._swallowed
         sys.excepthook = self._printed
+
+    def call(self, instead: Callable[[], None]) -> None:
+        """From now on the first signal calls `instead` and raises nothing; the second is raised."""
+        self._instead = instead
 
     def ignore(self) -> None:
         """Let nothing disturb the last moments of the process."""
@@ -61,7 +67,10 @@ class Signals:
             raise KeyboardInterrupt
         self.received = True
         self._since = time.monotonic()
-        self._raise(frame)
+        if self._instead is not None:
+            self._instead()
+        else:
+            self._raise(frame)
 
     def _again(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  (the interface has it)
         self._raise(frame)

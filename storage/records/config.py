@@ -203,6 +203,12 @@ class StudyConfig(_Table):
         object.__setattr__(self, "data", self.data.model_copy(update=filled))
         return self
 
+    @property
+    def callables(self) -> tuple[str, ...]:
+        """What names code that is run for the study, such as "nets.py:resnet20"; nothing for what is captured."""
+        given = (self.model.factory, self.data.factory, self.data.metric)
+        return tuple(dict.fromkeys(text for text in given if text is not None and ":" in text))
+
     def to_json(self) -> str:
         """One line of JSON that `from_json` reads back to an equal value."""
         return self.model_dump_json()

@@ -32,7 +32,7 @@ class Submission:
 
 
 def owner_text(place: str, process: str) -> str:
-    """The owner of a lease. Processes of one `place` exclude each other by a lock file; `process` tells them apart."""
+    """The owner of a lease. Processes of one `place` can tell whether others of it live; `process` tells them apart."""
     return f"{place}{SEPARATOR}{process}"
 
 
@@ -44,6 +44,12 @@ def new_process() -> str:
 def place_of(owner: str) -> str:
     """The place in an owner's text."""
     return owner.rpartition(SEPARATOR)[0]
+
+
+def process_number(owner: str) -> int:
+    """The number of the process in an owner's text; 0 if it has none."""
+    number = owner.rpartition(SEPARATOR)[2].partition(".")[0]
+    return int(number) if number.isascii() and number.isdigit() else 0
 
 
 def shown_owner(owner: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 # Kinds of events that are read again.
@@ -42,7 +43,7 @@ class Study:
     error: str | None = None  # why it failed; one line
     owner: str | None = None  # who runs it, or did when it died: storage.records.lease.owner_text
     lease_until: float | None = None  # by the store's clock; from then on others may take over
-    progress: str = ""  # what its owner was doing when it renewed its lease
+    progress: str = ""  # what its owner was doing when it renewed its lease: a Step, or nothing
     queued_at: float | None = None  # when it was submitted; None for one that whoever made it runs
     priority: int = 0  # in the queue: higher ones first
     runs_code: bool = False  # whether a worker has to run code of the user's for it
@@ -57,6 +58,29 @@ class Study:
     def is_leased(self, now: float) -> bool:
         """Whether a lease holds at that time of the store's clock."""
         return self.is_owned and self.lease_until is not None and self.lease_until > now
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a running study says of its progress: `done` of `total` steps of a stage; 0 of 0 where it is not known."""
+
+    stage: str
+    done: int
+    total: int
+    note: str = ""  # what is being done, or the best so far
+
+    def to_json(self) -> str:
+        """One line of JSON that `from_json` reads back."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Step | None:
+        """Inverse of `to_json`; None for an empty text."""
+        return cls(**json.loads(text)) if text else None
+
+    def __str__(self) -> str:
+        count = f"{self.done}/{self.total}" if self.total else str(self.done)
+        return f"{self.stage} {count}{f': {self.note}' if self.note else ''}"
 
 
 @dataclass(frozen=True)

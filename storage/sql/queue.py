@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, false, select, update
 
 from storage.leases import cancelled, check_free, claimed, deaths, is_next, taken_over
-from storage.records.lease import Lease, place_of
+from storage.records.lease import Lease
 from storage.records.study import Event, Study, StudyState
 from storage.sql import rows, tables
 from storage.sql.base import SqlBase
@@ -20,7 +20,7 @@ class SqlQueue(SqlBase):
         """See StudyQueue."""
         with self._changing(name) as (connection, row):
             study, now = rows.study_from(row), self._now(connection)
-            check_free(study, place_of(owner), now)
+            check_free(study, now)
             new, notes = claimed(study, owner, seconds, now)
             return _lease(self._replace(connection, row, new, notes), owner, seconds)
 
@@ -49,8 +49,13 @@ class SqlQueue(SqlBase):
         with self.under(lease)._changing(lease.study) as (connection, row):
             table, until = tables.studies, self._now(connection) + lease.seconds
             values = {"lease_until": until, "progress": progress}
-            connection.execute(table.update().where(table.c.id == row.id).values(values))
+            connection.execute(update(table).where(table.c.id == row.id).values(values))
             return StudyState(row.state)
+
+    def check_writable(self) -> None:
+        """See StudyQueue."""
+        with self.database.writing() as connection:
+            connection.execute(update(tables.studies).where(false()).values(priority=0))
 
     def cancel(self, name: str) -> Study:
         """See StudyQueue."""

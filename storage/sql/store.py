@@ -96,17 +96,17 @@ class SqlStore(SqlQueue):
             found = connection.execute(select(tables.studies).order_by(tables.studies.c.id))
             return tuple(map(rows.study_from, found))
 
-    def delete_study(self, name: str, place: str | None = None) -> None:
+    def delete_study(self, name: str) -> None:
         """See StudyStore."""
         with self._changing(name) as (connection, row):
-            check_free(rows.study_from(row), place, self._now(connection))
+            check_free(rows.study_from(row), self._now(connection))
             connection.execute(delete(tables.studies).where(tables.studies.c.id == row.id))
 
-    def extend_study(self, name: str, config_json: str, text: str, data: str, place: str | None = None) -> Study:
+    def extend_study(self, name: str, config_json: str, text: str, data: str) -> Study:
         """See StudyStore."""
         with self._changing(name) as (connection, row):
             study, now = rows.study_from(row), self._now(connection)
-            check_free(study, place, now)
+            check_free(study, now)
             results = tables.results
             these = (results.c.study_id == row.id) & (results.c.rung == Rung.TIMED.value)
             connection.execute(delete(results).where(these))

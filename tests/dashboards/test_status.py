@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.status import StatusView, is_held, status_view
+from dashboards.status import StatusView, status_view
 from dashboards.studies import study_line
 from dashboards.study import read_study
 from objectives.hardware import available_cores
 from slimfront.cli.status import sentence
 from storage.files import file_lock
 from storage.home import Home
+from storage.liveness import is_held
 from storage.records.candidate import Candidate, Proposal
 from storage.records.study import WORKER_LOST, StudyState
 from storage.store import StudyStore

@@ -1,0 +1,1 @@
+"""The loop that takes studies from the queue and lets a process of its own run each."""

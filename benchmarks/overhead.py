@@ -36,9 +36,9 @@ from storage.home import Home
 from storage.open import open_store
 from storage.records.candidate import Candidate
 from storage.records.dense import DenseFacts
+from storage.records.lease import DEFAULT_LEASE_SECONDS, new_process, owner_text
 from storage.records.measurement import Rung
 from storage.records.space import SearchSpace
-from storage.records.study import StudyState
 
 CANDIDATES = 5000
 IMAGES = 256
@@ -52,7 +52,7 @@ class MadeUpPool:
     workers = 1
 
     def __init__(self, space: SearchSpace) -> None:
-        self._space = space
+        self.space = space
         self._generator = np.random.default_rng(0)
 
     def start(self) -> None:
@@ -68,7 +68,7 @@ class MadeUpPool:
         """See `Pool.run`."""
         for index, job in enumerate(jobs):
             assert isinstance(job, Candidate)
-            mean = max(0.1, 0.9 - self._space.error(job.levels) / 2)
+            mean = max(0.1, 0.9 - self.space.error(job.levels) / 2)
             soft = np.clip(self._generator.normal(mean, SPREAD, IMAGES), 0, 1).astype(np.float32)
             score = QuickScore(soft=soft, metric=(soft > mean - SPREAD).astype(np.float32))
             yield Outcome(index, cast("R", score), 0.0)
@@ -98,23 +98,25 @@ def sampler_seconds(context: StudyContext) -> float:
     return time.process_time() - started
 
 
-def measure(model: str, folder: Path) -> dict[str, Any]:
-    """CPU and wall milliseconds a candidate."""
+def made_up_study(
+    model: str, folder: Path, url: str | None = None, candidates: int = CANDIDATES, name: str = "random"
+) -> StudyContext:
+    """A study of which only the scores are made up, before its search, by the sampler of that name."""
     base = config(model, f"{model}-overhead", "size=10x drop<=1")
-    search = base.search.model_copy(update={"candidates": CANDIDATES, "sampler": "random"})
+    search = base.search.model_copy(update={"candidates": candidates, "sampler": name})
     prepared = prepare(base.model_copy(update={"search": search}), Silent())
-    home = Home(folder)
+    home = Home(folder, url)
     home.prepare()
     library = open_library(prepared, home, lambda *_: None)
     analysis, _ = analyse_dense(prepared, library)
     store = open_store(home.database_url)
-    name = prepared.config.name
-    store.create_study(name, prepared.config.to_json())
-    store.update_study(name, state=StudyState.RUNNING, attempt=1)
-    context = StudyContext(
-        name=name,
+    study = prepared.config.name
+    store.create_study(study, prepared.config.to_json())
+    lease = store.claim(study, owner_text(home.place, new_process()), DEFAULT_LEASE_SECONDS)
+    return StudyContext(
+        name=study,
         config=prepared.config,
-        store=store,
+        store=store.under(lease),  # as a controller writes
         home=home,
         workload=prepared.workload,
         library=library,
@@ -124,6 +126,12 @@ def measure(model: str, folder: Path) -> dict[str, Any]:
         latency=open_or_measure(library, prepared.config.runtime, home, Silent()),
         pool=MadeUpPool(library.space),
     )
+
+
+def measure(model: str, folder: Path) -> dict[str, Any]:
+    """CPU and wall milliseconds a candidate."""
+    context = made_up_study(model, folder)
+    store, name, library = context.store, context.name, context.library
 
     cpu, wall = time.process_time(), time.monotonic()
     run_search(context)

@@ -22,6 +22,7 @@ MOST_TIMEOUTS = 2
 MOST_LOSSES = 6 * MOST_DEATHS
 MOST_STARTS = 3  # workers in a row, for each that runs, that are lost before they have taken a job
 OPEN_SECONDS = 600.0  # for a worker to start, import and open the task
+RESOURCES_SECONDS = 5.0  # in which machines of a cluster that has just started may join it
 POLL_SECONDS = 1.0  # between two looks at the clock
 
 
@@ -117,13 +118,21 @@ class RayPool:
         """GiveUpError where workers would wait for ever for what the cluster has not got."""
         import ray
 
-        has: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        for kind, wanted in (("CPU", float(self.workers)), ("GPU", self.workers * self._gpus)):
-            if has.get(kind, 0.0) < wanted:
-                raise GiveUpError(
-                    f"{self.workers} workers need {wanted:g} {kind}s, and Ray has {has.get(kind, 0.0):g}: lower "
-                    "--workers or --gpus-per-worker, or add machines to the cluster"
-                )
+        wanted = {"CPU": float(self.workers), "GPU": self.workers * self._gpus}
+        until = time.monotonic() + RESOURCES_SECONDS
+        while True:
+            has: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+            missing = [kind for kind, amount in wanted.items() if has.get(kind, 0.0) < amount]
+            if not missing:
+                return
+            if time.monotonic() > until:
+                break
+            time.sleep(POLL_SECONDS)
+        kind = missing[0]
+        raise GiveUpError(
+            f"{self.workers} workers need {wanted[kind]:g} {kind}s, and Ray has {has.get(kind, 0.0):g}: lower "
+            "--workers or --gpus-per-worker, or add machines to the cluster"
+        )
 
     def _new_worker(self) -> _Worker:
         """An actor that is starting."""

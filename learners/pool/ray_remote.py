@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 
 from learners.pool.ray_cluster import REMEDY, our_handlers
 from learners.pool.wire import deregister_tensors, register_tensors
 from storage.errors import GiveUpError
 
+KNOCK_SECONDS = 10.0
 NEEDS = (
     "every machine of it needs this version of Slimfront and of Ray, this home at the same path, and RAY_AUTH_TOKEN or "
     "~/.ray/auth_token of the cluster"
@@ -38,6 +40,7 @@ class RemoteCluster:
             raise GiveUpError(f"the Ray at {self._address} cannot be joined ({text}): {NEEDS}") from error
 
     def _start(self) -> None:
+        self._knock()
         with our_handlers():
             import ray
 
@@ -49,6 +52,12 @@ class RemoteCluster:
             )
         self._connected = True
         register_tensors()
+
+    def _knock(self) -> None:
+        """OSError where nobody listens: Ray would try for minutes, and say so on stderr."""
+        host, colon, port = self._address.rpartition(":")
+        if colon and port.isdigit():
+            socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
 
     def stop(self) -> None:
         """Leaves it; harmless where it was not joined."""

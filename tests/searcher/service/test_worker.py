@@ -1,0 +1,208 @@
+"""The loop over a real database, with processes that do what studies' processes may do."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from searcher.service import worker as module
+from searcher.service.order import Order
+from searcher.service.worker import Terms, Worker
+from storage.errors import FixInputError
+from storage.home import Home
+from storage.leases import MOST_DEATHS
+from storage.open import open_store
+from storage.records.lease import Lease, Submission, owner_text
+from storage.records.study import StudyState
+from storage.store import StudyStore
+
+LONG = 60.0  # seconds of a lease that does not run out here
+
+# Each reads its order as `slimfront claimed` does, and says that it is there.
+HEAD = """
+import os, signal, sys, time
+from searcher.service.order import Order
+from storage.open import open_store
+from storage.records.study import StudyState
+order = Order.from_line(sys.stdin.readline())
+lease = order.lease
+store = open_store(os.environ["SLIMFRONT_TEST_URL"]).under(order.lease)
+print("at work", file=sys.stderr, flush=True)
+"""
+PROGRAMS = {
+    "ends well": "store.update_study(lease.study, state=StudyState.SUCCEEDED)",
+    "dies": "os.kill(os.getpid(), signal.SIGKILL)",
+    "is deaf": "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1)",
+    "gives back": """
+def stop(*_):
+    store.update_study(lease.study, state=StudyState.QUEUED)
+    os._exit(130)
+signal.signal(signal.SIGTERM, stop)
+print("ready", file=sys.stderr, flush=True)
+while True: time.sleep(1)
+""",
+}
+
+
+class Log:
+    """What the loop says, to be waited for."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._changed = threading.Condition()
+
+    def __call__(self, study: str, text: str) -> None:
+        with self._changed:
+            self.lines.append(f"{study}: {text}")
+            self._changed.notify_all()
+
+    def wait_for(self, text: str) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: any(text in line for line in self.lines), timeout=60), self.lines
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    made = Home(tmp_path / "home")
+    made.prepare()
+    monkeypatch.setenv("SLIMFRONT_TEST_URL", made.database_url)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.01)
+    return made
+
+
+@pytest.fixture
+def store(home: Home) -> Iterator[StudyStore]:
+    opened = open_store(home.database_url)
+    yield opened
+    opened.close()
+
+
+def submit(store: StudyStore, name: str = "s", runs_code: bool = False) -> None:
+    store.create_study(name, "{}", Submission("w", runs_code))
+
+
+def loop(store: StudyStore, home: Home, program: str, log: Log, trusts_code: bool = False) -> Worker:
+    command = (sys.executable, "-c", HEAD + PROGRAMS[program])
+    terms = Terms(command, trusts_code=trusts_code, lease_seconds=LONG, until_empty=True)
+    return Worker(store, home, terms, log)
+
+
+def test_an_order_reads_back() -> None:
+    order = Order(Lease("s", "a#1.b", 2, 30.0), "postgresql://x/y", True, 2, False, "host:1", 0.5)
+    line = order.to_line()
+    assert line.count("\n") == 1
+    assert Order.from_line(line) == order
+
+
+def test_all_that_is_queued_is_run(store: StudyStore, home: Home) -> None:
+    for name in ("a", "b"):
+        submit(store, name)
+    submit(store, "code", runs_code=True)
+    store.create_study("own", "{}")
+    log = Log()
+    loop(store, home, "ends well", log).run()
+    states = {study.name: study.state for study in store.studies()}
+    done, waiting = StudyState.SUCCEEDED, StudyState.QUEUED
+    assert states == {"a": done, "b": done, "code": waiting, "own": waiting}
+    assert "a: claimed, attempt 1" in log.lines
+    assert "a: at work" in log.lines
+    assert "a: succeeded, its process ended with code 0" in log.lines
+    loop(store, home, "ends well", log, trusts_code=True).run()
+    assert store.study("code").state is done
+
+
+def test_a_process_that_dies_frees_its_study_at_once_until_it_is_at_fault(store: StudyStore, home: Home) -> None:
+    submit(store)
+    log = Log()
+    started = time.monotonic()
+    loop(store, home, "dies", log).run()
+    assert time.monotonic() - started < LONG  # no lease had to run out
+    study = store.study("s")
+    assert (study.state, study.attempt) == (StudyState.FAILED, MOST_DEATHS)
+    assert any("its process has died" in line and "code -9" in line for line in log.lines)
+
+
+def test_what_a_loop_has_left_that_was_killed_is_free_for_the_next_of_its_home(store: StudyStore, home: Home) -> None:
+    submit(store)
+    gone = owner_text(home.place, "4194305.a")  # beyond the largest number of a process
+    assert store.claim_next(gone, LONG, False) is not None
+    loop(store, home, "ends well", Log()).run()
+    assert (store.study("s").state, store.study("s").attempt) == (StudyState.SUCCEEDED, 2)
+
+
+def test_what_another_loop_runs_is_left(store: StudyStore, home: Home) -> None:
+    submit(store)
+    living = owner_text(home.place, f"{os.getppid()}.a")  # it has not come to lock the study yet
+    assert store.claim_next(living, LONG, False) is not None
+    loop(store, home, "ends well", Log()).run()
+    assert (store.study("s").state, store.study("s").attempt) == (StudyState.RUNNING, 1)
+
+
+def test_a_study_is_cancelled_although_its_process_is_deaf(
+    store: StudyStore, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CANCEL_SECONDS", 0.2)
+    submit(store)
+    log = Log()
+    thread = threading.Thread(target=loop(store, home, "is deaf", log).run)
+    thread.start()
+    log.wait_for("at work")
+    assert store.cancel("s").state is StudyState.CANCELLING
+    thread.join(60)
+    assert store.study("s").state is StudyState.CANCELLED
+    assert any("cancelled" in line and "code -9" in line for line in log.lines)
+
+
+def test_a_process_whose_study_is_taken_or_deleted_is_ended(
+    store: StudyStore, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CANCEL_SECONDS", 0.2)
+    submit(store)
+    log = Log()
+    thread = threading.Thread(target=loop(store, home, "is deaf", log).run)
+    thread.start()
+    log.wait_for("at work")
+    study = store.study("s")
+    assert study.owner is not None
+    store.renew(Lease("s", study.owner, study.attempt, 0.0), "")
+    store.claim("s", owner_text("elsewhere:1", "1.a"), LONG)
+    thread.join(60)
+    assert any("taken over" in line for line in log.lines)
+    assert store.study("s").state is StudyState.RUNNING
+
+
+def test_a_loop_that_is_stopped_gives_its_study_back(store: StudyStore, home: Home) -> None:
+    submit(store)
+    log = Log()
+    worker = loop(store, home, "gives back", log)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    log.wait_for("ready")
+    worker.stop()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert store.study("s").state is StudyState.QUEUED
+    assert any("queued" in line and "code 130" in line for line in log.lines)
+
+
+def test_a_store_that_may_only_be_read_is_refused_before_anything_is_claimed(
+    store: StudyStore, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(store)
+    store.close()
+    path = home.root / "slimfront.db"
+    path.chmod(stat.S_IRUSR)
+    monkeypatch.setattr("storage.sql.engine.is_writable", lambda _: False)  # root may write all the same
+    frozen = open_store(home.database_url)
+    with pytest.raises(FixInputError, match="read-only"):
+        loop(frozen, home, "ends well", Log()).run()
+    frozen.close()

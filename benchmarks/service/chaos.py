@@ -56,7 +56,7 @@ seed = {seed}
 SEEDS = 2  # different searches on one library and latency table; copies under other names end in the same fronts
 LEASE_SECONDS = 4.0
 MOST_TABLES = 6
-MEAN_SECONDS = 4.0  # between two kills; a controller takes five to be at work again
+MEAN_SECONDS = 8.0  # between two kills; a controller takes five to ten to be at work again
 LOOPS = 2  # `work` processes at a time
 KINDS = (WORK, CONTROLLER, WORKER)
 # What differs between two runs of the same study: the clock and what it measures.

@@ -54,7 +54,7 @@ def _kind(command: str) -> str:
         return WORK
     if "-m slimfront claimed" in command:
         return CONTROLLER
-    return WORKER if command.startswith("ray::") else OTHER
+    return WORKER if command.startswith("ray::Actor") else OTHER
 
 
 def kill(process: Process) -> bool:

@@ -43,9 +43,9 @@ def remove(home: Home, store: StudyStore, study: str) -> None:
     from storage.liveness import release_dead
 
     release_dead(store, home, store.study(study))
+    check_free(store.study(study), store.now())
     with file_lock(home.locks / f"{study}.lock", wait=False, holds=f"study {study}"):
         found = store.study(study)
-        check_free(found, store.now())  # before its files are gone
         ArtifactStore(home.artifacts).delete_study(study)
         config = found.config_json
         store.delete_study(study)

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,6 +106,17 @@ def start(home: Path, *arguments: str, cwd: Path = ROOT, **variables: str) -> su
         # A test that runs in the background has SIGINT ignored, and would hand that on.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
+
+
+@contextlib.contextmanager
+def running(home: Path, *arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """`slimfront` in a process of its own, which is gone when the block ends, however it does."""
+    with start(home, *arguments, cwd=ROOT, **variables) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
 
 
 def execute(home: Path, *arguments: str, cwd: Path = ROOT, **variables: str) -> Ran:

@@ -13,6 +13,7 @@ from objectives.hardware import available_cores
 from objectives.pareto import FRONT_ROWS
 from storage.home import Home
 from storage.liveness import is_alive
+from storage.records.lease import shown_owner
 from storage.records.measurement import Result, Rung
 from storage.records.study import Study, StudyState
 
@@ -29,6 +30,7 @@ STAGE_RUNGS: Mapping[str, Rung] = MappingProxyType(
     }
 )
 SECONDS_PER_MINUTE = 60
+OWNED = (StudyState.RUNNING, StudyState.CANCELLING)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class StatusView:
     eta_seconds: float | None  # None where it is not known
     failed: int  # evaluations that have failed for good
     lost_workers: int  # that died or were stopped; what they had was run again
+    attempt: int  # how many times it was started, or taken over
+    owner: str | None  # who runs it; None where nobody does
+    priority: int | None  # in the queue; None where it was not submitted
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document."""
@@ -63,6 +68,9 @@ def status_view(data: StudyData, home: Home) -> StatusView:
         eta_seconds=_eta(data, state),
         failed=data.failed,
         lost_workers=data.lost_workers,
+        attempt=data.study.attempt,
+        owner=shown_owner(owner) if (owner := data.study.owner) is not None and state in OWNED else None,
+        priority=None if data.study.queued_at is None else data.study.priority,
     )
 
 

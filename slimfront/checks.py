@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import platform
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -19,8 +22,22 @@ from storage.home import Home
 OWN = ("storage", "objectives", "learners", "searcher", "dashboards", "slimfront")
 OTHERS = (
     *("torch", "numpy", "scipy", "onnx", "onnxruntime", "safetensors", "pillow", "scikit-learn"),
-    *("onnxscript", "pydantic", "sqlalchemy", "alembic", "filelock", "tenacity", "typer", "rich"),
+    *("onnxscript", "ray", "pydantic", "sqlalchemy", "alembic", "filelock", "tenacity", "typer", "rich"),
 )
+MOST_SECONDS_APART = 5.0  # of two clocks: a network's delays and a server's steps are less
+MOST_RAY_SECONDS = 120.0
+START_RAY = """
+import sys
+from learners.pool.ray_cluster import LocalCluster
+from storage.errors import SlimfrontError
+cluster = LocalCluster(1)
+try:
+    cluster.start()
+except SlimfrontError as error:
+    sys.exit(str(error))
+finally:
+    cluster.stop()
+"""
 LEAST_FREE_BYTES = 1_000_000_000  # a library and the files of a study of a small network take a tenth of it
 VNNI = frozenset({"AVX512-VNNI", "AVX-VNNI", "AMX-INT8", "DOTPROD", "I8MM"})
 BF16 = frozenset({"AVX512-BF16", "AMX-BF16"})
@@ -48,8 +65,9 @@ class Checkup:
         return asdict(self)
 
 
-def examine(store: str | None) -> Checkup:
-    """Looks at everything and changes nothing; `store` is the URL of another database than the home's."""
+def examine(store: str | None, start_ray: bool = False) -> Checkup:
+    """Looks at everything and changes nothing; `store` is the URL of another database than the home's. Ray is only
+    looked at where it may be started, which takes some seconds."""
     versions = _versions()
     missing = [name for name, found in versions.items() if found is None]
     checks = [Check("packages", not missing, _packages(missing)), _one_place()]
@@ -58,7 +76,9 @@ def examine(store: str | None) -> Checkup:
     except SlimfrontError as error:
         checks.append(Check("home", False, str(error)))
     else:
-        checks += [_home(home), _disk(home), _database(home)]
+        checks += [_home(home), _disk(home), *_database(home)]
+    if start_ray and not missing:
+        checks.append(_ray())
     if not missing:
         checks += _machine()
     return Checkup(all(check.ok for check in checks), tuple(checks), versions)
@@ -118,7 +138,7 @@ def _existing(path: Path) -> Path:
     return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
-def _database(home: Home) -> Check:
+def _database(home: Home) -> list[Check]:
     from storage.home import shown
     from storage.open import open_store
     from storage.sql.engine import path_of
@@ -126,15 +146,46 @@ def _database(home: Home) -> Check:
 
     try:
         if home.database_url.startswith("sqlite:") and not path_of(home.database_url).exists():
-            return Check("database", True, f"{shown(home.database_url)} is not there yet: the first study makes it")
+            text = f"{shown(home.database_url)} is not there yet: the first study makes it"
+            return [Check("database", True, text)]
         store = open_store(home.database_url)
         try:
             studies = len(store.studies())
+            apart = store.now() - time.time()
         finally:
             store.close()
     except SlimfrontError as error:
-        return Check("database", False, str(error))
-    return Check("database", True, f"{shown(home.database_url)} opens at revision {HEAD}, with {studies} studies")
+        return [Check("database", False, str(error))]
+    text = f"{shown(home.database_url)} opens at revision {HEAD}, with {studies} studies"
+    return [Check("database", True, text), _clock(apart)]
+
+
+def _clock(apart: float) -> Check:
+    """`apart` is how many seconds the database's clock is ahead."""
+    if abs(apart) <= MOST_SECONDS_APART:
+        return Check("clock", True, f"within {MOST_SECONDS_APART:g} s of the database's")
+    where = "behind" if apart > 0 else "ahead of"
+    text = (
+        f"{abs(apart):.0f} s {where} the database's: leases go by that one and hold, but times of logs and "
+        "files do not compare; let both machines ask a time server (NTP)"
+    )
+    return Check("clock", False, text)
+
+
+def _ray() -> Check:
+    """In a process of its own: what it changes is gone with it."""
+    started = time.monotonic()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", START_RAY], check=False, capture_output=True, text=True, timeout=MOST_RAY_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        text = f"it has not started within {MOST_RAY_SECONDS:g} s: run studies with --inline, which needs none"
+        return Check("ray", False, text)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["it does not start"]
+        return Check("ray", False, lines[-1])
+    return Check("ray", True, f"version {version('ray')} starts in {time.monotonic() - started:.0f} s, on loopback")
 
 
 def _machine() -> Iterator[Check]:

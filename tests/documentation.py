@@ -73,6 +73,8 @@ def commands() -> Mapping[str, Any]:
     group: Any = typer.main.get_command(app)
     found: dict[str, Any] = {}
     for name, command in group.commands.items():
+        if command.hidden:  # for other processes of ours
+            continue
         inner = getattr(command, "commands", None)
         found |= {name: command} if inner is None else {f"{name} {one}": inner[one] for one in inner}
     return found

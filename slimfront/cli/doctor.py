@@ -29,13 +29,13 @@ def doctor(
     store: StoreUrl = None,
     json: AsJson = False,
 ) -> None:
-    """Check the installation, the home folder, the database and what the machine is good at."""
+    """Check the installation, home, database, clock and Ray, and say what the machine is good at."""
     if latency is not None:
         _latency(context, latency, store, json)
         return
     from slimfront.checks import examine
 
-    checkup = examine(store)
+    checkup = examine(store, start_ray=True)
     if json:
         print_json(checkup.to_dict())
     else:

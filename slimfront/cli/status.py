@@ -37,12 +37,17 @@ def sentence(view: StatusView, study: Study) -> str:
         text += f", {view.failed} failed"
     if view.lost_workers:
         text += f", {view.lost_workers} workers lost and replaced"
+    if view.owner is not None:
+        text += f", by {view.owner}"
     if view.state == "running" and view.eta_seconds is not None:
         return f"{text}, about {duration(view.eta_seconds)} to go"
     if view.state == "succeeded":
         return f"{text}; `slimfront front {view.study}` shows the result"
     if view.state == "failed":
         return f"{text}; {study.error}; `slimfront resume {view.study}` goes on once that is mended"
-    if view.state in ("interrupted", "queued"):
+    if view.state == "queued" and view.priority is not None:
+        trust = " --trust-code" if study.runs_code else ""
+        return f"{text}; it waits for a worker: `slimfront work{trust}` is one"
+    if view.state in ("interrupted", "queued", "cancelled"):
         return f"{text}; `slimfront resume {view.study}` goes on"
     return text

@@ -40,6 +40,9 @@ def test_a_study_that_waits(home: Home) -> None:
         "eta_seconds": None,
         "failed": 0,
         "lost_workers": 0,
+        "attempt": 0,
+        "owner": None,
+        "priority": None,
     }
 
 

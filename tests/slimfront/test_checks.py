@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from learners.quant.grid import LARGEST_INT8
 from objectives import hardware
 from slimfront import checks
 from slimfront.checks import examine
+from storage.sql.engine import SqliteDatabase
 from storage.sql.tables import HEAD, VERSION_TABLE
 from tests.slimfront.finished import Finished
 from tests.slimfront.material import ROOT, invoke
@@ -32,15 +34,34 @@ def test_all_is_well(at_home: Finished) -> None:
     details = {check["name"]: check["detail"] for check in document["checks"]}
     runtimes = [check["detail"] for check in document["checks"] if check["name"] == "runtime"]
     assert set(details) == {
-        *("packages", "one place", "home", "disk", "database", "runtime", "int8", "bfloat16", "cuda"),
+        *("packages", "one place", "home", "disk", "database", "clock", "ray"),
+        *("runtime", "int8", "bfloat16", "cuda"),
     }
     assert str(ROOT) in details["one place"]
     assert f"revision {HEAD}, with 1 studies" in details["database"]
     assert any("onnxruntime" in detail for detail in runtimes)
     assert None not in document["versions"].values()
+    assert "starts in" in details["ray"]
     text = invoke("doctor")
     assert text.code == 0
-    assert all(detail in text.out for detail in details.values())
+    assert all(detail in text.out for name, detail in details.items() if name != "ray")
+
+
+@pytest.mark.parametrize(("apart", "says"), [(60.0, "60 s behind"), (-7.2, "7 s ahead of")])
+def test_clocks_that_differ_are_told(
+    at_home: Finished, monkeypatch: pytest.MonkeyPatch, apart: float, says: str
+) -> None:
+    monkeypatch.setattr(SqliteDatabase, "now", lambda *_: time.time() + apart)
+    assert says in failed()["clock"]
+    assert "time server" in failed()["clock"]
+
+
+def test_a_ray_that_does_not_start_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "START_RAY", "import sys; sys.exit('Ray cannot start (odd)')")
+    assert checks._ray() == checks.Check("ray", False, "Ray cannot start (odd)")
+    monkeypatch.setattr(checks, "START_RAY", "import time; time.sleep(60)")
+    monkeypatch.setattr(checks, "MOST_RAY_SECONDS", 0.2)
+    assert "--inline" in checks._ray().detail
 
 
 def test_a_runtime_that_is_not_installed_is_told_and_is_no_fault(

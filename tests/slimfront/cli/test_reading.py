@@ -92,6 +92,9 @@ def test_status_has_exactly_the_documented_fields(at_home: Finished) -> None:
         "eta_seconds": 0.0,
         "failed": 0,
         "lost_workers": 0,
+        "attempt": 1,
+        "owner": None,
+        "priority": None,
     }
 
 

@@ -1,0 +1,22 @@
+"""Ten SIGKILLs over loops, controllers and workers: every study ends as one that nobody has disturbed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.service.chaos import run_chaos, undisturbed
+
+KILLS, CANDIDATES, SEED = 10, 400, 20261201
+MOST_SECONDS = 420.0
+
+
+@pytest.mark.slow
+def test_whatever_is_killed_nothing_is_lost(tmp_path: Path) -> None:
+    reference = undisturbed(tmp_path / "reference", CANDIDATES)
+    chaos = run_chaos(reference, tmp_path / "chaos", None, KILLS, CANDIDATES, SEED, MOST_SECONDS)
+    log = (tmp_path / "chaos" / "work.log").read_text()
+    assert sum(chaos.kills.values()) >= KILLS, log
+    assert (chaos.stuck, chaos.other_fronts, chaos.orphans, chaos.lost) == ([], [], [], 0), log
+    assert chaos.attempts > chaos.studies

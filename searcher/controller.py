@@ -23,11 +23,12 @@ from storage.errors import (
     FixInputError,
     GiveUpError,
     LeaseLostError,
+    RetryError,
     SlimfrontError,
     StoreLostError,
     StudyCancelledError,
 )
-from storage.files import check_space, file_lock
+from storage.files import file_lock
 from storage.home import Home
 from storage.liveness import release_dead
 from storage.located import located
@@ -89,48 +90,61 @@ class Controller:
                 owner = owner_text(self._home.place, new_process())
                 lease = self._unleased.claim(name, owner, self._lease_seconds)
             self._store = self._unleased.under(lease)
-            clock = Clock(study.seconds)
+            clock, interruption = Clock(study.seconds), Interruption()
             try:
-                with (
-                    Interruption() as interruption,
-                    Heartbeat(self._bare, lease, interruption, self._progress) as heartbeat,
-                ):
+                with interruption, Heartbeat(self._bare, lease, interruption, self._progress) as heartbeat:
                     self._run(study, prepared, clock, heartbeat, lease.owner)
-                    interruption.check()
-                    return self._end(name, clock, StudyState.SUCCEEDED, stage=DONE)
             except KeyboardInterrupt:
-                self._end(name, clock, self._stopped)
+                self._end(lease, clock, self._stopped)
                 raise
-            except (LeaseLostError, StoreLostError):
-                raise  # nothing can be written
-            except StudyCancelledError:
-                self._end(name, clock, StudyState.CANCELLED)
-                raise
-            except DiskFullError as error:
-                self._end(name, clock, StudyState.INTERRUPTED, error=str(error))
-                raise
-            except SlimfrontError as error:
-                self._end(name, clock, StudyState.FAILED, error=str(error))
-                raise
-            except Exception as error:
-                # A fault of ours or of a library: the study says so, and the caller sees the error itself.
-                self._end(name, clock, StudyState.FAILED, error=f"{type(error).__name__}: {error}")
-                raise
+            except Exception as raised:
+                # What runs here may have wrapped what has interrupted it.
+                error = interruption.error or raised
+                self._fail(lease, clock, error)
+                if error is raised:
+                    raise
+                raise error from raised
+            return self._end(lease, clock, StudyState.SUCCEEDED, stage=DONE)
+
+    def _fail(self, lease: Lease, clock: Clock, error: Exception) -> None:
+        """Says what has become of a study that an error has ended, and gives its lease back."""
+        if isinstance(error, LeaseLostError | StoreLostError):
+            return  # nothing can be written
+        if isinstance(error, StudyCancelledError):
+            self._end(lease, clock, StudyState.CANCELLED)
+        elif isinstance(error, DiskFullError):
+            self._end(lease, clock, StudyState.INTERRUPTED, error=str(error))
+        elif isinstance(error, RetryError):
+            self._end(lease, clock, self._stopped, error=str(error))
+        else:
+            # What is none of ours is a fault of us or of a library: the caller sees it, too.
+            ours = isinstance(error, SlimfrontError)
+            text = str(error) if ours else f"{type(error).__name__}: {error}"
+            self._end(lease, clock, StudyState.FAILED, error=text)
 
     def _end(
-        self, name: str, clock: Clock, state: StudyState, stage: str | None = None, error: str | None = None
+        self, lease: Lease, clock: Clock, state: StudyState, stage: str | None = None, error: str | None = None
     ) -> Study:
         """Gives the lease back."""
-        return self._store.update_study(name, state=state, stage=stage, seconds=clock.seconds, error=error)
+        try:
+            return self._store.update_study(lease.study, state=state, stage=stage, seconds=clock.seconds, error=error)
+        except LeaseLostError:
+            study = self._unleased.study(lease.study)
+            if (study.state, study.attempt, study.owner) == (state, lease.attempt, None):
+                return study  # it had landed; only its acknowledgement was lost
+            raise
 
     def _run(self, study: Study, prepared: Prepared | None, clock: Clock, progress: Progress, owner: str) -> None:
         name = study.name
+        if study.queued_at is not None:  # before any of it runs
+            keep_trusted(self._store, name, located(StudyConfig.from_json(study.config_json), self._home), owner)
         if prepared is None:
             prepared = prepare(located(StudyConfig.from_json(study.config_json), self._home), progress)
-        keep_trusted(self._store, name, prepared.config, owner)
+        if study.queued_at is None:  # once it is known which files belong to it
+            keep_trusted(self._store, name, prepared.config, owner)
         for note in notes(prepared):
             progress.event(note)
-        check_space(self._home.root)
+        self._home.check_space()
         self._store.update_study(name, stage=LIBRARY_STAGE, seconds=clock.seconds)
         library = open_library(
             prepared,

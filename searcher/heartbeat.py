@@ -15,6 +15,7 @@ from storage.records.study import Step, StudyState
 from storage.store import StudyStore
 
 SHARE = 3  # beats in the time of a lease: two may be late
+JOIN_SECONDS = 10.0  # for a beat that is under way; one that waits for a lost server is left to end by itself
 LONGEST_PAUSE = 2.0  # seconds after which a study that is cancelled knows it
 
 
@@ -39,7 +40,7 @@ class Heartbeat(AbstractContextManager["Heartbeat"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        self._thread.join()
+        self._thread.join(JOIN_SECONDS)
 
     def update(self, stage: str, done: int, total: int, note: str = "") -> None:
         """See searcher.progress.Progress."""

@@ -8,6 +8,7 @@ import json
 from objectives.workload.factory import load_callable
 from objectives.workload.sources import source_files
 from searcher.progress import Progress
+from storage.located import captured_code
 from storage.records.config import StudyConfig
 from storage.records.lease import place_of, shown_owner
 from storage.records.space import CHANNEL, SearchSpace
@@ -31,11 +32,14 @@ def keep_lost_worker(store: StudyStore, name: str, text: str, progress: Progress
 
 
 def keep_trusted(store: StudyStore, name: str, config: StudyConfig, owner: str) -> None:
-    """Stores which files with code of the user's were run, and by whom; the same again is stored once."""
+    """Stores which files with code of the user's are run, and by whom; the same again is stored once.
+
+    Nothing of captured code is run for that. FixInputError if it is not what was captured.
+    """
     files = {
         str(file): hashlib.sha256(file.read_bytes()).hexdigest()
         for text in config.callables
-        for file in source_files(load_callable(text))
+        for file in captured_code(text) or source_files(load_callable(text))
     }
     data = json.dumps({"callables": config.callables, "files": files, "place": place_of(owner)})
     if config.callables and all((event.kind, event.data) != (TRUSTED, data) for event in store.events(name)):

@@ -177,7 +177,11 @@ def _ray() -> Check:
     started = time.monotonic()
     try:
         done = subprocess.run(
-            [sys.executable, "-c", START_RAY], check=False, capture_output=True, text=True, timeout=MOST_RAY_SECONDS
+            [sys.executable, "-P", "-c", START_RAY],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=MOST_RAY_SECONDS,
         )
     except subprocess.TimeoutExpired:
         text = f"it has not started within {MOST_RAY_SECONDS:g} s: run studies with --inline, which needs none"

@@ -7,20 +7,11 @@ import json
 from searcher.stages.quick import has_ended
 from storage.errors import FixInputError
 from storage.home import Home
-from storage.leases import check_free
 from storage.liveness import release_dead
 from storage.records.config import MAX_CANDIDATES, StudyConfig
 from storage.records.measurement import Rung
-from storage.records.study import Study, StudyState
+from storage.records.study import Study
 from storage.store import StudyStore
-
-
-def requeue(store: StudyStore, home: Home, name: str) -> Study:
-    """A study that was submitted, back in the queue. StoreLockedError while somebody runs it; StudyStateError if it has
-    succeeded."""
-    release_dead(store, home, store.study(name))
-    check_free(store.study(name), store.now())
-    return store.update_study(name, state=StudyState.QUEUED, error=None)
 
 
 def extend(store: StudyStore, home: Home, name: str, more: int) -> Study:
@@ -37,12 +28,14 @@ def extend(store: StudyStore, home: Home, name: str, more: int) -> Study:
             f"study {name} was given {config.search.minutes:g} minutes in place of a number of candidates: run a new "
             "study with [search] candidates"
         )
-    if has_ended(store.events(name), bool(store.results(name, Rung.CONFIRMED))):
+    ended = has_ended(store.events(name), bool(store.results(name, Rung.CONFIRMED)))
+    if ended:
         limit = sum(1 for trial in store.trials(name) if trial.baseline is None)
     if limit + more > MAX_CANDIDATES:
         raise FixInputError(f"study {name} would have {limit + more} candidates; {MAX_CANDIDATES} are the most")
     search = config.search.model_copy(update={"candidates": limit + more})
     text = f"{limit + more} candidates in place of {limit}"
+    data = json.dumps({"candidates": limit, "ended": ended})
     return store.extend_study(
-        name, config.model_copy(update={"search": search}).to_json(), text, json.dumps({"candidates": limit})
+        name, study.config_json, config.model_copy(update={"search": search}).to_json(), text, data
     )

@@ -17,7 +17,7 @@ from storage.store import StudyStore
 
 # Younger files stay: a study that is being submitted has files before it has a row.
 LEAST_AGE_SECONDS = 3600.0
-# Of a level library that no study names: of one that is deleted, or was built and never begun. It can be built again.
+# Of a level library that no study names. Each use makes it young; it can be built again.
 LEAST_CACHE_AGE_SECONDS = 7 * 24 * 3600.0
 
 
@@ -33,24 +33,27 @@ class Garbage:
 def find_garbage(home: Home, store: StudyStore, now: float | None = None) -> tuple[Garbage, ...]:
     """What can go; `now` is the time by the clock of the files."""
     moment = time.time() if now is None else now
+    artifacts = list(_entries(home.artifacts))
+    captured, caches = (list(_entries(folder, hidden=True)) for folder in (home.captured, home.cache / LIBRARIES))
+    # After the files: what was stored meanwhile is known.
     studies = store.studies()
     names = {study.name for study in studies}
     configs = [study.config_json for study in studies]
     libraries = {analysis.library for name in names if (analysis := store.analysis(name)) is not None}
     found: list[tuple[Path, str, float]] = []
-    for path in _entries(home.artifacts):
+    for path in artifacts:
         if path.name not in names:
             found.append((path, "files of a study that is not stored", LEAST_AGE_SECONDS))
         else:
             numbers = {str(trial.number) for trial in store.trials(path.name)}
             unknown = [item for item in ArtifactStore(home.artifacts).study(path.name) if item.name not in numbers]
             found += [(item, "files of a candidate that is not stored", LEAST_AGE_SECONDS) for item in unknown]
-    for path in _entries(home.captured, hidden=True):
+    for path in captured:
         if path.name.endswith(".lock"):
             continue
         if not any(path.name in config for config in configs):
             found.append((path, "captured for a study that is not stored", LEAST_AGE_SECONDS))
-    for path in _entries(home.cache / LIBRARIES, hidden=True):
+    for path in caches:
         if path.suffix != ".lock" and path.stem not in libraries and path.name not in libraries:
             found.append((path, "level library of no study", LEAST_CACHE_AGE_SECONDS))
     return tuple(Garbage(path, why, _size(path)) for path, why, age in found if moment - path.lstat().st_mtime >= age)

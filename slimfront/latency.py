@@ -11,6 +11,7 @@ from objectives.prediction import PredictionError
 from objectives.runtimes.table import runtime
 from searcher.latency_check import UNSEEN, CheckedPlan, check_table
 from searcher.progress import Progress
+from searcher.trust import check_trusted
 from slimfront.export.files import open_study_library
 from storage.errors import FixInputError
 from storage.home import Home
@@ -35,9 +36,11 @@ class LatencyReport:
         return asdict(self)
 
 
-def latency_report(store: StudyStore, home: Home, name: str, progress: Progress) -> LatencyReport:
-    """Measures random plans of a study's model. FixInputError if the study has no latency table."""
+def latency_report(store: StudyStore, home: Home, name: str, progress: Progress, trusts_code: bool) -> LatencyReport:
+    """Measures random plans of a study's model. FixInputError if the study has no latency table, or code that is not
+    trusted."""
     data = read_study(store, name)
+    check_trusted(data.study, trusts_code)
     if data.analysis is None:
         raise FixInputError(f"study {name} has no latency table yet: `slimfront resume {name}` first")
     if data.analysis.latency_json is None:

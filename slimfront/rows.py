@@ -48,16 +48,17 @@ class StudyRow(Row):
 
         return slimfront.load_torch(self._file())
 
-    def export(self, directory: str | Path, progress: bool = False) -> ExportedFolder:
+    def export(self, directory: str | Path, progress: bool = False, trust_code: bool = False) -> ExportedFolder:
         """Writes the model's files into a folder, as `slimfront export` does, which is new or an earlier export.
 
-        FixInputError for a folder with other files and for a model without measured files; GiveUpError if the files
+        FixInputError for a folder with other files, for a model without measured files, and without `trust_code` for a
+        study that was submitted with code of its user's; GiveUpError if the files
         made now are not those that were measured.
         """
         from slimfront.export.folder import export_candidate
 
         with opened_at(self.home) as store, watching(progress) as shown:
-            return export_candidate(store, self.home, self.study, self.candidate, Path(directory), shown)
+            return export_candidate(store, self.home, self.study, self.candidate, Path(directory), shown, trust_code)
 
     def _file(self) -> Path:
         from searcher.stages.files import SLIM_FILE

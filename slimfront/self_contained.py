@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
 from objectives.workload.factory import UserCallable, load_callable
 from objectives.workload.sources import source_files
-from storage.content import HASH_DIGITS, keep_content
+from storage.content import keep_content
 from storage.errors import FixInputError
 from storage.files import atomic_folder, content_hash
 from storage.home import Home
-from storage.located import CODE_SUFFIX
+from storage.located import CODE_SUFFIX, code_digest
 from storage.records.config import StudyConfig
 
 
@@ -62,28 +63,38 @@ def _kept_folder(found: UserCallable, folder: Path) -> Path:
     root = found.root
     assert root is not None  # of a file
     files = source_files(found)
-    names = [os.path.relpath(file, root) for file in files]
-    digest = content_hash(*(part for pair in zip(names, files, strict=True) for part in pair))
-    kept = folder / f"{digest[:HASH_DIGITS]}{CODE_SUFFIX}"
-    if not kept.is_dir():
-        with atomic_folder(kept) as new:
-            for name, file in zip(names, files, strict=True):
-                (new / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, new / name)
+    kept = folder / f"{code_digest(root, files)}{CODE_SUFFIX}"
+    if kept.is_dir():
+        os.utime(kept)  # young again: `gc` leaves it
+        return kept
+    with atomic_folder(kept) as new:
+        for file in files:
+            copy = new / os.path.relpath(file, root)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
     return kept
 
 
-def check_contained(config: StudyConfig, found: Callable[[StudyConfig], str], workload: str) -> None:
-    """FixInputError unless the copies give the same model and data: code may read files that are not copied.
+def content_of(config: StudyConfig, home: Home) -> str:
+    """Hash of what a self-contained study asks for, wherever the home lies that has its files."""
+    return content_hash(config.to_json().replace(str(home.captured), ""))
 
-    `found` opens a study's model and data and gives their hash; `workload` is the one of the originals.
-    """
-    try:
-        same = found(config) == workload
-    except FixInputError as error:
+
+def check_contained(config: StudyConfig, workload: str) -> None:
+    """FixInputError unless a process that has nothing but the copies gets the same model and data: code may need files
+    that are not copied. `workload` is the hash of the originals."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "slimfront.opened_alone"],
+        check=False,
+        input=config.to_json(),
+        capture_output=True,
+        text=True,
+    )
+    lines = done.stdout.strip().splitlines() or done.stderr.strip().splitlines() or ["it ended without a word"]
+    if done.returncode:
         raise FixInputError(
-            f"the study works where its files are, but not with copies of its code and weights alone ({error}): code "
-            "that is submitted may read no files beside it; `slimfront run` runs it here"
-        ) from error
-    if not same:
+            f"the study works where its files are, but not with copies of its code and weights alone ({lines[-1]}): "
+            "submitted code may need no files but those that it imports from beside it; `slimfront run` runs it here"
+        )
+    if lines[-1] != workload:
         raise FixInputError("the study's files have changed while they were read: submit it again")

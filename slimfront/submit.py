@@ -15,7 +15,6 @@ from searcher.samplers.table import SAMPLERS
 from searcher.stages.prepare import Prepared, prepare
 from storage.artifacts import ArtifactStore
 from storage.errors import FixInputError, GiveUpError, NotFoundError
-from storage.files import check_space
 from storage.home import Home
 from storage.records.config import KnownNames, StudyConfig, load_study_file
 from storage.rules import exists_error
@@ -61,7 +60,7 @@ def check_input(config: StudyConfig, store: StudyStore | None, home: Home, progr
         else:
             raise exists_error(config.name)
     home.prepare()
-    check_space(home.root)
+    home.check_space()
     prepared = prepare(config, progress)
     check_images(prepared, progress)
     return prepared

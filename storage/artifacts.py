@@ -17,8 +17,7 @@ class ArtifactStore:
     """`root`/STUDY/NAME/ holds the files of one artifact, all of them or none.
 
     The controller calls `write` when it exports, readers `exists` and then `folder`, and whoever deletes a
-    study `delete_study` before it removes the rows: killed in between, the study can be deleted again, and a
-    new one of its name never finds the old one's files.
+    study, or makes one, `delete_study`: a new one never finds the files of an old one of its name.
     """
 
     root: Path

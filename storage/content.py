@@ -30,6 +30,8 @@ def keep_content(folder: Path, suffix: str, write: Callable[[Path], None]) -> Pa
             sync(temporary)
             os.replace(temporary, path)
             sync(folder)
+        else:
+            os.utime(path)  # young again: `gc` leaves it to who is about to store a study of it
     except OSError as error:
         raise describe_os_error(error, folder) from error
     finally:

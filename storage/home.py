@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote
 
 from storage.errors import FixInputError
-from storage.files import atomic_write, file_lock, is_writable, make_folder
+from storage.files import atomic_write, check_space, file_lock, is_writable, make_folder
 
 HOME_VARIABLE = "SLIMFRONT_HOME"
 STORE_VARIABLE = "SLIMFRONT_STORE"
@@ -28,6 +28,7 @@ SERVER = re.compile(
 )
 PASSWORD = re.compile(r"^([\w+]+://[^:/@]*):.*@")
 SECRET = re.compile(r"(?i)(password=)[^&]*")  # in the query, sslpassword as well
+MARK_NAME = "database"  # file in a shared folder with the identity of its database
 PLACE_NAME = "place"  # file with a random number
 PLACE_BYTES = 8
 SCOPE_DIGITS = 12  # of a hash of its place: enough for the few databases that one home serves
@@ -88,7 +89,27 @@ class Home:
             number = (self.root / PLACE_NAME).read_text()
         except OSError:
             number = ""
-        return f"{socket.gethostname()}:{number}"
+        return f"{socket.gethostname()}:{number}{_processes()}"
+
+    def check_space(self) -> None:
+        """DiskFullError where a study would soon have no room for its files."""
+        for folder in (self.root, *(() if self.files is None else (self.files,))):
+            check_space(folder)
+
+    def check_files(self, identity: str) -> None:
+        """FixInputError if `files` holds those of another database than the one with that identity."""
+        if self.files is None:
+            return
+        mark = self.files / MARK_NAME
+        if not mark.exists():
+            with file_lock(self.files / f"{MARK_NAME}.lock"):
+                if not mark.exists():
+                    atomic_write(mark, identity.encode())
+        if mark.read_text() != identity:
+            raise FixInputError(
+                f"{FILES_VARIABLE} = {self.files} holds the files of another database: name that one with --store or "
+                f"{STORE_VARIABLE}, or unset {FILES_VARIABLE}"
+            )
 
     def prepare(self) -> None:
         """Make the folders now. FixInputError if one of them cannot be made or written."""
@@ -127,6 +148,14 @@ class Home:
             store=store or os.environ.get(STORE_VARIABLE) or None,
             files=Path(files).expanduser().absolute() if files else None,
         )
+
+
+def _processes() -> str:
+    """Which processes this one sees: those of another container may have the same numbers."""
+    try:
+        return ":" + os.readlink("/proc/self/ns/pid")
+    except OSError:  # no Linux
+        return ""
 
 
 def shown(url: str) -> str:

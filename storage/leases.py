@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from storage.errors import FixInputError, LeaseLostError, StoreLockedError, StudyStateError
+from storage.errors import FixInputError, LeaseLostError, StoreConflictError, StoreLockedError, StudyStateError
 from storage.notes import STEPS, Note, change_notes, extended_note
 from storage.records.lease import Lease, Submission, shown_owner
 from storage.records.study import EXTENDED, Event, Study, StudyState
@@ -75,8 +75,30 @@ def cancelled(study: Study, now: float) -> tuple[Study, tuple[Note, ...]]:
     return new, change_notes(study, new)
 
 
-def extended(study: Study, config_json: str, text: str, data: str, now: float) -> tuple[Study, tuple[Note, ...]]:
+def requeued(study: Study, now: float) -> tuple[Study, tuple[Note, ...]]:
+    """The study after `StudyQueue.requeue`."""
+    check_free(study, now)
+    if study.state is StudyState.SUCCEEDED:
+        raise StudyStateError(illegal(study.name, study.state, StudyState.QUEUED))
+    if study.queued_at is None:
+        raise FixInputError(
+            f"study {study.name} was not submitted, and may need files that only you have: resume it without --queue"
+        )
+    return ended(study, StudyState.QUEUED, None, now)
+
+
+def is_holder(study: Study, owner: str) -> bool:
+    """Whether `owner`, a text that nobody else has, holds the study already: it was not told that its claim landed."""
+    return study.state is StudyState.RUNNING and study.owner == owner
+
+
+def extended(
+    study: Study, old_json: str, config_json: str, text: str, data: str, now: float
+) -> tuple[Study, tuple[Note, ...]]:
     """The study after `StudyStore.extend_study`."""
+    check_free(study, now)
+    if study.config_json != old_json:
+        raise StoreConflictError(f"study {study.name} was changed by somebody else: look at it, then try again")
     new, notes = ended(study, StudyState.INTERRUPTED, None, now)
     return replace(new, config_json=config_json), (extended_note(text, data), *notes)
 
@@ -111,12 +133,12 @@ def deaths(events: Sequence[Event]) -> int:
 _BREAKS = frozenset({state.value for state in StudyState} - {StudyState.RUNNING.value}) | {EXTENDED}
 
 
-def same_submission(stored: Study, name: str, config_json: str, submission: Submission) -> Study:
+def same_submission(stored: Study, name: str, submission: Submission) -> Study:
     """The stored study of a key if it is the same again, else FixInputError."""
-    if (stored.name, stored.config_json, stored.workload) != (name, config_json, submission.workload):
-        changed = "name" if stored.name != name else "data" if stored.config_json == config_json else "content"
+    if (stored.name, stored.content, stored.workload) != (name, submission.content, submission.workload):
+        changed = "name" if stored.name != name else "data" if stored.content == submission.content else "content"
         raise FixInputError(
             f"key {submission.key} was given to study {stored.name}, which has another {changed}: choose another key "
-            f"for another study, or give the same study file"
+            "for another study, or give the same study file"
         )
     return stored

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from storage.content import HASH_DIGITS
+from storage.errors import FixInputError
+from storage.files import content_hash
 from storage.home import Home
 from storage.records.config import StudyConfig
 
@@ -25,6 +30,25 @@ def located(config: StudyConfig, home: Home) -> StudyConfig:
             ),
         }
     )
+
+
+def code_digest(root: Path, files: Sequence[Path]) -> str:
+    """The name of a folder with these files, which lie below `root`: a hash of their places there and contents."""
+    ordered = sorted(files)
+    names = [os.path.relpath(file, root) for file in ordered]
+    return content_hash(*(part for pair in zip(names, ordered, strict=True) for part in pair))[:HASH_DIGITS]
+
+
+def captured_code(given: str) -> tuple[Path, ...]:
+    """The files of captured code that "file.py:name" is of; none where it is not captured. FixInputError if they are
+    not those that were captured."""
+    root = Path(given.rpartition(":")[0]).parent
+    if root.suffix != CODE_SUFFIX or not root.is_dir():
+        return ()
+    files = [path for path in root.rglob("*") if path.is_file() and path.parent.name != "__pycache__"]
+    if code_digest(root, files) != root.stem:
+        raise FixInputError(f"{root} holds other code than what was submitted: submit the study again")
+    return tuple(sorted(files))
 
 
 def _path(given: str | None, captured: Path) -> str | None:

@@ -50,7 +50,7 @@ class MemoryStore(MemoryQueue):
             if submission is not None and submission.key is not None:
                 for shelf in self._shelves.values():
                     if shelf.study.idempotency_key == submission.key:
-                        return same_submission(shelf.study, name, config_json, submission)
+                        return same_submission(shelf.study, name, submission)
             if name in self._shelves:
                 raise exists_error(name)
             shelf = self._shelves[name] = Shelf(new_study(name, config_json, submission, self._clock()))
@@ -73,12 +73,10 @@ class MemoryStore(MemoryQueue):
             check_free(shelf.study, self._clock())
             del self._shelves[name]
 
-    def extend_study(self, name: str, config_json: str, text: str, data: str) -> Study:
+    def extend_study(self, name: str, old_json: str, config_json: str, text: str, data: str) -> Study:
         """See StudyStore."""
         with self._changing(name) as shelf:
-            now = self._clock()
-            check_free(shelf.study, now)
-            shelf.study, notes = extended(shelf.study, config_json, text, data, now)
+            shelf.study, notes = extended(shelf.study, old_json, config_json, text, data, self._clock())
             shelf.results = {key: item for key, item in shelf.results.items() if item.rung is not Rung.TIMED}
             self._note(shelf, *notes)
             return shelf.study

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from storage.leases import cancelled, check_free, check_lease, claimed, deaths, is_next, taken_over
+from storage.leases import cancelled, check_free, check_lease, claimed, deaths, is_holder, is_next, requeued, taken_over
 from storage.notes import Note
 from storage.records.candidate import Trial
 from storage.records.lease import Lease
@@ -42,6 +43,7 @@ class MemoryQueue:
         self._lock = threading.RLock()
         self._shelves: dict[str, Shelf] = {}
         self._lease: Lease | None = None
+        self._identity = secrets.token_hex()
 
     def under(self, lease: Lease) -> Self:
         """See StudyQueue."""
@@ -57,6 +59,8 @@ class MemoryQueue:
         """See StudyQueue."""
         with self._changing(name) as shelf:
             now = self._clock()
+            if is_holder(shelf.study, owner):
+                return Lease(name, owner, shelf.study.attempt, seconds)
             check_free(shelf.study, now)
             shelf.study, notes = claimed(shelf.study, owner, seconds, now)
             self._note(shelf, *notes)
@@ -65,6 +69,9 @@ class MemoryQueue:
     def claim_next(self, owner: str, seconds: float, trusts_code: bool) -> Lease | None:
         """See StudyQueue."""
         with self._lock:
+            for shelf in self._shelves.values():
+                if is_holder(shelf.study, owner):
+                    return Lease(shelf.study.name, owner, shelf.study.attempt, seconds)
             while True:
                 now = self._clock()
                 waiting = [item for item in self._shelves.values() if is_next(item.study, now, trusts_code)]
@@ -82,6 +89,17 @@ class MemoryQueue:
             until = self._clock() + lease.seconds
             shelf.study = replace(shelf.study, lease_until=until, progress=progress)
             return shelf.study.state
+
+    def requeue(self, name: str) -> Study:
+        """See StudyQueue."""
+        with self._changing(name) as shelf:
+            shelf.study, notes = requeued(shelf.study, self._clock())
+            self._note(shelf, *notes)
+            return shelf.study
+
+    def identity(self) -> str:
+        """See StudyQueue."""
+        return self._identity
 
     def check_writable(self) -> None:
         """See StudyQueue."""

@@ -48,7 +48,7 @@ def change_notes(old: Study, new: Study) -> tuple[Note, ...]:
     """The events of `update_study`; none when only the seconds change, as with every heartbeat."""
     notes = []
     if (new.state, new.attempt) != (old.state, old.attempt):
-        reason = new.error if new.state is StudyState.FAILED else None
+        reason = new.error if new.error != old.error else None
         by = {} if new.owner is None else {"owner": new.owner}
         data = json.dumps({"state": new.state.value, "attempt": new.attempt, **by})
         notes.append(Note(new.state.value, reason or f"attempt {new.attempt}", data))

@@ -1,4 +1,4 @@
-"""A store that waits for its server: what a connection that was lost has cut short is done again."""
+"""A store that waits for its server: what was cut short there is done again."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, cast
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
-from storage.errors import StoreLostError
+from storage.errors import RetryError, StoreLockedError, StoreLostError
 from storage.records.lease import Lease
 from storage.store import StudyStore
 
 PATIENCE_SECONDS = 60.0  # a server that restarts is back by then
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between two tries
 
+REFUSING = frozenset({"claim", "delete_study", "extend_study", "requeue"})  # where somebody runs the study
 Note = Callable[[str], None]  # one line for the user
 
 
@@ -35,7 +36,7 @@ class _PatientStore:
         @wraps(method)
         def call(*arguments: Any, **options: Any) -> Any:
             again = Retrying(
-                retry=retry_if_exception_type(StoreLostError),
+                retry=retry_if_exception(lambda error: _passes(error, name)),
                 wait=wait_exponential(FIRST_PAUSE, LONGEST_PAUSE),
                 stop=stop_after_delay(self._seconds),
                 before_sleep=self._tell,
@@ -50,9 +51,17 @@ class _PatientStore:
             self._note(f"{state.outcome.exception()}; trying for {self._seconds:.0f} s")
 
 
-def patient(store: StudyStore, note: Note, seconds: float = PATIENCE_SECONDS) -> StudyStore:
-    """`store` for one study's controller: a call that raises StoreLostError is made again, for `seconds` at most.
+def _passes(error: BaseException, method: str) -> bool:
+    """Whether the same call may succeed in a moment: the server is away, or others hold what it needs."""
+    if isinstance(error, StoreLockedError):
+        return method not in REFUSING
+    return isinstance(error, StoreLostError) or type(error) is RetryError
 
-    A study may then have an event twice, whose writing was cut short after the fact; all else is as if written once.
+
+def patient(store: StudyStore, note: Note, seconds: float = PATIENCE_SECONDS) -> StudyStore:
+    """`store` for those who run studies: a call that is cut short by its server is made again, for `seconds` at most.
+
+    Where it had landed all the same, claims give the same lease and results stay as they are; a study may have an event
+    twice, and its end is refused, as its lease is gone: see `Controller`.
     """
     return cast(StudyStore, _PatientStore(store, note, seconds))

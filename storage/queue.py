@@ -22,7 +22,7 @@ class StudyQueue(Protocol):
         ...
 
     def claim(self, name: str, owner: str, seconds: float) -> Lease:
-        """The lease of a study that nobody runs, which is running from then on.
+        """The lease of a study that nobody runs, which is running from then on. The same owner again gets what it has.
 
         StoreLockedError while another's lease holds; StudyStateError if the study may not run.
         """
@@ -30,7 +30,7 @@ class StudyQueue(Protocol):
 
     def claim_next(self, owner: str, seconds: float, trusts_code: bool) -> Lease | None:
         """The lease of the study that is next in the queue: of those that are queued, or whose lease has run out, the
-        one of the highest priority that has waited longest. None if there is none.
+        one of the highest priority that has waited longest. None if there is none. An owner that has a study gets it.
 
         Without `trusts_code` studies that run code of the user's are left to others. One whose owners have died again
         and again without getting on fails, and one that was to be cancelled is.
@@ -47,6 +47,15 @@ class StudyQueue(Protocol):
 
     def cancel(self, name: str) -> Study:
         """The study, cancelled if nobody runs it, else cancelling. StudyStateError if it is over."""
+        ...
+
+    def requeue(self, name: str) -> Study:
+        """The study, queued again. FixInputError for one that was not submitted; StoreLockedError while a lease holds;
+        StudyStateError if it has succeeded."""
+        ...
+
+    def identity(self) -> str:
+        """A random text that is this store's alone, whatever it is called."""
         ...
 
     def check_writable(self) -> None:

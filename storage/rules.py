@@ -57,6 +57,7 @@ def new_study(name: str, config_json: str, submission: Submission | None, now: f
         priority=submission.priority,
         runs_code=submission.runs_code,
         workload=submission.workload,
+        content=submission.content,
         idempotency_key=submission.key,
     )
 

@@ -58,11 +58,12 @@ class StudyStore(StudyQueue, Protocol):
         lease of it holds."""
         ...
 
-    def extend_study(self, name: str, config_json: str, text: str, data: str) -> Study:
+    def extend_study(self, name: str, old_json: str, config_json: str, text: str, data: str) -> Study:
         """The study with another configuration, one that asks for more, interrupted: whoever runs it goes on.
 
         The speeds of its front are forgotten: those of another session do not compare with them. `text` and `data` are
-        of the event, of kind EXTENDED. StoreLockedError as in `delete_study`.
+        of the event, of kind EXTENDED. StoreLockedError as in `delete_study`; StoreConflictError where `old_json` is
+        not its configuration any more.
         """
         ...
 

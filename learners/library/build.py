@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 
@@ -72,6 +73,9 @@ def open_or_build(
         with file_lock(path.with_suffix(".lock"), wait=True):
             if not path.exists():
                 write_library(path, build(analysis, images, learners, seed, progress, pool, worker_lost))
+    else:
+        with suppress(OSError):  # another user's
+            os.utime(path)  # `gc` goes by when it was used
     return Library(path, identifier, learners)
 
 

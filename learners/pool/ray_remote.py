@@ -17,6 +17,13 @@ NEEDS = (
 )
 
 
+def knock(address: str) -> None:
+    """OSError where nobody listens: Ray would try for minutes, and say so on stderr."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
+
+
 class RemoteCluster:
     """The connection of this process to a cluster that is not ours: what it runs there ends with it."""
 
@@ -40,7 +47,7 @@ class RemoteCluster:
             raise GiveUpError(f"the Ray at {self._address} cannot be joined ({text}): {NEEDS}") from error
 
     def _start(self) -> None:
-        self._knock()
+        knock(self._address)
         with our_handlers():
             import ray
 
@@ -52,12 +59,6 @@ class RemoteCluster:
             )
         self._connected = True
         register_tensors()
-
-    def _knock(self) -> None:
-        """OSError where nobody listens: Ray would try for minutes, and say so on stderr."""
-        host, colon, port = self._address.rpartition(":")
-        if colon and port.isdigit():
-            socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
 
     def stop(self) -> None:
         """Leaves it; harmless where it was not joined."""

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from searcher.service.order import Order
-from storage.errors import LeaseLostError, NotFoundError, StudyStateError
+from searcher.service.process import StudyProcess
+from storage.errors import (
+    DiskFullError,
+    FixInputError,
+    LeaseLostError,
+    NotFoundError,
+    StudyStateError,
+)
 from storage.home import Home
-from storage.liveness import release_dead
+from storage.liveness import is_held, release_dead
 from storage.patient import patient
 from storage.records.lease import DEFAULT_LEASE_SECONDS, Lease, new_process, owner_text
-from storage.records.study import StudyState
+from storage.records.study import Study, StudyState
 from storage.store import StudyStore
 
 POLL_SECONDS = 1.0  # between two looks at the queue, and at a study that runs
+RELEASE_SECONDS = 5.0  # between two looks for what processes of this home have left
 CANCEL_SECONDS = 8.0  # that a study has to end by itself: `cancel` promises ten
-STOP_SECONDS = 10.0  # that it has where the loop is stopped
 PAUSE_SECONDS = 2.0  # after a process that has died, so that a broken machine does not spin
+SICK_SECONDS = 30.0  # between two looks at what this machine lacks
+BAD_INPUT = 2  # exit code of a process that cannot work on such terms as it has got
+REFUSALS = (1, BAD_INPUT)  # exit codes of a process that says why it ends
 Log = Callable[[str, str], None]  # a study's name, or nothing, and a line of what has happened
 
 
@@ -38,6 +45,7 @@ class Terms:
     gpus: float = 0.0
     lease_seconds: float = DEFAULT_LEASE_SECONDS
     until_empty: bool = False  # end where nothing is queued
+    lacks: Callable[[], str | None] = lambda: None  # what this machine needs and has not got, such as its Ray
 
 
 class Worker:
@@ -49,6 +57,7 @@ class Worker:
         self._terms = terms
         self._log = log
         self._stopping = threading.Event()
+        self._released = float("-inf")  # time.monotonic of the last look
 
     def stop(self) -> None:
         """Ends `run` soon; the study that runs goes back into the queue. Also from a signal's handler."""
@@ -56,10 +65,14 @@ class Worker:
 
     def run(self) -> None:
         """Works until it is stopped, or until nothing is queued where the terms say so. FixInputError for a store that
-        may not be written, StoreLostError for one that stays away."""
+        may not be written and for terms on which no study can be run, StoreLostError for a store that stays away."""
         self._home.prepare()
         self._store.check_writable()
         while not self._stopping.is_set():
+            if (lack := self._lack()) is not None:
+                self._log("", f"{lack}; nothing is claimed until then")
+                self._stopping.wait(SICK_SECONDS)
+                continue
             self._release()
             owner = owner_text(self._home.place, new_process())
             lease = self._store.claim_next(owner, self._terms.lease_seconds, self._terms.trusts_code)
@@ -70,22 +83,35 @@ class Worker:
             else:
                 self._stopping.wait(POLL_SECONDS)
 
+    def _lack(self) -> str | None:
+        """Why this machine should leave the queue to others."""
+        try:
+            self._home.check_space()
+        except DiskFullError as error:
+            return str(error)
+        return self._terms.lacks()
+
     def _release(self) -> None:
         """Frees what processes of this home have left that are gone."""
+        if time.monotonic() - self._released < RELEASE_SECONDS:
+            return
         for study in self._store.studies():
             if study.is_owned:
                 release_dead(self._store, self._home, study)
+        self._released = time.monotonic()
 
     def _take(self, lease: Lease) -> None:
         """Runs one study to its end, or until it is taken away."""
         name = lease.study
+        if is_held(name, self._home):  # by a process that was stopped (Ctrl-Z), say, and has lost its lease
+            self._give_back(lease, "a process of this home still has its lock")
+            self._stopping.wait(SICK_SECONDS)
+            return
         self._log(name, f"claimed, attempt {lease.attempt}")
-        with _Process(self._order(lease), self._terms.command, lambda line: self._log(name, line)) as process:
+        with StudyProcess(self._order(lease), self._terms.command, lambda line: self._log(name, line)) as process:
             self._watch(lease, process)
-        state = self._settle(lease)
-        self._log(name, f"{state}, its process ended with code {process.code}")
-        if state == LOST:
-            self._stopping.wait(PAUSE_SECONDS)
+        self._released = float("-inf")
+        self._settle(lease, process)
 
     def _order(self, lease: Lease) -> Order:
         terms = self._terms
@@ -99,111 +125,78 @@ class Worker:
             gpus=terms.gpus,
         )
 
-    def _watch(self, lease: Lease, process: _Process) -> None:
+    def _watch(self, lease: Lease, process: StudyProcess) -> None:
         """Returns when the process has ended; ends it where it does not obey."""
         since: float | None = None  # when it was to end
+        ours = self._renewed(lease)
         while not process.ended(POLL_SECONDS):
             if self._stopping.is_set():
-                process.stop(STOP_SECONDS)
+                process.stop()
                 return
-            if self._is_wanted(lease):
+            study = self._still_ours(lease)
+            if study is not None and study.state is StudyState.RUNNING:
+                if ours is not None:  # until the process is up, and renews the lease itself
+                    ours = self._renewed(lease) if study.lease_until == ours else None
                 continue
             since = time.monotonic() if since is None else since
             if time.monotonic() - since > CANCEL_SECONDS:
                 process.kill()
 
-    def _is_wanted(self, lease: Lease) -> bool:
-        """Whether the study is still ours to run."""
+    def _renewed(self, lease: Lease) -> float | None:
+        """Until when the lease holds that we have renewed; None if it is lost."""
+        try:
+            self._store.renew(lease, "")
+            return self._store.study(lease.study).lease_until
+        except (LeaseLostError, NotFoundError):
+            return None
+
+    def _still_ours(self, lease: Lease) -> Study | None:
         try:
             study = self._store.study(lease.study)
         except NotFoundError:
-            return False
-        return study.state is StudyState.RUNNING and (study.owner, study.attempt) == (lease.owner, lease.attempt)
+            return None
+        return study if (study.owner, study.attempt) == (lease.owner, lease.attempt) else None
 
-    def _settle(self, lease: Lease) -> str:
-        """What has become of the study whose process has ended; where it has not said so, that is done for it."""
+    def _settle(self, lease: Lease, process: StudyProcess) -> None:
+        """Says what has become of the study whose process has ended; where that has not said so, it is done for it."""
+        name, code = lease.study, process.code
+        study = self._still_ours(lease)
+        if study is None:
+            self._log(name, f"{self._fate(lease)}, its process ended with code {code}")
+        elif study.state is StudyState.CANCELLING:
+            self._write(lease, StudyState.CANCELLED)
+            self._log(name, f"cancelled, its process ended with code {code}")
+        elif code in REFUSALS and process.error is not None:
+            # It has not begun: what the study itself does wrong, its controller stores.
+            self._give_back(lease, process.error)
+            if code == BAD_INPUT:
+                raise FixInputError(f"study {name} cannot be run here: {process.error}")
+            self._stopping.wait(SICK_SECONDS)
+        else:
+            self._free(lease, study)
+            self._log(name, f"its process has died with code {code}: the study is free")
+            self._stopping.wait(PAUSE_SECONDS)
+
+    def _fate(self, lease: Lease) -> str:
         try:
             study = self._store.study(lease.study)
-            if (study.owner, study.attempt) != (lease.owner, lease.attempt):
-                return study.state.value if study.attempt == lease.attempt else TAKEN
-            if study.state is StudyState.CANCELLING:
-                self._store.under(lease).update_study(lease.study, state=StudyState.CANCELLED)
-                return StudyState.CANCELLED.value
-            self._store.renew(replace(lease, seconds=0.0), study.progress)
         except NotFoundError:
             return "deleted"
-        except (LeaseLostError, StudyStateError):
-            return TAKEN
-        return LOST
+        return study.state.value if study.attempt == lease.attempt else "taken over"
 
+    def _give_back(self, lease: Lease, why: str) -> None:
+        """Puts a study back into the queue that could not be begun here."""
+        self._write(lease, StudyState.QUEUED, why)
+        self._log(lease.study, f"given back: {why}")
 
-LOST = "its process has died: the study is free"
-TAKEN = "taken over"
-
-
-class _Process:
-    """A process that runs a study. It ends with us: the end of its stdin tells it."""
-
-    def __init__(self, order: Order, command: Sequence[str], line: Callable[[str], None]) -> None:
-        self._order = order
-        self._command = command
-        self._line = line
-
-    def __enter__(self) -> _Process:
-        self._process = subprocess.Popen(
-            list(self._command),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # Ctrl-C is for us, who pass it on
-            env=dict(os.environ),
-        )
-        self._reader = threading.Thread(target=self._read, name="slimfront-study-log", daemon=True)
-        self._reader.start()
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it has died at once
-            self._process.stdin.write(self._order.to_line())
-            self._process.stdin.flush()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self.stop(STOP_SECONDS)
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):
-            self._process.stdin.close()
-        self._reader.join(STOP_SECONDS)
-        assert self._process.stderr is not None
-        self._process.stderr.close()
-
-    @property
-    def code(self) -> int | None:
-        """How it has ended: an exit code, or the number of a signal, negative."""
-        return self._process.poll()
-
-    def ended(self, seconds: float) -> bool:
-        """Waits for its end, so long at most."""
+    def _write(self, lease: Lease, state: StudyState, error: str | None = None) -> None:
         try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+            self._store.under(lease).update_study(lease.study, state=state, error=error)
+        except (LeaseLostError, NotFoundError, StudyStateError) as lost:
+            self._log(lease.study, str(lost))
 
-    def stop(self, seconds: float) -> None:
-        """Asks it to end, and makes it do so after that time."""
-        self._process.terminate()
-        if not self.ended(seconds):
-            self.kill()
-
-    def kill(self) -> None:
-        """Ends it."""
-        self._process.kill()
-        self._process.wait()
-
-    def _read(self) -> None:
-        assert self._process.stderr is not None
-        with suppress(ValueError):  # closed, where somebody else holds its other end
-            for line in self._process.stderr:
-                self._line(line.rstrip())
+    def _free(self, lease: Lease, study: Study) -> None:
+        try:
+            self._store.renew(replace(lease, seconds=0.0), study.progress)
+        except (LeaseLostError, NotFoundError) as lost:
+            self._log(lease.study, str(lost))

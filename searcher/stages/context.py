@@ -16,7 +16,6 @@ from searcher.notes import keep_lost_worker, keep_note
 from searcher.progress import Progress
 from searcher.stages.files import Files
 from storage.artifacts import ArtifactStore
-from storage.files import check_space
 from storage.home import Home
 from storage.records.candidate import Trial
 from storage.records.config import StudyConfig
@@ -118,7 +117,7 @@ class StudyContext:
 
     def checkpoint(self, stage: str) -> None:
         """Notes in the store what the study is doing and how long it has taken. DiskFullError where it cannot go on."""
-        check_space(self.home.root)
+        self.home.check_space()
         self.store.update_study(self.name, stage=stage, seconds=self.clock.seconds)
 
 

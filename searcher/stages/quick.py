@@ -49,7 +49,9 @@ class Search:
         self._confirmed = bool(context.store.results(context.name, Rung.CONFIRMED))
         events = context.store.events(context.name)
         self._over = has_ended(events, self._confirmed)
-        self._ends = [int(json.loads(event.data)["candidates"]) for event in events if event.kind == EXTENDED]
+        extensions = [json.loads(event.data) for event in events if event.kind == EXTENDED]
+        self._ends = [int(item["candidates"]) for item in extensions]
+        self._last_end = max((int(item["candidates"]) for item in extensions if item["ended"]), default=0)
         self._front = quick_front(list(self._results.values()), context.wants_macs)
         proposals = baseline_proposals(context.library, study_budgets(context), context.latency)
         self._baselines = context.store.add_trials(context.name, 1, proposals)
@@ -118,7 +120,7 @@ class Search:
         costs that the target limits."""
         context = self._context
         patience = context.config.search.patience
-        if patience is None or done - max(self._ends, default=0) <= patience:
+        if patience is None or done - self._last_end <= patience:
             return False
         growth = max(self._growth(axis, done - patience) for axis in target_axes(study_budgets(context)))
         if growth >= LEAST_GROWTH:

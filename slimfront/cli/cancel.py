@@ -27,4 +27,7 @@ def cancel(study: StudyName, store: StoreUrl = None) -> None:
         if found.state is StudyState.CANCELLING:
             # Its lease goes with that: whatever its process still does, it can write nothing more.
             found = studies.update_study(study, state=StudyState.CANCELLED)
+    if found.state is StudyState.SUCCEEDED:
+        note(f"study {study} has succeeded before it could be cancelled: `slimfront front {study}` shows its result")
+        return
     note(f"study {study} is {found.state} and keeps what it has found: `slimfront resume {study}` goes on with it")

@@ -16,22 +16,25 @@ from slimfront.cli.session import opened
 def claimed(context: typer.Context) -> None:
     """Run a study that `slimfront work` has claimed."""
     from searcher.service.order import Order
+    from storage.errors import FixInputError
 
-    order = Order.from_line(sys.stdin.readline())
+    line = sys.stdin.readline()
+    if not line:
+        raise FixInputError("this is for `slimfront work`, which says on stdin what to run: run that one")
+    order = Order.from_line(line)
     threading.Thread(target=_end_with_parent, name="slimfront-parent", daemon=True).start()
     lease = order.lease
     with opened(order.store) as (home, studies):
         from learners.pool.table import open_pool
         from searcher.controller import Controller
-        from storage.errors import FixInputError
-        from storage.records.config import StudyConfig
+        from searcher.trust import check_trusted
         from storage.records.study import StudyState
 
-        config = StudyConfig.from_json(studies.study(lease.study).config_json)
-        if config.callables and not order.trusts_code:
-            text = f"it runs code ({', '.join(config.callables)}), and this worker does not: start it with --trust-code"
-            studies.under(lease).update_study(lease.study, state=StudyState.FAILED, error=text)
-            raise FixInputError(f"study {lease.study}: {text}")
+        try:
+            check_trusted(studies.study(lease.study), order.trusts_code)
+        except FixInputError as error:  # the store has called it a study without code
+            studies.under(lease).update_study(lease.study, state=StudyState.FAILED, error=str(error))
+            raise
         with (
             watching(context.obj) as progress,
             open_pool(order.workers, order.inline, order.ray_address, order.gpus) as pool,

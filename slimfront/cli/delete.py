@@ -45,8 +45,8 @@ def remove(home: Home, store: StudyStore, study: str) -> None:
     release_dead(store, home, store.study(study))
     check_free(store.study(study), store.now())
     with file_lock(home.locks / f"{study}.lock", wait=False, holds=f"study {study}"):
-        found = store.study(study)
+        config = store.study(study).config_json
+        store.delete_study(study)  # refused where somebody has claimed it meanwhile
+        # Killed before this, files are left that no study of this name will find: `gc` removes them.
         ArtifactStore(home.artifacts).delete_study(study)
-        config = found.config_json
-        store.delete_study(study)
         remove_captured(home, store, config)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slimfront.cli.codes import FAILED
-from slimfront.cli.options import AsJson, StoreUrl
+from slimfront.cli.options import AsJson, StoreUrl, TrustCode
 from slimfront.cli.output import out, print_json
 from slimfront.cli.progress import watching
 from slimfront.cli.session import opened
@@ -27,11 +27,12 @@ def doctor(
         typer.Option("--latency", metavar="STUDY", help="Measure how well the study's latency table predicts."),
     ] = None,
     store: StoreUrl = None,
+    trust_code: TrustCode = False,
     json: AsJson = False,
 ) -> None:
     """Check the installation, home, database, clock and Ray, and say what the machine is good at."""
     if latency is not None:
-        _latency(context, latency, store, json)
+        _latency(context, latency, store, trust_code, json)
         return
     from slimfront.checks import examine
 
@@ -54,13 +55,13 @@ def _print_checkup(console: Console, checkup: Checkup) -> None:
     console.print(Text(f"        versions   {', '.join(found)}", style="dim"), soft_wrap=True)
 
 
-def _latency(context: typer.Context, study: str, store: str | None, json: bool) -> None:
+def _latency(context: typer.Context, study: str, store: str | None, trust_code: bool, json: bool) -> None:
     with opened(store) as (home, studies):
         studies.study(study)  # a name that is not there is said at once
         from slimfront.latency import latency_report
 
         with watching(context.obj) as progress:
-            report = latency_report(studies, home, study, progress)
+            report = latency_report(studies, home, study, progress, trust_code)
     if json:
         print_json(report.to_dict())
     else:

@@ -30,6 +30,9 @@ Workers: TypeAlias = Annotated[
         help="Processes on Ray that do the work; as many as there are cores, none with a GPU, if nothing is said.",
     ),
 ]
+TrustCode: TypeAlias = Annotated[
+    bool, typer.Option("--trust-code", help="Run code that was submitted with a study: factories and metrics.")
+]
 RayAddress: TypeAlias = Annotated[
     str | None,
     typer.Option(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slimfront.cli.codes import TARGET_NOT_MET
-from slimfront.cli.options import Gpus, Inline, RayAddress, StoreUrl, StudyFile, StudyName, Workers
+from slimfront.cli.options import Gpus, Inline, RayAddress, StoreUrl, StudyFile, StudyName, TrustCode, Workers
 from slimfront.cli.output import note, out
 from slimfront.cli.progress import watching
 from slimfront.cli.session import opened
@@ -22,7 +22,6 @@ if TYPE_CHECKING:  # torch takes seconds
     from searcher.stages.prepare import Prepared
     from storage.home import Home
     from storage.records.config import StudyConfig
-    from storage.records.study import Study
     from storage.store import StudyStore
 
 
@@ -36,6 +35,12 @@ class Crew:
     gpus: float = 0.0  # of each worker
 
     def __post_init__(self) -> None:
+        if self.ray_address is not None and self.workers is None:
+            from storage.errors import FixInputError
+
+            raise FixInputError(
+                f"--ray-address {self.ray_address}: say with --workers how many of its processors to use"
+            )
         if self.inline and (self.workers or 1) > 1:
             from storage.errors import FixInputError
 
@@ -90,6 +95,7 @@ def resume(
     inline: Inline = False,
     ray_address: RayAddress = None,
     gpus: Gpus = 0.0,
+    trust_code: TrustCode = False,
     more_candidates: Annotated[
         int | None,
         typer.Option("--more-candidates", metavar="N", min=1, help="Search so many more, also if it is over."),
@@ -102,29 +108,22 @@ def resume(
     crew = Crew.asked(context, workers, inline, ray_address, gpus)
     with opened(store) as (home, studies):
         found = studies.study(study)
-        if queue:
-            check_queueable(found)
+        if not queue:
+            from searcher.trust import check_trusted
+
+            check_trusted(found, trust_code)
         if more_candidates is not None:
             from slimfront.extend import extend
 
             extend(studies, home, study, more_candidates)
         if queue:
-            from slimfront.extend import requeue
+            from storage.liveness import release_dead
 
-            requeue(studies, home, study)
+            release_dead(studies, home, studies.study(study))
+            studies.requeue(study)
             note(f"study {study} is queued: `slimfront watch {study}` follows it")
             return
         finish(run_to_end(context.obj, study, None, home, studies, crew))
-
-
-def check_queueable(study: Study) -> None:
-    """FixInputError for a study that needs files which only its maker has."""
-    if study.queued_at is None:
-        from storage.errors import FixInputError
-
-        raise FixInputError(
-            f"study {study.name} was not submitted, and may need files of yours: resume it without --queue"
-        )
 
 
 def _is_given(context: typer.Context, name: str) -> bool:

@@ -28,6 +28,8 @@ def opened_at(home: Home) -> Iterator[StudyStore]:
 
     store = open_store(home.database_url)
     try:
+        if home.files is not None:
+            home.check_files(store.identity())
         yield store
     finally:
         store.close()

@@ -48,6 +48,8 @@ def sentence(view: StatusView, study: Study) -> str:
     if view.state == "queued" and view.priority is not None:
         trust = " --trust-code" if study.runs_code else ""
         return f"{text}; it waits for a worker: `slimfront work{trust}` is one"
+    if study.error is not None:
+        text += f"; {study.error}"
     if view.state in ("interrupted", "queued", "cancelled"):
         return f"{text}; `slimfront resume {view.study}` goes on"
     return text

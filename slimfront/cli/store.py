@@ -60,11 +60,13 @@ def copy(source: Url, target: Url) -> None:
 
     _check_there(source)
     homes = Home.from_environment(source), Home.from_environment(target)
+    if homes[0].files is not None:
+        raise FixInputError("SLIMFRONT_FILES is the folder of one database: unset it to copy from one to another")
     if homes[0].artifacts == homes[1].artifacts:
         raise FixInputError(f"{shown(source)} and {shown(target)} are one database: name another one to copy into")
     with opened_at(homes[0]) as from_store, opened_at(homes[1]) as to_store:
         stores = _in_sql(from_store, source), _in_sql(to_store, target)
-        names = copy_studies(*stores, lambda name: _copy_files(*homes, name))
+        names = copy_studies(*stores, lambda name: _copy_files(*homes, name, from_store.study(name).config_json))
     note(f"{len(names)} studies are copied from {shown(source)} to {shown(target)}")
 
 
@@ -88,8 +90,8 @@ def _in_sql(store: StudyStore, url: str) -> SqlStore:
     return store
 
 
-def _copy_files(source: Home, target: Home, study: str) -> None:
-    """The confirmed files; what a database has captured from Python is named by its content and found by its path."""
+def _copy_files(source: Home, target: Home, study: str, config_json: str) -> None:
+    """The confirmed files, and what was captured for it."""
     import shutil
 
     from storage.artifacts import ArtifactStore
@@ -102,5 +104,9 @@ def _copy_files(source: Home, target: Home, study: str) -> None:
             with copied.write(study, folder.name) as place:
                 for file in folder.iterdir():
                     shutil.copyfile(file, place / file.name)
+        for path in source.captured.glob("*"):
+            if path.name in config_json and not (target.captured / path.name).exists():
+                target.captured.mkdir(parents=True, exist_ok=True)
+                (shutil.copytree if path.is_dir() else shutil.copyfile)(path, target.captured / path.name)
     except OSError as error:
         raise describe_os_error(error, copied.root) from error

@@ -55,7 +55,8 @@ def work(
         from storage.home import shown
 
         terms = Terms(
-            command=(sys.executable, "-m", "slimfront", "claimed"),
+            command=(sys.executable, "-P", "-m", "slimfront", "claimed"),  # nothing of the current folder is imported
+            lacks=lambda: _missing_ray(crew.ray_address),
             trusts_code=trust_code,
             workers=crew.workers,
             inline=crew.inline,
@@ -71,6 +72,18 @@ def work(
         logger.info(f"takes studies from {shown(home.database_url)}; {trusts}", extra={"study": ""})
         worker.run()
         logger.info("ends", extra={"study": ""})
+
+
+def _missing_ray(address: str | None) -> str | None:
+    if address is None:
+        return None
+    from learners.pool.ray_remote import knock
+
+    try:
+        knock(address)
+    except OSError as error:
+        return f"the Ray at {address} does not answer ({error}): start it"
+    return None
 
 
 def _logger(as_json: bool) -> logging.Logger:

@@ -23,6 +23,7 @@ from searcher.stages.prepare import LIBRARIES, dense_file, open_library, prepare
 from storage.artifacts import ArtifactStore
 from storage.errors import FixInputError, GiveUpError
 from storage.home import Home
+from storage.located import located
 from storage.records.candidate import Trial
 from storage.records.measurement import Rung
 from storage.slim import pack, unpack
@@ -51,7 +52,8 @@ def make_files(data: StudyData, trial: Trial, home: Home, progress: Progress) ->
     that were confirmed.
     """
     progress.update(STAGE, 0, STEPS, "opening the data")
-    workload = open_workload(data.config)
+    config = located(data.config, home)
+    workload = open_workload(config)
     progress.update(STAGE, 1, STEPS, "opening the level library")
     library = open_study_library(data, home, progress)
     if trial.baseline == ORT_INT8:
@@ -88,7 +90,7 @@ def open_study_library(data: StudyData, home: Home, progress: Progress) -> Libra
     path = library_path(home.cache / LIBRARIES, wanted)
     if path.exists():
         return Library(path, wanted, study_learners(data.config))
-    prepared = prepare(data.config, progress)
+    prepared = prepare(located(data.config, home), progress)
     library = open_library(prepared, home, lambda note, done, of: progress.update("library", done, of, note))
     if library.id != wanted:
         raise FixInputError(

@@ -10,6 +10,7 @@ from pathlib import Path
 from dashboards.candidate import candidate_view
 from dashboards.study import read_study
 from searcher.progress import Progress
+from searcher.trust import check_trusted
 from slimfront.export.files import make_files
 from slimfront.export.plan import KNOWN_FORMATS, plan_json
 from slimfront.export.readme import readme
@@ -35,16 +36,18 @@ class ExportedFolder:
 
 
 def export_candidate(
-    store: StudyStore, home: Home, study: str, number: int, folder: Path, progress: Progress
+    store: StudyStore, home: Home, study: str, number: int, folder: Path, progress: Progress, trusts_code: bool = False
 ) -> ExportedFolder:
     """Exports a confirmed candidate into `folder`, which is new, empty, or holds an earlier export.
 
-    Raises NotFoundError for a study or candidate that is not there, FixInputError for a folder with other files or a
-    candidate without measured files, GiveUpError if the files are not those that were measured.
+    Raises NotFoundError for a study or candidate that is not there, FixInputError for a folder with other files, a
+    candidate without measured files or code that is not trusted, GiveUpError if the files are not those that were
+    measured.
     """
     folder = folder.expanduser().resolve()
     replaced = check_folder(folder)
     data = read_study(store, study)
+    check_trusted(data.study, trusts_code)
     view = candidate_view(data, number)
     if data.result(number, Rung.CONFIRMED) is None:
         raise FixInputError(

@@ -27,6 +27,7 @@ class Submission:
 
     workload: str  # hash of model, weights, metric and data: whoever runs it compares
     runs_code: bool  # whether code of the user's has to be run for it
+    content: str = ""  # hash of what is asked for, wherever its files lie
     priority: int = 0  # higher ones first
     key: str | None = None  # two submissions with one key are one
 

@@ -48,6 +48,7 @@ class Study:
     priority: int = 0  # in the queue: higher ones first
     runs_code: bool = False  # whether a worker has to run code of the user's for it
     workload: str | None = None  # hash of model and data when it was submitted
+    content: str | None = None  # hash of what was submitted, wherever its files lie
     idempotency_key: str | None = None
 
     @property

@@ -23,7 +23,8 @@ def copy_studies(source: SqlStore, target: SqlStore, also: Callable[[str], None]
     in memory. `also` is called with each name before the rows are there for others. StudyExistsError if `target` has a
     study of one of the names.
     """
-    others = [table for table in tables.metadata.sorted_tables if table is not tables.studies]
+    alone = (tables.studies, tables.identity)
+    others = [table for table in tables.metadata.sorted_tables if table not in alone]
     with source.database.reading() as reading:
         studies = reading.execute(select(tables.studies).order_by(tables.studies.c.id)).all()
         rows = {
@@ -62,6 +63,8 @@ def _copy_study(row: Row[Any], writing: Connection) -> int:
     """The key of the copy."""
     values = {name: value for name, value in row._mapping.items() if name != "id"}
     values |= {"owner": None, "lease_until": None}  # whoever runs it writes the other one
+    if row.owner is not None:
+        values["queued_at"] = None  # and no worker is to begin with this one
     done = writing.execute(insert(tables.studies), values)
     assert done.inserted_primary_key is not None
     return int(done.inserted_primary_key[0])

@@ -24,7 +24,13 @@ DRIVER = "postgresql+psycopg"
 FORM = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 UNKNOWN = ("dbname", "service", "hostaddr", "passfile")  # parameters that would name another place than the URL does
 # A server or client that the network has taken away is missed after a minute and a half, and its locks are free.
-NETWORK = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 15, "keepalives_count": 4}
+NETWORK = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 15,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 60_000,  # milliseconds; the same where something is being sent
+}
 IDLE_SECONDS = 60  # of a transaction in which nobody does anything
 # The number of our advisory lock, which no other program should take: letters of the alphabet for "slim".
 UPGRADE_LOCK = 19_12_09_13

@@ -36,6 +36,7 @@ def study_from(row: Row[Any]) -> Study:
         priority=row.priority,
         runs_code=row.runs_code,
         workload=row.workload,
+        content=row.content,
         idempotency_key=row.idempotency_key,
     )
 

@@ -62,7 +62,7 @@ class SqlStore(SqlQueue):
         check_new_name(name)
         try:
             with self.database.writing() as connection:
-                before = self._of_key(connection, name, config_json, submission)
+                before = self._of_key(connection, name, submission)
                 if before is not None:
                     return before
                 study = new_study(name, config_json, submission, self._now(connection))
@@ -70,20 +70,18 @@ class SqlStore(SqlQueue):
                 self._note(connection, study_row(connection, name).id, created_note())
         except IntegrityError as error:  # of its name, or somebody has just used the key
             with self.database.reading() as connection:
-                before = self._of_key(connection, name, config_json, submission)
+                before = self._of_key(connection, name, submission)
             if before is not None:
                 return before
             raise exists_error(name) from error
         return study
 
-    def _of_key(
-        self, connection: Connection, name: str, config_json: str, submission: Submission | None
-    ) -> Study | None:
+    def _of_key(self, connection: Connection, name: str, submission: Submission | None) -> Study | None:
         if submission is None or submission.key is None:
             return None
         table = tables.studies
         row = connection.execute(select(table).where(table.c.idempotency_key == submission.key)).first()
-        return None if row is None else same_submission(rows.study_from(row), name, config_json, submission)
+        return None if row is None else same_submission(rows.study_from(row), name, submission)
 
     def study(self, name: str) -> Study:
         """See StudyStore."""
@@ -102,15 +100,14 @@ class SqlStore(SqlQueue):
             check_free(rows.study_from(row), self._now(connection))
             connection.execute(delete(tables.studies).where(tables.studies.c.id == row.id))
 
-    def extend_study(self, name: str, config_json: str, text: str, data: str) -> Study:
+    def extend_study(self, name: str, old_json: str, config_json: str, text: str, data: str) -> Study:
         """See StudyStore."""
         with self._changing(name) as (connection, row):
-            study, now = rows.study_from(row), self._now(connection)
-            check_free(study, now)
+            new, notes = extended(rows.study_from(row), old_json, config_json, text, data, self._now(connection))
             results = tables.results
             these = (results.c.study_id == row.id) & (results.c.rung == Rung.TIMED.value)
             connection.execute(delete(results).where(these))
-            return self._replace(connection, row, *extended(study, config_json, text, data, now))
+            return self._replace(connection, row, new, notes)
 
     def update_study(
         self,

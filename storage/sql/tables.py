@@ -61,7 +61,14 @@ studies = Table(
     Column("priority", Integer, nullable=False, server_default="0"),
     Column("runs_code", Boolean, nullable=False, server_default=false()),
     Column("workload", String),
+    Column("content", String),
     Column("idempotency_key", String, unique=True),
+)
+
+identity = Table(
+    "identity",
+    metadata,
+    Column("token", String, primary_key=True),  # random, of the one row: which database this is, by whatever URL
 )
 
 analyses = Table(

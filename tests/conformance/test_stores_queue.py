@@ -10,9 +10,16 @@ from dataclasses import replace
 
 import pytest
 
-from storage.errors import FixInputError, LeaseLostError, StoreLockedError, StudyExistsError, StudyStateError
+from storage.errors import (
+    FixInputError,
+    LeaseLostError,
+    StoreConflictError,
+    StoreLockedError,
+    StudyExistsError,
+    StudyStateError,
+)
 from storage.leases import MOST_DEATHS
-from storage.records.lease import Lease, Submission, owner_text
+from storage.records.lease import Lease, Submission, new_process, owner_text
 from storage.records.measurement import Rung
 from storage.records.study import EXTENDED, StudyState
 from storage.store import StudyStore
@@ -23,16 +30,19 @@ LONG, SHORT = 60.0, 0.05  # seconds of a lease
 MOMENT = 0.1  # after which a short one has run out
 
 
-def submission(priority: int = 0, key: str | None = None, runs_code: bool = False, workload: str = "w") -> Submission:
-    return Submission(workload=workload, runs_code=runs_code, priority=priority, key=key)
+def submission(
+    priority: int = 0, key: str | None = None, runs_code: bool = False, workload: str = "w", content: str = "c"
+) -> Submission:
+    return Submission(workload, runs_code, content, priority, key)
 
 
 def submit(store: StudyStore, name: str, **options: object) -> None:
     store.create_study(name, "{}", submission(**options))  # type: ignore[arg-type]
 
 
-def taken(store: StudyStore, trusts_code: bool = False, owner: str = ANN, seconds: float = LONG) -> str | None:
-    lease = store.claim_next(owner, seconds, trusts_code)
+def taken(store: StudyStore, trusts_code: bool = False, place: str = "ann:1", seconds: float = LONG) -> str | None:
+    """The name of the study that a new owner gets."""
+    lease = store.claim_next(owner_text(place, new_process()), seconds, trusts_code)
     return None if lease is None else lease.study
 
 
@@ -128,7 +138,7 @@ def test_a_lease_is_renewed_also_late_where_nobody_has_come(store: StudyStore) -
     study = store.study("a")
     assert study.is_leased(store.now())
     assert study.progress == "quick 3/9"
-    assert taken(store, owner=BEN) is None
+    assert taken(store, place="ben:1") is None
 
 
 def test_a_study_is_claimed_by_name_unless_somebody_runs_it(store: StudyStore) -> None:
@@ -163,6 +173,39 @@ def test_what_has_succeeded_cannot(store: StudyStore) -> None:
         store.claim("a", BEN, LONG)
 
 
+def test_a_claim_that_was_not_acknowledged_is_the_same_again(store: StudyStore) -> None:
+    for name in ("a", "b"):
+        submit(store, name)
+    lease = store.claim_next(ANN, LONG, False)
+    assert lease is not None
+    assert store.claim_next(ANN, LONG, False) == lease
+    assert store.claim(lease.study, ANN, LONG) == lease
+    assert store.study("b").state is StudyState.QUEUED
+
+
+def test_a_submitted_study_is_queued_again_unless_somebody_runs_it(store: StudyStore) -> None:
+    submit(store, "a")
+    lease = store.claim_next(ANN, LONG, False)
+    assert lease is not None
+    with pytest.raises(StoreLockedError, match="run by process 7 on ann"):
+        store.requeue("a")
+    store.cancel("a")
+    store.renew(replace(lease, seconds=0.0), "")  # its owner has died meanwhile
+    assert store.requeue("a").state is StudyState.QUEUED
+    assert taken(store) == "a"
+    store.update_study("a", state=StudyState.SUCCEEDED)
+    with pytest.raises(StudyStateError, match="`slimfront front a`"):
+        store.requeue("a")
+    store.create_study("own", "{}")
+    with pytest.raises(FixInputError, match="was not submitted"):
+        store.requeue("own")
+
+
+def test_a_store_is_known_by_its_identity(store: StudyStore) -> None:
+    assert store.identity() == store.identity()
+    assert len(store.identity()) >= 32
+
+
 def test_threads_claim_each_study_once(store: StudyStore) -> None:
     names = [f"s{number}" for number in range(24)]
     for name in names:
@@ -170,7 +213,7 @@ def test_threads_claim_each_study_once(store: StudyStore) -> None:
     found: list[str] = []
 
     def work(number: int) -> None:
-        while (name := taken(store, owner=owner_text(f"place-{number}", "1"))) is not None:
+        while (name := taken(store, place=f"place-{number}")) is not None:
             found.append(name)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
@@ -208,10 +251,10 @@ def test_a_study_of_which_processes_die_again_and_again_fails(store: StudyStore)
 
 def test_a_key_makes_two_submissions_one(store: StudyStore) -> None:
     first = store.create_study("a", "{}", submission(key="k"))
-    assert store.create_study("a", "{}", submission(key="k")) == first
+    assert store.create_study("a", '{"files":"elsewhere"}', submission(key="k")) == first
     assert len(store.studies()) == 1
     with pytest.raises(FixInputError, match="key k was given to study a, which has another content"):
-        store.create_study("a", '{"seed":1}', submission(key="k"))
+        store.create_study("a", "{}", submission(key="k", content="other"))
     with pytest.raises(FixInputError, match="which has another name"):
         store.create_study("b", "{}", submission(key="k"))
     with pytest.raises(FixInputError, match="which has another data"):
@@ -275,12 +318,14 @@ def test_extending_asks_for_more_and_forgets_speeds_alone(store: StudyStore) -> 
     mine.add_trials("a", 1, [samples.proposal(1)])
     mine.record_batch("a", [samples.result(1, rung) for rung in (Rung.QUICK, Rung.CONFIRMED, Rung.TIMED)])
     with pytest.raises(StoreLockedError, match="run by process 7 on ann"):
-        store.extend_study("a", '{"more":1}', "more", "{}")
+        store.extend_study("a", "{}", '{"more":1}', "more", "{}")
     mine.update_study("a", state=StudyState.SUCCEEDED)
-    study = store.extend_study("a", '{"more":1}', "now 9 candidates", '{"candidates":5}')
+    study = store.extend_study("a", "{}", '{"more":1}', "now 9 candidates", '{"candidates":5}')
     assert study == store.study("a")
     assert (study.state, study.config_json) == (StudyState.INTERRUPTED, '{"more":1}')
     assert [item.rung for item in store.results("a")] == [Rung.QUICK, Rung.CONFIRMED]
+    with pytest.raises(StoreConflictError, match="changed by somebody else"):
+        store.extend_study("a", "{}", '{"more":2}', "more", "{}")
     event = next(item for item in store.events("a") if item.kind == EXTENDED)
     assert (event.text, event.data) == ("now 9 candidates", '{"candidates":5}')
 

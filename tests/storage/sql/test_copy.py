@@ -24,7 +24,7 @@ PARTS = 2500  # trials: more rows than one statement takes
 
 def everything(store: StudyStore, name: str) -> tuple[object, ...]:
     return (
-        replace(store.study(name), owner=None, lease_until=None),  # whoever runs it writes the other one
+        replace(store.study(name), owner=None, lease_until=None, queued_at=None),  # whoever runs it writes the other
         store.analysis(name),
         store.trials(name),
         store.results(name),
@@ -62,6 +62,7 @@ def test_what_is_copied_to_postgresql_and_back_is_the_same(filled: SqlStore, pos
     for name in names:
         assert everything(team, name) == everything(back, name) == everything(filled, name)
         assert team.study(name).owner is None
+    assert {name for name in names if team.study(name).queued_at is not None} == {"queued"}
     assert back.add_event("long", "note", "it goes on").number == len(filled.events("long")) + 1
     team.close()
     back.close()

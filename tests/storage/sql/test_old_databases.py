@@ -9,7 +9,7 @@ import pytest
 
 from storage.memory import MemoryStore
 from storage.open import open_store
-from storage.records.lease import owner_text
+from storage.records.lease import new_process, owner_text
 from storage.sql.tables import HEAD
 from tests.storage.sql.make_database import DONE, FOLDER, LEASED, MEASURED, QUEUED, STOPPED, SURE, fill, fill_later
 
@@ -54,7 +54,7 @@ def test_a_kept_database_opens_with_everything_in_it(path: Path, tmp_path: Path)
         assert [(event.number, event.kind, event.text) for event in store.events(name)] == [
             (event.number, event.kind, event.text) for event in expected.events(name)
         ]
-    waiting = [store.claim_next(owner_text("here:1", "1.a"), 1.0, trusts_code=True) for _ in later]
+    waiting = [store.claim_next(owner_text("here:1", new_process()), 1.0, trusts_code=True) for _ in later]
     assert [lease.study for lease in waiting if lease is not None] == [
         name for name in later if name in (LEASED, QUEUED)
     ]

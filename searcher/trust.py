@@ -11,8 +11,9 @@ def check_trusted(study: Study, trusts_code: bool) -> None:
     """FixInputError for a study that was submitted with code of its user's, unless that is trusted. What the row says
     of it is not relied on: the configuration is."""
     callables = StudyConfig.from_json(study.config_json).callables
+    names = ", ".join(text.rpartition("/")[2] for text in callables)
     if study.queued_at is not None and callables and not trusts_code:
         raise FixInputError(
-            f"study {study.name} was submitted with code of its user's ({', '.join(callables)}): add --trust-code "
+            f"study {study.name} was submitted with code of its user's ({names}): add --trust-code "
             "(trust_code=True in Python) to run it here"
         )

@@ -166,6 +166,8 @@ class Worker:
         elif study.state is StudyState.CANCELLING:
             self._write(lease, StudyState.CANCELLED)
             self._log(name, f"cancelled, its process ended with code {code}")
+        elif self._stopping.is_set():  # it had not come to hear that it was to end
+            self._give_back(lease, "its worker was stopped")
         elif code in REFUSALS and process.error is not None:
             # It has not begun: what the study itself does wrong, its controller stores.
             self._give_back(lease, process.error)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -15,11 +16,11 @@ from searcher import heartbeat
 from searcher.controller import Controller
 from searcher.interruption import Interruption
 from searcher.stages.prepare import Prepared
-from storage.errors import DiskFullError, LeaseLostError, StudyCancelledError
+from storage.errors import DiskFullError, FixInputError, LeaseLostError, StoreLostError, StudyCancelledError
 from storage.home import Home
 from storage.memory import MemoryStore
 from storage.records.lease import Lease, owner_text
-from storage.records.study import Step, StudyState
+from storage.records.study import Step, Study, StudyState
 from tests.searcher.controlled import NAME, Recorder, started
 
 BEN = owner_text("ben:1", "7.x")
@@ -70,6 +71,41 @@ def test_a_cancelled_study_ends_at_once_and_goes_on_when_it_is_resumed(prepared:
     run(store, home, prepared, Recorder())
     assert store.study(NAME).state is StudyState.SUCCEEDED
     assert store.trials(NAME)[: len(trials)] == trials
+
+
+def test_code_that_wraps_what_interrupts_it_does_not_fail_the_study(prepared: Prepared, tmp_path: Path) -> None:
+    store, home = started(prepared, tmp_path)
+
+    def wrap(text: str) -> None:
+        if text.startswith("quick"):
+            store.cancel(NAME)
+            try:
+                time.sleep(LONG)
+            except StudyCancelledError as error:
+                raise FixInputError(f"nets.py:tiny raised {error}") from error
+
+    with pytest.raises(StudyCancelledError):
+        run(store, home, prepared, Recorder(wrap))
+    assert store.study(NAME).state is StudyState.CANCELLED
+
+
+def test_an_end_that_was_not_acknowledged_is_an_end(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, home = started(prepared, tmp_path)
+    update = MemoryStore.update_study
+    lost: list[str] = []
+
+    def lose(self: MemoryStore, name: str, **changes: Any) -> Study:
+        study = update(self, name, **changes)
+        if changes.get("state") is StudyState.SUCCEEDED and not lost:
+            lost.append(name)
+            raise StoreLostError("the server is away: start it")
+        return study
+
+    monkeypatch.setattr(MemoryStore, "update_study", lose)
+    assert Controller(store, home, Recorder()).run(NAME, prepared).state is StudyState.SUCCEEDED
+    assert lost == [NAME]
 
 
 def test_a_study_that_is_taken_over_is_written_by_the_other_one_alone(prepared: Prepared, tmp_path: Path) -> None:

@@ -40,6 +40,12 @@ PROGRAMS = {
     "ends well": "store.update_study(lease.study, state=StudyState.SUCCEEDED)",
     "dies": "os.kill(os.getpid(), signal.SIGKILL)",
     "is deaf": "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1)",
+    "is refused": "print('error: the disk is odd', file=sys.stderr, flush=True); sys.exit(1)",
+    "has bad terms": "print('error: say --workers', file=sys.stderr, flush=True); sys.exit(2)",
+    "is slow": "time.sleep(1.0); assert store.renew(lease, '') is StudyState.RUNNING\n"
+    "store.update_study(lease.study, state=StudyState.SUCCEEDED)",
+    "leaves somebody": "import subprocess; subprocess.Popen(['sleep', '30'], start_new_session=True)\n"
+    "store.update_study(lease.study, state=StudyState.SUCCEEDED)",
     "gives back": """
 def stop(*_):
     store.update_study(lease.study, state=StudyState.QUEUED)
@@ -90,9 +96,11 @@ def submit(store: StudyStore, name: str = "s", runs_code: bool = False) -> None:
     store.create_study(name, "{}", Submission("w", runs_code))
 
 
-def loop(store: StudyStore, home: Home, program: str, log: Log, trusts_code: bool = False) -> Worker:
+def loop(
+    store: StudyStore, home: Home, program: str, log: Log, trusts_code: bool = False, lease_seconds: float = LONG
+) -> Worker:
     command = (sys.executable, "-c", HEAD + PROGRAMS[program])
-    terms = Terms(command, trusts_code=trusts_code, lease_seconds=LONG, until_empty=True)
+    terms = Terms(command, trusts_code=trusts_code, lease_seconds=lease_seconds, until_empty=True)
     return Worker(store, home, terms, log)
 
 
@@ -192,6 +200,70 @@ def test_a_loop_that_is_stopped_gives_its_study_back(store: StudyStore, home: Ho
     assert not thread.is_alive()
     assert store.study("s").state is StudyState.QUEUED
     assert any("queued" in line and "code 130" in line for line in log.lines)
+
+
+def test_terms_on_which_nothing_runs_end_the_loop_and_fail_no_study(store: StudyStore, home: Home) -> None:
+    submit(store)
+    with pytest.raises(FixInputError, match="study s cannot be run here: say --workers"):
+        loop(store, home, "has bad terms", Log()).run()
+    study = store.study("s")
+    assert (study.state, study.error, study.owner) == (StudyState.QUEUED, "say --workers", None)
+
+
+def test_a_process_that_could_not_begin_gives_its_study_back_as_often_as_it_takes(
+    store: StudyStore, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SICK_SECONDS", 0.01)
+    submit(store)
+    log = Log()
+    worker = loop(store, home, "is refused", log)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    log.wait_for(f"attempt {MOST_DEATHS + 2}")
+    worker.stop()
+    thread.join(60)
+    assert store.study("s").state is StudyState.QUEUED
+    assert "s: given back: the disk is odd" in log.lines
+
+
+def test_a_machine_that_lacks_something_leaves_the_queue_to_others(
+    store: StudyStore, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(store)
+    log = Log()
+    worker = loop(store, home, "ends well", log)
+    monkeypatch.setattr("storage.files.LEAST_FREE_BYTES", 10**18)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    log.wait_for("nothing is claimed until then")
+    worker.stop()
+    thread.join(60)
+    assert (store.study("s").state, store.study("s").attempt) == (StudyState.QUEUED, 0)
+
+
+def test_a_lease_is_renewed_until_its_process_is_up(store: StudyStore, home: Home) -> None:
+    submit(store)
+    stolen: list[object] = []
+    log = Log()
+    thread = threading.Thread(target=loop(store, home, "is slow", log, lease_seconds=0.5).run)
+    thread.start()
+    log.wait_for("claimed")
+    while thread.is_alive():
+        stolen.append(store.claim_next(owner_text("elsewhere:1", "1.a"), LONG, False))
+        time.sleep(0.02)
+    assert set(stolen) == {None}
+    assert (store.study("s").state, store.study("s").attempt) == (StudyState.SUCCEEDED, 1)
+
+
+def test_what_a_study_has_started_and_left_holds_nobody_up(
+    store: StudyStore, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("searcher.service.process.READ_SECONDS", 0.1)
+    submit(store)
+    started = time.monotonic()
+    loop(store, home, "leaves somebody", Log()).run()
+    assert time.monotonic() - started < 20
+    assert store.study("s").state is StudyState.SUCCEEDED
 
 
 def test_a_store_that_may_only_be_read_is_refused_before_anything_is_claimed(

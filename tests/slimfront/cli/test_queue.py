@@ -97,7 +97,10 @@ def test_a_submitted_study_needs_its_files_no_more(home: Path, folder: Path, fin
     store.close()
     assert len(trusted) == 1
     assert [Path(name).name for name in json.loads(trusted[0].data)["files"]] == ["nets.py"]
-    assert execute(home, "export", "tiny/2", "-o", str(home / "out")).code == 0
+    for command in (("export", "tiny/2", "-o", str(home / "out")), ("resume", "tiny")):
+        assert "(nets.py:tiny): add --trust-code" in refused(invoke(*command))
+        assert invoke(*command, "--trust-code").code in (0, finished.ran.code)
+    assert "add --trust-code" in refused(invoke("doctor", "--latency", "tiny"))
 
 
 def test_a_key_stores_a_study_once(home: Path, folder: Path) -> None:
@@ -123,7 +126,7 @@ def test_code_that_reads_files_beside_it_is_refused_before_it_is_stored(home: Pa
     )
     (folder / "classes.txt").write_text("ten")
     line = refused(invoke("submit", str(folder / "study.toml")))
-    assert "may read no files beside it" in line
+    assert "may need no files but those that it imports" in line
     assert "classes.txt" in line
     assert invoke("list", "--json").out.strip() == "[]"
 
@@ -174,7 +177,9 @@ def test_more_candidates_go_on_where_the_search_has_ended(home: Path, folder: Pa
     assert store.study("tiny").state is StudyState.SUCCEEDED
     searched = [trial for trial in store.trials("tiny") if trial.baseline is None]
     assert len(searched) == 42
-    assert [json.loads(item.data) for item in store.events("tiny") if item.kind == EXTENDED] == [{"candidates": 12}]
+    assert [json.loads(item.data) for item in store.events("tiny") if item.kind == EXTENDED] == [
+        {"candidates": 12, "ended": True}
+    ]
     store.close()
     shown = json.loads(execute(home, "front", "tiny", "--json").out)
     assert all(row["latency_ms"] is not None for row in shown["front"])
@@ -190,7 +195,32 @@ def test_bad_terms_are_refused_in_one_line(home: Path, folder: Path) -> None:
     store = open_store(f"sqlite:///{home}/slimfront.db")
     store.create_study("own", '{"name":"own"}')
     store.close()
+    assert "say with --workers" in refused(invoke("work", "--ray-address", "127.0.0.1:1"))
+    assert "--idempotency-key is empty" in refused(
+        invoke("submit", str(folder / "study.toml"), "--idempotency-key", "")
+    )
     assert "was not submitted" in refused(invoke("resume", "own", "--queue"))
+
+
+def test_a_shared_folder_belongs_to_one_database(
+    home: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIMFRONT_FILES", str(tmp_path / "team"))
+    assert invoke("submit", str(folder / "study.toml")).code == 0
+    assert [path.suffix for path in (tmp_path / "team" / "captured").iterdir() if path.is_dir()] == [".code"]
+    other = f"sqlite:///{tmp_path}/other.db"
+    for command in (("gc",), ("list",), ("submit", str(folder / "study.toml"))):
+        assert "holds the files of another database" in refused(invoke(*command, "--store", other))
+    assert invoke("gc").code == 0
+
+
+def test_code_that_was_altered_where_it_is_kept_is_not_run(home: Path, folder: Path) -> None:
+    assert invoke("submit", str(folder / "study.toml")).code == 0
+    (kept,) = (home / "captured").glob("*.code/nets.py")
+    kept.write_text("raise SystemExit('altered code has run')")
+    line = refused(invoke("resume", "tiny", "--trust-code"))
+    assert "holds other code than what was submitted" in line
+    assert state_of() == "failed"
 
 
 @pytest.mark.slow

@@ -59,13 +59,18 @@ class Crew:
 
         FixInputError if both are given, or both variables are set, and say different things.
         """
-        workers_given, inline_given = (_is_given(context, name) for name in ("workers", "inline"))
+        workers_given = any(_is_given(context, name) for name in ("workers", "ray_address", "gpus"))
+        inline_given = _is_given(context, "inline")
         if inline_given != workers_given:
             return cls(None, inline) if inline_given else cls(workers, False, ray_address, gpus)
         if not inline_given and inline and (workers or 1) > 1:
             from storage.errors import FixInputError
 
             raise FixInputError(f"SLIMFRONT_INLINE is one process, SLIMFRONT_WORKERS {workers}: unset one of them")
+        if inline_given and ray_address is not None and _is_given(context, "ray_address"):
+            from storage.errors import FixInputError
+
+            raise FixInputError("--inline is this process alone: leave out --ray-address, or --inline")
         return cls(workers, inline) if inline else cls(workers, inline, ray_address, gpus)
 
 

@@ -7,7 +7,7 @@ WORKERS ?= 2
 # One thread a process: two torch processes with two threads each slow each other down.
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test lint bench bench-search clean
+.PHONY: demo test lint bench bench-search bench-service clean
 
 demo: $(VENV)/installed
 	$(BIN)/slimfront demo
@@ -31,6 +31,9 @@ bench-search: $(VENV)/installed
 	$(BIN)/python -m benchmarks.rungs
 	$(BIN)/python -m benchmarks.workers
 	$(BIN)/python -m benchmarks.overhead
+
+bench-service: $(VENV)/installed
+	$(BIN)/python -m benchmarks.service
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from storage.home import Home
 from storage.liveness import is_held, release_dead
 from storage.patient import patient
 from storage.records.lease import DEFAULT_LEASE_SECONDS, Lease, new_process, owner_text
-from storage.records.study import Study, StudyState
+from storage.records.study import PROCESS_DIED, Study, StudyState
 from storage.store import StudyStore
 
 POLL_SECONDS = 1.0  # between two looks at the queue, and at a study that runs
@@ -176,8 +177,17 @@ class Worker:
             self._stopping.wait(SICK_SECONDS)
         else:
             self._free(lease, study)
-            self._log(name, f"its process has died with code {code}: the study is free")
+            text = f"its process has died with code {code}: the study is free"
+            self._log(name, text)
+            self._keep(name, text, code)
             self._stopping.wait(PAUSE_SECONDS)
+
+    def _keep(self, name: str, text: str, code: int | None) -> None:
+        """Notes a death with the study, for those who see no log of this machine."""
+        try:
+            self._store.add_event(name, PROCESS_DIED, text, json.dumps({"code": code, "place": self._home.place}))
+        except NotFoundError:  # deleted
+            return
 
     def _fate(self, lease: Lease) -> str:
         try:

@@ -13,6 +13,7 @@ SEARCH_NOTE = "search note"  # what readers of the front should know of the sear
 TIMED_ON = "timed on"  # the machine and runtime on which they were timed; the last one counts
 EXTENDED = "extended"  # with more candidates than it was to have; data: {"candidates": those of before}
 SEARCH_ENDED = "search ended"  # no candidate is scored any more unless it is extended
+PROCESS_DIED = "process died"  # of those that have run it; data: its exit code, or its signal, negative, and its place
 TRUSTED = "trusted"  # code of the user's is run by a worker; data: its files and their hashes
 
 

@@ -17,9 +17,10 @@ import pytest
 from searcher.stages.latency_table import FOLDER
 from slimfront.cli.codes import FAILED
 from tests.acceptance.test_kill import timeless
+from tests.learners.pool.raylets import two_raylets
 from tests.learners.pool.test_ray_cluster import ours, wait_until_gone
 from tests.slimfront.finished import Finished, finished_in
-from tests.slimfront.material import execute, start, write_study
+from tests.slimfront.material import ROOT, execute, start, write_study
 
 WAIT_SECONDS = 60.0
 
@@ -171,3 +172,18 @@ def test_a_ray_that_is_not_usable_says_why_and_the_study_goes_on_without(
     ran = execute(home, "resume", "tiny", "--inline")
     assert ran.code == 0, ran.err
     assert front(home) == timeless(finished.front)
+
+
+@pytest.mark.slow
+def test_a_cluster_of_two_nodes_gives_the_same_front(finished: Finished, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(finished.home / "cache" / FOLDER, home / "cache" / FOLDER)
+    path = write_study(tmp_path, finished.folder)
+    with two_raylets() as cluster:
+        options = ("--ray-address", cluster.address, "--workers", "2")
+        ran = execute(home, "run", str(path), *options, cwd=ROOT, **cluster.variables)
+        assert ran.code == finished.ran.code, ran.err
+        again = execute(home, "resume", "tiny", *options, cwd=ROOT, **cluster.variables)  # it was left running
+        assert again.code == finished.ran.code, again.err
+    front = json.loads(execute(home, "front", "tiny", "--json").out)
+    assert timeless(front) == timeless(finished.front)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import stat
 import sys
 import threading
@@ -20,7 +22,7 @@ from storage.home import Home
 from storage.leases import MOST_DEATHS
 from storage.open import open_store
 from storage.records.lease import Lease, Submission, owner_text
-from storage.records.study import StudyState
+from storage.records.study import PROCESS_DIED, StudyState
 from storage.store import StudyStore
 
 LONG = 60.0  # seconds of a lease that does not run out here
@@ -137,6 +139,8 @@ def test_a_process_that_dies_frees_its_study_at_once_until_it_is_at_fault(store:
     study = store.study("s")
     assert (study.state, study.attempt) == (StudyState.FAILED, MOST_DEATHS)
     assert any("its process has died" in line and "code -9" in line for line in log.lines)
+    died = [json.loads(event.data)["code"] for event in store.events("s") if event.kind == PROCESS_DIED]
+    assert died == [-signal.SIGKILL] * MOST_DEATHS
 
 
 def test_what_a_loop_has_left_that_was_killed_is_free_for_the_next_of_its_home(store: StudyStore, home: Home) -> None:

@@ -208,10 +208,7 @@ def _make_table(service: Service, model: Path) -> None:
 def run_chaos(
     reference: Undisturbed, folder: Path, url: str | None, kills: int, candidates: int, seed: int, most_seconds: float
 ) -> Chaos:
-    """Submits studies, kills until it has killed as often as asked, then waits for the studies to end.
-
-    A kind of process that is not there at a moment is passed over, and the next one takes its turn.
-    """
+    """Submits studies, kills until it has killed as often as asked, then waits for the studies to end."""
     service = Service(folder, url, {})
     shutil.copytree(  # latencies are measured once on a machine and never twice alike
         reference.folder / "undisturbed" / "home" / "cache" / FOLDER, service.home / "cache" / FOLDER
@@ -237,9 +234,11 @@ def run_chaos(
             if sum(killed.values()) >= kills:
                 continue
             seen.look(names)
-            kind = draws.choice(KINDS)
-            found = [item for item in processes(service.mark) if item.kind == kind]
-            if found and kill(draws.choice(found)):
+            there = [item for item in processes(service.mark) if item.kind in KINDS]
+            # Workers are there for a part of the time only: whatever was killed least has its turn first.
+            kind = min((item.kind for item in there), key=lambda name: (killed[name], name), default=None)
+            found = [item for item in there if item.kind == kind]
+            if kind is not None and kill(draws.choice(found)):
                 killed[kind] += 1
         service.stop()
         time.sleep(1.0)

@@ -29,7 +29,7 @@ _LOST = ("08", "57P", "53300", "25P03")
 _INTEGRITY_CLASS = "23"
 # What a server answers to who may not come in has no code: the connection was not made.
 _REFUSED = "FATAL:"
-_LATER = ("starting up", "shutting down", "recovery", "not accepting", "too many", "reserved")
+_LATER = ("starting up", "terminating", "shutting down", "recovery", "not accepting", "too many", "reserved")
 
 
 @contextmanager

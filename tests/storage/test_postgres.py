@@ -183,6 +183,7 @@ def test_writers_of_one_study_follow_each_other_whatever_the_servers_default(pos
         (psycopg.errors.InternalError_("x"), GiveUpError, "failed"),
         (psycopg.OperationalError("FATAL:  remaining connection slots are reserved"), StoreLostError, "reached"),
         (psycopg.OperationalError("FATAL:  the database system is starting up"), StoreLostError, "reached"),
+        (psycopg.OperationalError("FATAL:  terminating connection due to administrator command"), StoreLostError, "be"),
         (psycopg.OperationalError('FATAL:  role "x" does not exist'), FixInputError, "lets nobody in"),
         (psycopg.ProgrammingError('invalid connection option "foo"'), FixInputError, "cannot take that"),
         (psycopg.DataError("PostgreSQL text fields cannot contain NUL"), FixInputError, "cannot take that"),

@@ -134,8 +134,8 @@ def _chaos(part: Mapping[str, Any]) -> list[str]:
     return [
         *_head("Chaos", part),
         "Two `slimfront work` processes with Ray workers; at random moments one of the loops, of the controllers or of",
-        "the Ray workers is killed. A study's front must be that of an undisturbed run, row by row. Evaluations are calls",
-        "of the metric, which counts them; the dense model's, once an attempt, are in what is evaluated again.",
+        "the Ray workers is killed. A study's front must be that of an undisturbed run, row by row. Evaluations are",
+        "calls of the metric, which counts them; the dense model's, once an attempt, are in what is evaluated again.",
         "",
         *_table(titles, rows),
     ]

@@ -42,7 +42,7 @@ ENDS = [
 def ending(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     """Makes `slimfront doctor` end by `error`."""
 
-    def raises(_store: str | None) -> None:
+    def raises(_store: str | None, start_ray: bool) -> None:
         raise error
 
     monkeypatch.setattr("slimfront.checks.examine", raises)
@@ -77,7 +77,8 @@ def test_what_an_interrupted_import_raises_is_an_interrupt(
 
 
 def test_the_commands_are_those_of_their_modules() -> None:
-    names = [command.name or getattr(command.callback, "__name__", "") for command in app.app.registered_commands]
+    commands = [command for command in app.app.registered_commands if not command.hidden]
+    names = [command.name or getattr(command.callback, "__name__", "") for command in commands]
     assert len(names) == len(set(names)) == len(COMMANDS)
     assert doctor.doctor in [command.callback for command in app.app.registered_commands]
 

@@ -63,7 +63,8 @@ def test_a_study_that_is_killed_on_postgresql_ends_as_on_sqlite(
 def test_a_worker_elsewhere_takes_over_within_a_lease(finished: Finished, postgres: Server, tmp_path: Path) -> None:
     """Two homes are two machines: neither sees the other's locks. They share a database and a folder of files."""
     url, homes = postgres.prepared(), [tmp_path / "ann", tmp_path / "ben"]
-    shutil.copytree(finished.home / "cache" / FOLDER, homes[0] / "cache" / FOLDER)
+    for home in homes:  # whichever is the first
+        shutil.copytree(finished.home / "cache" / FOLDER, home / "cache" / FOLDER)
     shared = {"SLIMFRONT_FILES": str(tmp_path / "files"), "SLIMFRONT_STORE": url, "SLIMFRONT_LEASE": str(LEASE_SECONDS)}
     path = write_study(tmp_path, finished.folder)
     submitted = execute(homes[0], "submit", str(path), cwd=ROOT, **shared)

@@ -84,7 +84,9 @@ def test_a_worker_elsewhere_takes_over_within_a_lease(finished: Finished, postgr
         assert watched.code == finished.ran.code, watched.err
     front = json.loads(execute(homes[0], "front", "tiny", "--json", cwd=ROOT, **shared).out)
     assert timeless(front) == timeless(finished.front)
-    assert execute(homes[0], "export", "tiny/2", "-o", str(tmp_path / "out"), cwd=ROOT, **shared).code == 0
+    assert (
+        execute(homes[0], "export", "tiny/2", "--trust-code", "-o", str(tmp_path / "out"), cwd=ROOT, **shared).code == 0
+    )
 
 
 def collected(process: subprocess.Popen[str]) -> list[str]:

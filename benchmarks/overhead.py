@@ -52,7 +52,7 @@ class MadeUpPool:
     workers = 1
 
     def __init__(self, space: SearchSpace) -> None:
-        self.space = space
+        self._space = space
         self._generator = np.random.default_rng(0)
 
     def start(self) -> None:
@@ -68,7 +68,7 @@ class MadeUpPool:
         """See `Pool.run`."""
         for index, job in enumerate(jobs):
             assert isinstance(job, Candidate)
-            mean = max(0.1, 0.9 - self.space.error(job.levels) / 2)
+            mean = max(0.1, 0.9 - self._space.error(job.levels) / 2)
             soft = np.clip(self._generator.normal(mean, SPREAD, IMAGES), 0, 1).astype(np.float32)
             score = QuickScore(soft=soft, metric=(soft > mean - SPREAD).astype(np.float32))
             yield Outcome(index, cast("R", score), 0.0)

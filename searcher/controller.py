@@ -135,13 +135,13 @@ class Controller:
             raise
 
     def _run(self, study: Study, prepared: Prepared | None, clock: Clock, progress: Progress, owner: str) -> None:
-        name = study.name
+        name, config = study.name, located(StudyConfig.from_json(study.config_json), self._home)
         if study.queued_at is not None:  # before any of it runs
-            keep_trusted(self._store, name, located(StudyConfig.from_json(study.config_json), self._home), owner)
+            keep_trusted(self._store, name, config, owner)
         if prepared is None:
-            prepared = prepare(located(StudyConfig.from_json(study.config_json), self._home), progress)
+            prepared = prepare(config, progress)
         if study.queued_at is None:  # once it is known which files belong to it
-            keep_trusted(self._store, name, prepared.config, owner)
+            keep_trusted(self._store, name, config, owner)
         for note in notes(prepared):
             progress.event(note)
         self._home.check_space()

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any, cast
 from unittest import mock
 
 from benchmarks.overhead import MadeUpPool, made_up_study
 from learners.pool.base import J, Note, Outcome, R, Task
-from searcher.samplers.base import Sampler, SamplerContext
+from searcher.samplers.base import SamplerContext, Scored
 from searcher.samplers.table import sampler
 from searcher.stages import quick
+from searcher.stages.context import StudyContext
 from storage.records.candidate import Candidate, Proposal
 from storage.records.measurement import Rung
+from storage.records.space import SearchSpace
 
 LAST_BATCHES = 20  # of which the time from ask to dispatch is taken, when the others are stored
 OPTUNA_TRIALS = 40
@@ -50,8 +51,8 @@ class Stopwatch:
 class TimedPool(MadeUpPool):
     """Notes when it gets a batch."""
 
-    def __init__(self, pool: MadeUpPool, watch: Stopwatch) -> None:
-        super().__init__(pool.space)
+    def __init__(self, space: SearchSpace, watch: Stopwatch) -> None:
+        super().__init__(space)
         self._watch = watch
 
     def run(
@@ -62,26 +63,35 @@ class TimedPool(MadeUpPool):
         yield from super().run(task, jobs, note, apart)
 
 
-def timed(watch: Stopwatch, name: str, context: SamplerContext) -> Sampler:
-    """The sampler of that name, which notes when it is asked."""
-    made = sampler(name, context)
-    ask = made.ask
+class TimedSampler:
+    """The sampler of a name, which notes when it is asked."""
 
-    def asked(count: int) -> Sequence[Candidate]:
-        watch.asked = time.monotonic()
-        return ask(count)
+    def __init__(self, watch: Stopwatch, name: str, context: SamplerContext) -> None:
+        self._watch = watch
+        self._sampler = sampler(name, context)
+        self.notes, self.batch = self._sampler.notes, self._sampler.batch
 
-    made.ask = asked  # type: ignore[method-assign]
-    return made
+    @property
+    def origins(self) -> Mapping[Candidate, str]:
+        """See Sampler."""
+        return self._sampler.origins
+
+    def ask(self, count: int) -> Sequence[Candidate]:
+        """See Sampler."""
+        self._watch.asked = time.monotonic()
+        return self._sampler.ask(count)
+
+    def tell(self, scored: Sequence[Scored]) -> None:
+        """See Sampler."""
+        self._sampler.tell(scored)
 
 
 def measure(model: str, folder: Path, url: str | None, candidates: int, name: str) -> Throughput:
     """Runs the stage of quick scores with scores that cost nothing."""
     context = made_up_study(model, folder, url, candidates, name)
     watch = Stopwatch()
-    pool = TimedPool(cast(MadeUpPool, context.pool), watch)
-    object.__setattr__(context, "pool", pool)
-    with mock.patch.object(quick, "sampler", lambda kind, given: timed(watch, kind, given)):
+    context = replace(context, pool=TimedPool(context.space, watch))
+    with mock.patch.object(quick, "sampler", lambda kind, given: TimedSampler(watch, kind, given)):
         started = time.monotonic()
         quick.search(context)
         seconds = time.monotonic() - started
@@ -104,10 +114,11 @@ def measure(model: str, folder: Path, url: str | None, candidates: int, name: st
     )
 
 
-def _one(context: Any, watch: Stopwatch) -> float:
+def _one(context: StudyContext, watch: Stopwatch) -> float:
     """Median milliseconds from the ask for a single candidate until it is stored, at the end of the study."""
     name, store = context.name, context.store
-    made = timed(watch, "random", SamplerContext(context.space, context.library.id, 1, (), latency=context.latency))
+    asked_of = SamplerContext(context.space, context.library.id, 1, (), latency=context.latency)
+    made = TimedSampler(watch, "random", asked_of)
     count = len(store.trials(name))
     taken = []
     for _ in range(LAST_BATCHES):

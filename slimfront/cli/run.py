@@ -15,6 +15,7 @@ from slimfront.cli.output import note, out
 from slimfront.cli.progress import watching
 from slimfront.cli.session import opened
 from slimfront.cli.signals import Signals, StudyInterruptedError
+from storage.errors import FixInputError
 
 if TYPE_CHECKING:  # torch takes seconds
     from dashboards.front import FrontView
@@ -36,14 +37,10 @@ class Crew:
 
     def __post_init__(self) -> None:
         if self.ray_address is not None and self.workers is None:
-            from storage.errors import FixInputError
-
             raise FixInputError(
                 f"--ray-address {self.ray_address}: say with --workers how many of its processors to use"
             )
         if self.inline and (self.workers or 1) > 1:
-            from storage.errors import FixInputError
-
             raise FixInputError(f"--inline is this process alone: leave out --workers {self.workers}, or --inline")
 
     @classmethod
@@ -64,12 +61,8 @@ class Crew:
         if inline_given != workers_given:
             return cls(None, inline) if inline_given else cls(workers, False, ray_address, gpus)
         if not inline_given and inline and (workers or 1) > 1:
-            from storage.errors import FixInputError
-
             raise FixInputError(f"SLIMFRONT_INLINE is one process, SLIMFRONT_WORKERS {workers}: unset one of them")
         if inline_given and ray_address is not None and _is_given(context, "ray_address"):
-            from storage.errors import FixInputError
-
             raise FixInputError("--inline is this process alone: leave out --ray-address, or --inline")
         return cls(workers, inline) if inline else cls(workers, inline, ray_address, gpus)
 

@@ -14,6 +14,7 @@ from slimfront.cli.options import Gpus, Inline, RayAddress, StoreUrl, Workers
 from slimfront.cli.run import Crew
 from slimfront.cli.session import opened
 from slimfront.cli.signals import Signals
+from storage.errors import FixInputError
 
 LOGGER = "slimfront.work"
 LEAST_LEASE_SECONDS = 3.0  # below, a heartbeat that a busy machine delays by a second would lose it
@@ -42,8 +43,6 @@ def work(
     json: Annotated[bool, typer.Option("--json", help="Log in JSON, a line an event.")] = False,
 ) -> None:
     """Run what is queued, one study after the other, until Ctrl-C; several may run, on several machines."""
-    from storage.errors import FixInputError
-
     if not lease >= LEAST_LEASE_SECONDS:
         raise FixInputError(
             f"--lease {lease:g} is shorter than heartbeats can be late: give {LEAST_LEASE_SECONDS:g} seconds or more"

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,16 @@ def loop(
     return Worker(store, home, terms, log)
 
 
+@contextmanager
+def in_thread(worker: Worker) -> Iterator[threading.Thread]:
+    """A block beside which the loop works; it has ended when the block is over."""
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    yield thread
+    thread.join(60)
+    assert not thread.is_alive()
+
+
 def test_an_order_reads_back() -> None:
     order = Order(Lease("s", "a#1.b", 2, 30.0), "postgresql://x/y", True, 2, False, "host:1", 0.5)
     line = order.to_line()
@@ -165,11 +176,9 @@ def test_a_study_is_cancelled_although_its_process_is_deaf(
     monkeypatch.setattr(module, "CANCEL_SECONDS", 0.2)
     submit(store)
     log = Log()
-    thread = threading.Thread(target=loop(store, home, "is deaf", log).run)
-    thread.start()
-    log.wait_for("at work")
-    assert store.cancel("s").state is StudyState.CANCELLING
-    thread.join(60)
+    with in_thread(loop(store, home, "is deaf", log)):
+        log.wait_for("at work")
+        assert store.cancel("s").state is StudyState.CANCELLING
     assert store.study("s").state is StudyState.CANCELLED
     assert any("cancelled" in line and "code -9" in line for line in log.lines)
 
@@ -180,14 +189,12 @@ def test_a_process_whose_study_is_taken_or_deleted_is_ended(
     monkeypatch.setattr(module, "CANCEL_SECONDS", 0.2)
     submit(store)
     log = Log()
-    thread = threading.Thread(target=loop(store, home, "is deaf", log).run)
-    thread.start()
-    log.wait_for("at work")
-    study = store.study("s")
-    assert study.owner is not None
-    store.renew(Lease("s", study.owner, study.attempt, 0.0), "")
-    store.claim("s", owner_text("elsewhere:1", "1.a"), LONG)
-    thread.join(60)
+    with in_thread(loop(store, home, "is deaf", log)):
+        log.wait_for("at work")
+        study = store.study("s")
+        assert study.owner is not None
+        store.renew(Lease("s", study.owner, study.attempt, 0.0), "")
+        store.claim("s", owner_text("elsewhere:1", "1.a"), LONG)
     assert any("taken over" in line for line in log.lines)
     assert store.study("s").state is StudyState.RUNNING
 
@@ -196,12 +203,9 @@ def test_a_loop_that_is_stopped_gives_its_study_back(store: StudyStore, home: Ho
     submit(store)
     log = Log()
     worker = loop(store, home, "gives back", log)
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    log.wait_for("ready")
-    worker.stop()
-    thread.join(60)
-    assert not thread.is_alive()
+    with in_thread(worker):
+        log.wait_for("ready")
+        worker.stop()
     assert store.study("s").state is StudyState.QUEUED
     assert any("queued" in line and "code 130" in line for line in log.lines)
 
@@ -221,11 +225,9 @@ def test_a_process_that_could_not_begin_gives_its_study_back_as_often_as_it_take
     submit(store)
     log = Log()
     worker = loop(store, home, "is refused", log)
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    log.wait_for(f"attempt {MOST_DEATHS + 2}")
-    worker.stop()
-    thread.join(60)
+    with in_thread(worker):
+        log.wait_for(f"attempt {MOST_DEATHS + 2}")
+        worker.stop()
     assert store.study("s").state is StudyState.QUEUED
     assert "s: given back: the disk is odd" in log.lines
 
@@ -237,11 +239,9 @@ def test_a_machine_that_lacks_something_leaves_the_queue_to_others(
     log = Log()
     worker = loop(store, home, "ends well", log)
     monkeypatch.setattr("storage.files.LEAST_FREE_BYTES", 10**18)
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    log.wait_for("nothing is claimed until then")
-    worker.stop()
-    thread.join(60)
+    with in_thread(worker):
+        log.wait_for("nothing is claimed until then")
+        worker.stop()
     assert (store.study("s").state, store.study("s").attempt) == (StudyState.QUEUED, 0)
 
 
@@ -249,12 +249,11 @@ def test_a_lease_is_renewed_until_its_process_is_up(store: StudyStore, home: Hom
     submit(store)
     stolen: list[object] = []
     log = Log()
-    thread = threading.Thread(target=loop(store, home, "is slow", log, lease_seconds=0.5).run)
-    thread.start()
-    log.wait_for("claimed")
-    while thread.is_alive():
-        stolen.append(store.claim_next(owner_text("elsewhere:1", "1.a"), LONG, False))
-        time.sleep(0.02)
+    with in_thread(loop(store, home, "is slow", log, lease_seconds=0.5)) as thread:
+        log.wait_for("claimed")
+        while thread.is_alive():
+            stolen.append(store.claim_next(owner_text("elsewhere:1", "1.a"), LONG, False))
+            time.sleep(0.02)
     assert set(stolen) == {None}
     assert (store.study("s").state, store.study("s").attempt) == (StudyState.SUCCEEDED, 1)
 

@@ -7,6 +7,7 @@ import os
 import random
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -63,6 +64,7 @@ KINDS = (WORK, CONTROLLER, WORKER)
 CLOCKED = frozenset(
     {"latency_ms", "speedup", "speedup_low", "speedup_high", "median_error", "seconds", "hardware", "study", "notes"}
 )
+STACK_SECONDS = 3.0  # to write the stacks of all threads, and have them read
 END_SECONDS = 20.0  # that processes have to end after the last study
 
 
@@ -80,7 +82,7 @@ class Chaos:
     undisturbed: int = 0  # that as many studies take that nobody disturbs
     lost: int = 0  # candidates or results that were committed before a kill and are not there, or are others
     other_fronts: list[str] = field(default_factory=list)  # studies whose front is not that of an undisturbed run
-    stuck: list[str] = field(default_factory=list)  # studies that have not ended well
+    stuck: list[str] = field(default_factory=list)  # studies that have not ended well, and how they stand
     orphans: list[str] = field(default_factory=list)  # processes that were left
 
     @property
@@ -109,6 +111,7 @@ class Service:
             "SLIMFRONT_HOME": str(self.home),
             "PYTHONPATH": str(ROOT),
             "OMP_NUM_THREADS": "1",
+            "PYTHONFAULTHANDLER": "1",
             MARK: self.mark,
             LOG: str(self.log),
         }
@@ -136,6 +139,14 @@ class Service:
                 self._loops.append(
                     subprocess.Popen(command, env=self._environment, cwd=self.folder, stdout=log, stderr=log)
                 )
+
+    def show_stacks(self) -> None:
+        """Lets controllers that hang write into the log where they do."""
+        for item in processes(self.mark):
+            if item.kind == CONTROLLER:
+                with suppress(ProcessLookupError):
+                    os.kill(item.number, signal.SIGABRT)
+        time.sleep(STACK_SECONDS)
 
     def stop(self) -> None:
         """Ends the loops as their users do."""
@@ -231,6 +242,8 @@ def run_chaos(
                 if sum(killed.values()) >= kills:
                     break
                 checked += _submit(service, reference, names, candidates)
+            if any(store.study(name).state is StudyState.FAILED for name in names):
+                break
             if sum(killed.values()) >= kills:
                 continue
             seen.look(names)
@@ -240,15 +253,18 @@ def run_chaos(
             found = [item for item in there if item.kind == kind]
             if kind is not None and kill(draws.choice(found)):
                 killed[kind] += 1
+        unfinished = [study for study in map(store.study, names) if study.state is not StudyState.SUCCEEDED]
+        chaos.stuck = [f"{study.name} is {study.state}: {study.error}" for study in unfinished]
+        if unfinished:
+            service.show_stacks()
         service.stop()
         time.sleep(1.0)
         chaos.orphans = _orphans(service)
-        chaos.stuck = [name for name in names if store.study(name).state is not StudyState.SUCCEEDED]
         chaos.lost = seen.lost()
         chaos.attempts = sum(store.study(name).attempt for name in names)
         chaos.candidates = sum(len(store.trials(name)) for name in names)
         for index, name in enumerate(names):
-            if name not in chaos.stuck:
+            if store.study(name).state is StudyState.SUCCEEDED:
                 front = timeless(json.loads(service.run("front", name, "--json")))
                 if front != reference.fronts[index % SEEDS]:
                     chaos.other_fronts.append(name)

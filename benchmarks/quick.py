@@ -38,6 +38,9 @@ class Silent:
     def event(self, text: str) -> None:
         """See `searcher.progress.Progress`."""
 
+    def check(self) -> None:
+        """See `searcher.progress.Progress`."""
+
 
 @dataclass(frozen=True)
 class QuickFigures:

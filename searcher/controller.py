@@ -93,7 +93,11 @@ class Controller:
             clock, interruption = Clock(study.seconds), Interruption()
             try:
                 with interruption, Heartbeat(self._bare, lease, interruption, self._progress) as heartbeat:
-                    self._run(study, prepared, clock, heartbeat, lease.owner)
+                    try:
+                        self._run(study, prepared, clock, heartbeat, lease.owner)
+                    except Exception:
+                        heartbeat.check()
+                        raise
             except KeyboardInterrupt:
                 self._end(lease, clock, self._stopped)
                 raise

@@ -53,6 +53,11 @@ class Heartbeat(AbstractContextManager["Heartbeat"]):
         self._interruption.check()
         self._progress.event(text)
 
+    def check(self) -> None:
+        """Raises whatever should have ended the study: libraries turn interrupts into errors of all kinds."""
+        self._interruption.check()
+        self._progress.check()
+
     def _beat(self) -> None:
         name = self._lease.study
         while not self._over.wait(min(self._lease.seconds / SHARE, LONGEST_PAUSE)):

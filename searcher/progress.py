@@ -15,3 +15,7 @@ class Progress(Protocol):
     def event(self, text: str) -> None:
         """Something worth a line of its own has happened."""
         ...
+
+    def check(self) -> None:
+        """Raises KeyboardInterrupt once the user has asked for the end."""
+        ...

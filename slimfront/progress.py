@@ -43,6 +43,9 @@ class Silent:
     def event(self, text: str) -> None:
         """See searcher.progress.Progress."""
 
+    def check(self) -> None:
+        """See searcher.progress.Progress."""
+
 
 class RenewedLine:
     """One line, written over again and again; an event stays, above it."""
@@ -67,6 +70,9 @@ class RenewedLine:
         """A line of its own."""
         self._write("")
         self._print(f"\r{text}\n")
+
+    def check(self) -> None:
+        """Nothing: Python raises KeyboardInterrupt by itself."""
 
     def clear(self) -> None:
         """Takes the line away."""

@@ -45,6 +45,10 @@ class DiskFullError(GiveUpError):
     """No space is left where Slimfront writes: free some, then resume."""
 
 
+class NoWorkersError(RetryError):
+    """This machine cannot start workers now: mend what the text names, or run without them."""
+
+
 class StudyStateError(FixInputError):
     """The study's state does not allow this step: `slimfront status NAME` shows where it stands."""
 

@@ -73,7 +73,7 @@ class Pool(Protocol):
 
     def start(self) -> None:
         """Lets all workers start, without waiting for them, where the caller has other things to do before `run`, which
-        starts them otherwise. GiveUpError where none can be started."""
+        starts them otherwise. NoWorkersError where none can be started."""
         ...
 
     def run(
@@ -84,7 +84,7 @@ class Pool(Protocol):
 
         A job that raises, kills its worker again and again, or takes too long where jobs may hang fails alone, with its
         error; a worker that dies is replaced and its jobs are run again. A GiveUpError that a job raises is the
-        study's, not the job's, and is raised here, as is GiveUpError where no worker can be started.
+        study's, not the job's, and is raised here, as is NoWorkersError where no worker can be started.
         """
         ...
 

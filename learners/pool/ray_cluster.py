@@ -19,9 +19,12 @@ from learners.pool import ray_reaper
 from learners.pool.actor import TEMPORARY
 from learners.pool.ray_folder import SessionFolder, remove_left
 from learners.pool.wire import deregister_tensors, register_tensors
-from storage.errors import GiveUpError
+from storage.errors import GiveUpError, NoWorkersError
 
 END_SECONDS = 10.0  # that a daemon has to end
+# It draws ports before it listens on them, so that another's daemons may have taken them, and waits half a minute for
+# daemons, which a busy machine may exceed: both may go well the next time.
+STARTS = 2
 # Of the object store. The library is memory-mapped by every worker; images for which there is no room go to a file in
 # Ray's folder.
 STORE_BYTES = 2**28
@@ -59,7 +62,8 @@ class LocalCluster:
         return "" if self._folder is None else str(self._folder.path)
 
     def start(self) -> None:
-        """GiveUpError, with the reason, if Ray is in use already, is not installed or does not start.
+        """GiveUpError if this process cannot have a Ray of ours; NoWorkersError, with the reason, if Ray is not
+        installed or does not start.
 
         Whatever ends it early, Ctrl-C as well, leaves nothing behind.
         """
@@ -73,21 +77,25 @@ class LocalCluster:
                 "this process has imported ray, which reads its settings then, before Slimfront has made them "
                 f"(loopback alone, a token): import it afterwards, or {REMEDY}"
             )
-        try:
-            self._start()
-        except SystemExit as error:  # Ray's answer to SIGTERM while it starts
-            self.stop()
-            raise KeyboardInterrupt from error
-        except ImportError as error:
-            self.stop()
-            raise GiveUpError(f"Ray is not usable here ({error}): pip install 'ray>=2.55', or {REMEDY}") from error
-        except Exception as error:
-            text = " ".join(str(error).split()) or type(error).__name__
-            self.stop()
-            raise GiveUpError(f"Ray cannot start ({text}): {REMEDY}") from error
-        except BaseException:  # Ctrl-C
-            self.stop()
-            raise
+        for left in reversed(range(STARTS)):
+            try:
+                self._start()
+                return
+            except SystemExit as error:  # Ray's answer to SIGTERM while it starts
+                self.stop()
+                raise KeyboardInterrupt from error
+            except ImportError as error:
+                self.stop()
+                text = f"Ray is not usable here ({error}): pip install 'ray>=2.55', or {REMEDY}"
+                raise NoWorkersError(text) from error
+            except Exception as error:
+                text = " ".join(str(error).split()) or type(error).__name__
+                self.stop()
+                if not left:
+                    raise NoWorkersError(f"Ray cannot start ({text}): {REMEDY}") from error
+            except BaseException:  # Ctrl-C
+                self.stop()
+                raise
 
     def _start(self) -> None:
         remove_left()

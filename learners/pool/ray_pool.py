@@ -12,7 +12,7 @@ from learners.pool.actor import Actor, Fatal
 from learners.pool.base import LEAST_SECONDS, SLOWER, J, Note, Outcome, R, Task, one_line
 from learners.pool.ray_cluster import INLINE, REMEDY, LocalCluster
 from learners.pool.ray_remote import RemoteCluster
-from storage.errors import DiskFullError, GiveUpError
+from storage.errors import DiskFullError, GiveUpError, NoWorkersError
 
 SHARES = 2  # of the jobs that are left, what one worker takes at a time: half of its part, so that all end together
 MOST_DEATHS = 5  # of workers that one job may cost: then the job is at fault, not the machine
@@ -115,7 +115,7 @@ class RayPool:
         return cluster
 
     def _check_resources(self) -> None:
-        """GiveUpError where workers would wait for ever for what the cluster has not got."""
+        """NoWorkersError where workers would wait for ever for what the cluster has not got."""
         import ray
 
         wanted = {"CPU": float(self.workers), "GPU": self.workers * self._gpus}
@@ -129,7 +129,7 @@ class RayPool:
                 break
             time.sleep(POLL_SECONDS)
         kind = missing[0]
-        raise GiveUpError(
+        raise NoWorkersError(
             f"{self.workers} workers need {wanted[kind]:g} {kind}s, and Ray has {has.get(kind, 0.0):g}: lower "
             "--workers or --gpus-per-worker, or add machines to the cluster"
         )

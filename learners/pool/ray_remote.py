@@ -8,7 +8,7 @@ import sys
 
 from learners.pool.ray_cluster import REMEDY, our_handlers
 from learners.pool.wire import deregister_tensors, register_tensors
-from storage.errors import GiveUpError
+from storage.errors import GiveUpError, NoWorkersError
 
 KNOCK_SECONDS = 10.0
 NEEDS = (
@@ -34,17 +34,18 @@ class RemoteCluster:
         self._connected = False
 
     def start(self) -> None:
-        """GiveUpError, with the reason, if this process uses Ray already or the cluster does not answer."""
+        """GiveUpError if this process uses Ray already; NoWorkersError, with the reason, if the cluster does not
+        answer."""
         ray = sys.modules.get("ray")
         if ray is not None and ray.is_initialized():
             raise GiveUpError(f"this process uses Ray already: {REMEDY}")
         try:
             self._start()
         except ImportError as error:
-            raise GiveUpError(f"Ray is not usable here ({error}): pip install 'ray>=2.55', or {REMEDY}") from error
+            raise NoWorkersError(f"Ray is not usable here ({error}): pip install 'ray>=2.55', or {REMEDY}") from error
         except Exception as error:
             text = " ".join(str(error).split()) or type(error).__name__
-            raise GiveUpError(f"the Ray at {self._address} cannot be joined ({text}): {NEEDS}") from error
+            raise NoWorkersError(f"the Ray at {self._address} cannot be joined ({text}): {NEEDS}") from error
 
     def _start(self) -> None:
         knock(self._address)

@@ -10,12 +10,12 @@ from math import prod
 import numpy as np
 
 from searcher.allocation.modes import CoreTable, iterate_modes
-from searcher.allocation.problem import QUANTITIES, Levels, Problem, Values
+from searcher.allocation.problem import ERROR, QUANTITIES, Levels, Problem, Values
 
 # Cells of one table: where more are needed (each layer of a DenseNet reads all before it), the sites that are left are
 # decided by local search. 2^18 holds six coupled sites of seven levels, at 2 MB a weighting.
 MOST_CELLS = 2**18
-MOST_BATCH_CELLS = 2**21  # of one table for all weightings that are solved at once
+MOST_BATCH_CELLS = 2**20  # of one table for all weightings that are solved at once
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,11 @@ class Elimination:
         tables, messages = self._forward(weights)
         plans = np.zeros((len(weights), len(self.problem.counts)), np.int64)
         if self._core:
-            core = [CoreTable(self._scopes[slot], messages[slot]) for slot in self._core_slots]
+            core = [CoreTable(self._scopes[slot], np.moveaxis(messages[slot], -1, 0)) for slot in self._core_slots]
             plans[:, self._core] = iterate_modes([self.problem.counts[site] for site in self._core], self._core, core)
         rows = np.arange(len(weights))
         for bucket, table in zip(reversed(self._buckets), reversed(tables), strict=True):
-            plans[:, bucket.site] = table[(rows, *plans[:, bucket.scope].T)].argmin(axis=-1)
+            plans[:, bucket.site] = table.swapaxes(-1, -2)[(*plans[:, bucket.scope].T, rows)].argmin(axis=-1)
         return plans
 
     def least_with(self, weights: Values) -> list[Values]:
@@ -111,12 +111,12 @@ class Elimination:
             raise ValueError("least costs by cell need an exact elimination")
         tables, messages = self._forward(np.asarray(weights, np.float64)[None, :])
         first = len(self.problem.terms)
-        total = sum(float(messages[first + index][0]) for index, b in enumerate(self._buckets) if not b.scope)
+        total = sum(float(messages[first + index][..., 0]) for index, b in enumerate(self._buckets) if not b.scope)
         beliefs: list[Values] = [np.zeros(0)] * len(self._buckets)
         for index in range(len(self._buckets) - 1, -1, -1):
-            scope, message = self._buckets[index].scope, messages[first + index][0]
+            scope, message = self._buckets[index].scope, messages[first + index][..., 0]
             above = self._least_over(beliefs, first + index, scope) if scope else np.array(total)
-            beliefs[index] = tables[index][0] + (above - message)[..., None]
+            beliefs[index] = tables[index][..., 0] + (above - message)[..., None]
         constant = float(weights @ self.problem.fixed)
         found = []
         for slot, term in enumerate(self.problem.terms):
@@ -134,25 +134,30 @@ class Elimination:
         return least
 
     def _forward(self, weights: Values) -> tuple[list[Values], list[Values]]:
-        """The table [weightings, scope, site] of every bucket, and the values of every slot."""
+        """The table [scope, site, weightings] of every bucket, and the values of every slot.
+
+        Weightings come last: a minimum over the short axis of a site then takes whole rows of them at a time, which is
+        several times as fast.
+        """
         # Plain sums rather than a matrix product, whose rounding depends on the number of rows.
-        flat = sum(
-            (weights[:, row, None] * self._flat[row] for row in range(len(QUANTITIES))),
-            np.zeros((len(weights), 1)),
-        )
-        slots: list[Values] = [flat[:, start:stop] for start, stop in self._bounds]
+        flat = self._flat[ERROR, :, None] * weights[:, ERROR]
+        weighted = np.empty_like(flat)
+        for row in np.flatnonzero(weights.any(axis=0)):
+            if row != ERROR:
+                flat += np.multiply(self._flat[row, :, None], weights[:, row], out=weighted)
+        slots: list[Values] = [flat[start:stop] for start, stop in self._bounds]
         counts = self.problem.counts
         if self._core:
             for slot in self._core_slots:
                 if slot < len(slots):
-                    slots[slot] = slots[slot].reshape(-1, *(counts[site] for site in self._scopes[slot]))
+                    slots[slot] = slots[slot].reshape(*(counts[site] for site in self._scopes[slot]), -1)
         tables = []
         for bucket in self._buckets:
-            table = np.zeros((len(weights), *bucket.shape, counts[bucket.site]))
+            table = np.zeros((*bucket.shape, counts[bucket.site], len(weights)))
             for part in bucket.parts:
-                table += slots[part.slot].reshape(-1, *part.shape)
+                table += slots[part.slot].reshape(*part.shape, -1)
             tables.append(table)
-            slots.append(table.min(axis=-1))
+            slots.append(table.min(axis=-2))
         return tables, slots
 
     def _flatten(self) -> tuple[Values, list[tuple[int, int]]]:

@@ -35,8 +35,11 @@ class Pressure:
         first = max(int(fine.argmax()) - 1, 0) if fine.any() else 0
         last = int((costs <= costs[-1]).argmax())
         if last > first:
-            prices = np.union1d(prices, np.geomspace(prices[first], prices[last], FINE))
-            costs, errors = self._curve(prices)
+            more = np.setdiff1d(np.geomspace(prices[first], prices[last], FINE), prices)
+            more_costs, more_errors = self._curve(more)
+            places = np.searchsorted(prices, more)
+            prices = np.insert(prices, places, more)
+            costs, errors = np.insert(costs, places, more_costs), np.insert(errors, places, more_errors)
         small = errors <= negligible
         # Rising costs, each with the middle of the prices at which it is the best.
         self._costs, first_places, inverse = np.unique(costs, return_index=True, return_inverse=True)

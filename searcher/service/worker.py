@@ -164,6 +164,8 @@ class Worker:
         study = self._still_ours(lease)
         if study is None:
             self._log(name, f"{self._fate(lease)}, its process ended with code {code}")
+            if code in REFUSALS and self._fate(lease) == StudyState.QUEUED:  # this machine has no workers for it, say
+                self._stopping.wait(SICK_SECONDS)
         elif study.state is StudyState.CANCELLING:
             self._write(lease, StudyState.CANCELLED)
             self._log(name, f"cancelled, its process ended with code {code}")

@@ -6,11 +6,15 @@ import os
 import signal
 import sys
 import threading
+import time
 
 import typer
 
+from slimfront.cli.codes import INTERRUPTED
 from slimfront.cli.progress import watching
 from slimfront.cli.session import opened
+
+END_SECONDS = 20.0  # that a process has to end by itself, of which Ray's daemons take up to ten
 
 
 def claimed(context: typer.Context) -> None:
@@ -22,7 +26,7 @@ def claimed(context: typer.Context) -> None:
     if not line:
         raise FixInputError("this is for `slimfront work`, which says on stdin what to run: run that one")
     order = Order.from_line(line)
-    threading.Thread(target=_end_with_parent, name="slimfront-parent", daemon=True).start()
+    _watch_parent()
     lease = order.lease
     with opened(order.store) as (home, studies):
         from learners.pool.table import open_pool
@@ -43,7 +47,15 @@ def claimed(context: typer.Context) -> None:
             controller.run(lease.study, lease=lease)
 
 
+def _watch_parent() -> None:
+    """Ends this process with the one that has started it."""
+    threading.Thread(target=_end_with_parent, name="slimfront-parent", daemon=True).start()
+
+
 def _end_with_parent() -> None:
-    """Ends this process as Ctrl-C does when the other end of stdin closes: whoever has started it is gone."""
+    """Ends this process as Ctrl-C does when the other end of stdin closes: whoever has started it is gone. At once
+    where it does not obey: nobody is left to do so, and its heartbeats would keep the study from others."""
     sys.stdin.read()
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(END_SECONDS)
+    os._exit(INTERRUPTED)

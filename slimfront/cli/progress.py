@@ -26,6 +26,10 @@ class Watcher(Protocol):
         """See searcher.progress.Progress."""
         ...
 
+    def check(self) -> None:
+        """See searcher.progress.Progress."""
+        ...
+
 
 @contextmanager
 def watching(signals: Signals) -> Iterator[Watcher]:
@@ -71,6 +75,10 @@ class Bars:
         self._signals.check()
         self._bars.console.print(text, markup=False, highlight=False)
 
+    def check(self) -> None:
+        """KeyboardInterrupt once a signal has come."""
+        self._signals.check()
+
 
 class Lines:
     """A line when a stage begins, after every tenth of it and at its end."""
@@ -94,6 +102,10 @@ class Lines:
         """Prints it."""
         self._signals.check()
         self._print(text)
+
+    def check(self) -> None:
+        """KeyboardInterrupt once a signal has come."""
+        self._signals.check()
 
     def _print(self, line: str) -> None:
         with suppress(BrokenPipeError):  # a study does not end because nobody watches it

@@ -37,6 +37,9 @@ class Events:
     def event(self, text: str) -> None:
         self.seen.append(text)
 
+    def check(self) -> None:
+        pass
+
 
 @dataclass
 class Recorder:
@@ -52,6 +55,9 @@ class Recorder:
 
     def event(self, text: str) -> None:
         self._note(text)
+
+    def check(self) -> None:
+        pass
 
     def _note(self, text: str) -> None:
         assert "\n" not in text

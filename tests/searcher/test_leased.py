@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,11 +12,20 @@ from typing import Any
 
 import pytest
 
+from learners.pool.base import J, Note, Outcome, R, Task
+from learners.pool.inline import InlinePool
 from searcher import heartbeat
 from searcher.controller import Controller
 from searcher.interruption import Interruption
 from searcher.stages.prepare import Prepared
-from storage.errors import DiskFullError, FixInputError, LeaseLostError, StoreLostError, StudyCancelledError
+from storage.errors import (
+    DiskFullError,
+    FixInputError,
+    LeaseLostError,
+    NoWorkersError,
+    StoreLostError,
+    StudyCancelledError,
+)
 from storage.home import Home
 from storage.memory import MemoryStore
 from storage.records.lease import Lease, owner_text
@@ -87,6 +96,36 @@ def test_code_that_wraps_what_interrupts_it_does_not_fail_the_study(prepared: Pr
     with pytest.raises(StudyCancelledError):
         run(store, home, prepared, Recorder(wrap))
     assert store.study(NAME).state is StudyState.CANCELLED
+
+
+def test_an_interrupt_that_a_library_has_wrapped_is_no_fault(prepared: Prepared, tmp_path: Path) -> None:
+    class Stopped(Recorder):
+        def check(self) -> None:
+            raise KeyboardInterrupt
+
+    def wrap(text: str) -> None:
+        if text.startswith("quick"):
+            raise SystemError("returned a result with an exception set")
+
+    store, home = started(prepared, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        Controller(store, home, Stopped(wrap), stopped=StudyState.QUEUED).run(NAME, prepared)
+    assert (store.study(NAME).state, store.study(NAME).error) == (StudyState.QUEUED, None)
+
+
+def test_a_machine_without_workers_is_no_fault_of_the_study(prepared: Prepared, tmp_path: Path) -> None:
+    class Missing(InlinePool):
+        def run(
+            self, task: Task[J, R], jobs: Sequence[J], note: Note, apart: bool = False
+        ) -> Generator[Outcome[R], None, None]:
+            raise NoWorkersError("Ray cannot start (odd): run with --inline")
+            yield from super().run(task, jobs, note, apart)
+
+    store, home = started(prepared, tmp_path)
+    with pytest.raises(NoWorkersError, match="odd"):
+        Controller(store, home, Recorder(), Missing(), stopped=StudyState.QUEUED).run(NAME, prepared)
+    study = store.study(NAME)
+    assert (study.state, study.error) == (StudyState.QUEUED, "Ray cannot start (odd): run with --inline")
 
 
 def test_an_end_that_was_not_acknowledged_is_an_end(

@@ -132,6 +132,26 @@ INTERRUPTED = """
         print(*(item.result for item in pool.run(Squares(Path(sys.argv[1])), [Job(3)], print)), flush=True)
 """
 
+TWICE = """
+    import os, sys
+    from pathlib import Path
+    from learners.pool.ray_cluster import ENVIRONMENT
+    os.environ.update(ENVIRONMENT)
+    from ray._private.node import Node
+    from learners.pool.ray_pool import RayPool
+    from tests.learners.pool.tasks import Job, Squares
+
+    start = Node.start_ray_processes
+
+    def fail_once(self):
+        start(self)
+        Node.start_ray_processes = start
+        raise Exception("the current node timed out during startup")
+
+    Node.start_ray_processes = fail_once
+    with RayPool(1) as pool:
+        print(*(item.result for item in pool.run(Squares(Path(sys.argv[1])), [Job(3)], print)), flush=True)
+"""
 
 IMPORTED_BEFORE = f"""
     import ray
@@ -302,8 +322,16 @@ def test_ray_that_cannot_start_says_why_and_offers_inline(folder: Path) -> None:
         out, _ = process.communicate("\n", timeout=120)
     assert process.returncode != 0
     last = out.strip().splitlines()[-1]
-    assert "GiveUpError: Ray cannot start (" in last
+    assert "NoWorkersError: Ray cannot start (" in last
     assert "--inline" in last
+    assert wait_until_gone(folder) == {}
+    assert list(folder.glob("slimfront-*")) == []
+
+
+def test_ray_is_started_again_if_it_does_not_start_at_once(folder: Path) -> None:
+    with begin(folder, script=TWICE) as process:
+        out, _ = process.communicate(timeout=120)
+    assert (process.returncode, out) == (0, "9\n")
     assert wait_until_gone(folder) == {}
     assert list(folder.glob("slimfront-*")) == []
 

@@ -19,7 +19,7 @@ SCRIPT = """
     import sys
     from pathlib import Path
     from learners.pool.ray_pool import RayPool
-    from storage.errors import GiveUpError
+    from storage.errors import NoWorkersError
     from tests.learners.pool.tasks import Job, Squares, Where
 
     address, folder = sys.argv[1], Path(sys.argv[2])
@@ -31,16 +31,16 @@ SCRIPT = """
         try:
             with RayPool(workers, address=address, gpus=gpus) as pool:
                 pool.start()
-        except GiveUpError as error:
+        except NoWorkersError as error:
             print(error)
 """
 NOBODY = """
     import sys
     from learners.pool.ray_pool import RayPool
-    from storage.errors import GiveUpError
+    from storage.errors import NoWorkersError
     try:
         RayPool(1, address="127.0.0.1:1").start()
-    except GiveUpError as error:
+    except NoWorkersError as error:
         print(error)
 """
 

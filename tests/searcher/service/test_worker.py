@@ -44,6 +44,7 @@ PROGRAMS = {
     "dies": "os.kill(os.getpid(), signal.SIGKILL)",
     "is deaf": "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1)",
     "is refused": "print('error: the disk is odd', file=sys.stderr, flush=True); sys.exit(1)",
+    "finds no workers": "store.update_study(lease.study, state=StudyState.QUEUED, error='no Ray'); sys.exit(1)",
     "has bad terms": "print('error: say --workers', file=sys.stderr, flush=True); sys.exit(2)",
     "is slow": "time.sleep(1.0); assert store.renew(lease, '') is StudyState.RUNNING\n"
     "store.update_study(lease.study, state=StudyState.SUCCEEDED)",
@@ -230,6 +231,19 @@ def test_a_process_that_could_not_begin_gives_its_study_back_as_often_as_it_take
         worker.stop()
     assert store.study("s").state is StudyState.QUEUED
     assert "s: given back: the disk is odd" in log.lines
+
+
+def test_a_machine_that_has_no_workers_for_a_study_leaves_it_to_others_for_a_while(
+    store: StudyStore, home: Home
+) -> None:
+    submit(store)
+    log = Log()
+    worker = loop(store, home, "finds no workers", log)
+    with in_thread(worker):
+        log.wait_for("queued, its process ended with code 1")
+        time.sleep(0.5)
+        assert (store.study("s").attempt, store.study("s").error) == (1, "no Ray")
+        worker.stop()
 
 
 def test_a_machine_that_lacks_something_leaves_the_queue_to_others(

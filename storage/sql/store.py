@@ -150,9 +150,11 @@ class SqlStore(SqlQueue):
     def add_trials(self, name: str, first_number: int, proposals: Sequence[Proposal]) -> tuple[Trial, ...]:
         """See StudyStore."""
         with self._changing(name) as (connection, row):
-            wanted = numbered(first_number, proposals, count_trials(connection, row.id))
+            count = count_trials(connection, row.id)
+            wanted = numbered(first_number, proposals, count)
             table = tables.trials
-            found = connection.execute(select(table).where(table.c.study_id == row.id, table.c.number >= first_number))
+            those = select(table).where(table.c.study_id == row.id, table.c.number >= first_number)
+            found = connection.execute(those) if first_number <= count else ()
             stored = {trial.number: trial for trial in map(rows.trial_from, found)}
             new = unstored_trials(name, wanted, stored)
             if new:

@@ -20,6 +20,7 @@ from typing import Any
 
 from benchmarks.quick import Silent
 from benchmarks.service.processes import CONTROLLER, MARK, WORK, WORKER, kill, processes
+from benchmarks.timeless import timeless
 from searcher.stages.latency_table import FOLDER
 from slimfront.demo.study import write_demo
 from storage.open import open_store
@@ -60,10 +61,7 @@ TABLE = "table"  # a study
 MEAN_SECONDS = 8.0  # between two kills; a controller takes five to ten to be at work again
 LOOPS = 2  # `work` processes at a time
 KINDS = (WORK, CONTROLLER, WORKER)
-# What differs between two runs of the same study: the clock and what it measures.
-CLOCKED = frozenset(
-    {"latency_ms", "speedup", "speedup_low", "speedup_high", "median_error", "seconds", "hardware", "study", "notes"}
-)
+NAMED = ("study", "notes")  # what tells studies of one seed apart, beside the clock
 STACK_SECONDS = 3.0  # to write the stacks of all threads, and have them read
 END_SECONDS = 20.0  # that processes have to end after the last study
 
@@ -174,13 +172,6 @@ class Undisturbed:
     evaluations: int  # of all seeds together
 
 
-def timeless(value: Any) -> Any:
-    """A JSON document without what a clock has measured, and without the study's name."""
-    if isinstance(value, dict):
-        return {key: timeless(item) for key, item in value.items() if key not in CLOCKED}
-    return [timeless(item) for item in value] if isinstance(value, list) else value
-
-
 def study_file(folder: Path, name: str, seed: int, candidates: int) -> Path:
     """A study of the demo's network."""
     path = folder / f"{name}.toml"
@@ -199,7 +190,7 @@ def undisturbed(folder: Path, candidates: int) -> Undisturbed:
         service.run("submit", str(study_file(model, f"seed-{seed}", seed, candidates)))
     before = service.evaluations()  # checking the input calls the metric, too
     service.run("work", "--trust-code", "--inline", "--until-empty")
-    fronts = tuple(timeless(json.loads(service.run("front", f"seed-{seed}", "--json"))) for seed in range(SEEDS))
+    fronts = tuple(timeless(json.loads(service.run("front", f"seed-{seed}", "--json")), NAMED) for seed in range(SEEDS))
     return Undisturbed(folder, fronts, service.evaluations() - before)
 
 
@@ -265,7 +256,7 @@ def run_chaos(
         chaos.candidates = sum(len(store.trials(name)) for name in names)
         for index, name in enumerate(names):
             if store.study(name).state is StudyState.SUCCEEDED:
-                front = timeless(json.loads(service.run("front", name, "--json")))
+                front = timeless(json.loads(service.run("front", name, "--json")), NAMED)
                 if front != reference.fronts[index % SEEDS]:
                     chaos.other_fronts.append(name)
     finally:

@@ -26,7 +26,6 @@ class Job(Generic[T]):
         self._work = work
         self._future: Future[T] = Future()
         self._started: float | None = None
-        self.seconds = 0.0  # that it took
 
     def run(self) -> None:
         """Does the work, unless it was cancelled."""
@@ -36,10 +35,8 @@ class Job(Generic[T]):
         try:
             result = self._work()
         except BaseException as error:  # noqa: BLE001  (whoever waits for the result raises it)
-            self.seconds = time.monotonic() - self._started
             self._future.set_exception(error)
         else:
-            self.seconds = time.monotonic() - self._started
             self._future.set_result(result)
 
     def cancel(self) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from searcher.service.order import Order
 from searcher.service.process import StudyProcess
@@ -31,7 +33,14 @@ PAUSE_SECONDS = 2.0  # after a process that has died, so that a broken machine d
 SICK_SECONDS = 30.0  # between two looks at what this machine lacks
 BAD_INPUT = 2  # exit code of a process that cannot work on such terms as it has got
 REFUSALS = (1, BAD_INPUT)  # exit codes of a process that says why it ends
-Log = Callable[[str, str], None]  # a study's name, or nothing, and a line of what has happened
+
+
+class Log(Protocol):
+    """Where a loop says what happens."""
+
+    def __call__(self, study: str, text: str, level: int = logging.INFO) -> None:
+        """A line about a study, or about the loop itself if `study` is empty; `level` is one of logging."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,7 @@ class Worker:
     """One loop. It runs one study at a time; several loops share a queue."""
 
     def __init__(self, store: StudyStore, home: Home, terms: Terms, log: Log) -> None:
-        self._store = patient(store, lambda text: log("", text))
+        self._store = patient(store, lambda text: log("", text, logging.WARNING))
         self._home = home
         self._terms = terms
         self._log = log
@@ -71,7 +80,7 @@ class Worker:
         self._store.check_writable()
         while not self._stopping.is_set():
             if (lack := self._lack()) is not None:
-                self._log("", f"{lack}; nothing is claimed until then")
+                self._log("", f"{lack}; nothing is claimed until then", logging.WARNING)
                 self._stopping.wait(SICK_SECONDS)
                 continue
             self._release()
@@ -163,8 +172,10 @@ class Worker:
         name, code = lease.study, process.code
         study = self._still_ours(lease)
         if study is None:
-            self._log(name, f"{self._fate(lease)}, its process ended with code {code}")
-            if code in REFUSALS and self._fate(lease) == StudyState.QUEUED:  # this machine has no workers for it, say
+            fate = self._fate(lease)
+            level = logging.WARNING if fate == StudyState.FAILED else logging.INFO
+            self._log(name, f"{fate}, its process ended with code {code}", level)
+            if code in REFUSALS and fate == StudyState.QUEUED:  # this machine has no workers for it, say
                 self._stopping.wait(SICK_SECONDS)
         elif study.state is StudyState.CANCELLING:
             self._write(lease, StudyState.CANCELLED)
@@ -180,7 +191,7 @@ class Worker:
         else:
             self._free(lease, study)
             text = f"its process has died with code {code}: the study is free"
-            self._log(name, text)
+            self._log(name, text, logging.WARNING)
             self._keep(name, text, code)
             self._stopping.wait(PAUSE_SECONDS)
 
@@ -201,16 +212,16 @@ class Worker:
     def _give_back(self, lease: Lease, why: str) -> None:
         """Puts a study back into the queue that could not be begun here."""
         self._write(lease, StudyState.QUEUED, why)
-        self._log(lease.study, f"given back: {why}")
+        self._log(lease.study, f"given back: {why}", logging.WARNING)
 
     def _write(self, lease: Lease, state: StudyState, error: str | None = None) -> None:
         try:
             self._store.under(lease).update_study(lease.study, state=state, error=error)
         except (LeaseLostError, NotFoundError, StudyStateError) as lost:
-            self._log(lease.study, str(lost))
+            self._log(lease.study, str(lost), logging.WARNING)
 
     def _free(self, lease: Lease, study: Study) -> None:
         try:
             self._store.renew(replace(lease, seconds=0.0), study.progress)
         except (LeaseLostError, NotFoundError) as lost:
-            self._log(lease.study, str(lost))
+            self._log(lease.study, str(lost), logging.WARNING)

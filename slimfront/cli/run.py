@@ -106,7 +106,8 @@ def resume(
     crew = Crew.asked(context, workers, inline, ray_address, gpus)
     with opened(store) as (home, studies):
         found = studies.study(study)
-        if not queue:
+        over = found.state.value == "succeeded" and more_candidates is None  # it is only printed
+        if not (queue or over):
             from searcher.trust import check_trusted
 
             check_trusted(found, trust_code)

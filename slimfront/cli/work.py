@@ -64,7 +64,12 @@ def work(
             lease_seconds=lease,
             until_empty=until_empty,
         )
-        worker = Worker(studies, home, terms, lambda study, text: logger.info(text, extra={"study": study}))
+        worker = Worker(
+            studies,
+            home,
+            terms,
+            lambda study, text, level=logging.INFO: logger.log(level, text, extra={"study": study}),
+        )
         signals: Signals = context.obj
         signals.call(worker.stop)
         trusts = "runs users' code" if trust_code else "without --trust-code, studies that run users' code are left"

@@ -9,18 +9,16 @@ import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from benchmarks.timeless import timeless
 from searcher.latency_plans import KINDS
 from searcher.stages.latency_table import CHECK_STAGE, CHECKED_PLANS, FOLDER
 from searcher.stages.latency_table import STAGE as TABLE_STAGE
 from tests.slimfront.finished import finished_in
 from tests.slimfront.material import execute, invoke, start, write_study
 
-# What differs between two runs of the same study: the clock and what it measures.
-CLOCKED = {"latency_ms", "speedup", "speedup_low", "speedup_high", "median_error", "seconds", "hardware"}
 # Each start is killed up to so many seconds after its first line of a stage; at once where a stage is over soon, or the
 # next one would be missed.
 MOMENTS = (
@@ -37,13 +35,6 @@ MOMENTS = (
     ("latency", 0.2),
 )
 LAST_STAGE = "latency"  # half a second where a core is fast: whoever comes too late for an earlier one is killed in it
-
-
-def timeless(value: Any) -> Any:
-    """A JSON document without what a clock has measured."""
-    if isinstance(value, dict):
-        return {key: timeless(item) for key, item in value.items() if key not in CLOCKED}
-    return [timeless(item) for item in value] if isinstance(value, list) else value
 
 
 def kill(home: Path, arguments: Sequence[str], stages: tuple[str, ...], seconds: float = 0.0) -> str:

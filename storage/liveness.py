@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from storage.errors import FixInputError, LeaseLostError, StoreLockedError
+from storage.errors import FixInputError, LeaseLostError, NotFoundError, StoreLockedError
 from storage.files import file_lock
 from storage.home import Home
 from storage.records.lease import Lease, place_of, process_number
@@ -44,7 +44,7 @@ def release_dead(store: StudyStore, home: Home, study: Study) -> None:
     if (process == os.getpid() or not _is_running(process)) and not is_held(study.name, home):
         try:
             store.renew(Lease(study.name, study.owner, study.attempt, 0.0), study.progress)
-        except LeaseLostError:  # somebody was faster
+        except (LeaseLostError, NotFoundError):  # somebody was faster, or has deleted it
             return
 
 

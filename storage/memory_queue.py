@@ -6,7 +6,7 @@ import copy
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -66,7 +66,7 @@ class MemoryQueue:
             self._note(shelf, *notes)
             return Lease(name, owner, shelf.study.attempt, seconds)
 
-    def claim_next(self, owner: str, seconds: float, trusts_code: bool) -> Lease | None:
+    def claim_next(self, owner: str, seconds: float, trusts_code: bool, without: Collection[str] = ()) -> Lease | None:
         """See StudyQueue."""
         with self._lock:
             for shelf in self._shelves.values():
@@ -74,7 +74,11 @@ class MemoryQueue:
                     return Lease(shelf.study.name, owner, shelf.study.attempt, seconds)
             while True:
                 now = self._clock()
-                waiting = [item for item in self._shelves.values() if is_next(item.study, now, trusts_code)]
+                waiting = [
+                    shelf
+                    for name, shelf in self._shelves.items()
+                    if name not in without and is_next(shelf.study, now, trusts_code)
+                ]
                 if not waiting:
                     return None
                 shelf = min(waiting, key=lambda item: (-item.study.priority, item.study.queued_at))

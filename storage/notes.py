@@ -50,7 +50,8 @@ def change_notes(old: Study, new: Study) -> tuple[Note, ...]:
     if (new.state, new.attempt) != (old.state, old.attempt):
         reason = new.error if new.error != old.error else None
         by = {} if new.owner is None else {"owner": new.owner}
-        data = json.dumps({"state": new.state.value, "attempt": new.attempt, **by})
+        why = {} if reason is None else {"error": reason}
+        data = json.dumps({"state": new.state.value, "attempt": new.attempt, **by, **why})
         notes.append(Note(new.state.value, reason or f"attempt {new.attempt}", data))
     if new.stage != old.stage:
         notes.append(Note("stage", new.stage, json.dumps({"stage": new.stage})))

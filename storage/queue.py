@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol, Self
 
 from storage.records.lease import Lease
@@ -28,11 +29,12 @@ class StudyQueue(Protocol):
         """
         ...
 
-    def claim_next(self, owner: str, seconds: float, trusts_code: bool) -> Lease | None:
+    def claim_next(self, owner: str, seconds: float, trusts_code: bool, without: Collection[str] = ()) -> Lease | None:
         """The lease of the study that is next in the queue: of those that are queued, or whose lease has run out, the
         one of the highest priority that has waited longest. None if there is none. An owner that has a study gets it.
 
-        Without `trusts_code` studies that run code of the user's are left to others. One whose owners have died again
+        Without `trusts_code` studies that run code of the user's are left to others, as are those named in `without`.
+        One whose owners have died again
         and again without getting on fails, and one that was to be cancelled is.
         """
         ...

@@ -23,6 +23,7 @@ from benchmarks.service.processes import CONTROLLER, MARK, WORK, WORKER, kill, p
 from benchmarks.timeless import timeless
 from searcher.stages.latency_table import FOLDER
 from slimfront.demo.study import write_demo
+from storage.leases import MOST_DEATHS, deaths
 from storage.open import open_store
 from storage.records.study import StudyState
 from storage.store import StudyStore
@@ -235,7 +236,7 @@ def run_chaos(
                 checked += _submit(service, reference, names, candidates)
             if any(store.study(name).state is StudyState.FAILED for name in names):
                 break
-            if sum(killed.values()) >= kills:
+            if sum(killed.values()) >= kills or _on_the_brink(store, names):
                 continue
             seen.look(names)
             there = [item for item in processes(service.mark) if item.kind in KINDS]
@@ -267,6 +268,11 @@ def run_chaos(
     chaos.evaluations = service.evaluations() - checked
     chaos.undisturbed = round(reference.evaluations * len(names) / SEEDS)
     return chaos
+
+
+def _on_the_brink(store: StudyStore, names: Sequence[str]) -> bool:
+    """Whether one more death would fail a study: five in a row without a step are its own fault, by the rules."""
+    return any(deaths(store.events(name)) >= MOST_DEATHS - 1 for name in names)
 
 
 def _submit(service: Service, reference: Undisturbed, names: list[str], candidates: int) -> int:

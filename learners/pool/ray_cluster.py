@@ -19,7 +19,7 @@ from learners.pool import ray_reaper
 from learners.pool.actor import TEMPORARY
 from learners.pool.ray_folder import SessionFolder, remove_left
 from learners.pool.wire import deregister_tensors, register_tensors
-from storage.errors import GiveUpError, NoWorkersError
+from storage.errors import GiveUpError, NoWorkersError, SlimfrontError
 
 END_SECONDS = 10.0  # that a daemon has to end
 # It draws ports before it listens on them, so that another's daemons may have taken them, and waits half a minute for
@@ -88,9 +88,13 @@ class LocalCluster:
                 self.stop()
                 text = f"Ray is not usable here ({error}): pip install 'ray>=2.55', or {REMEDY}"
                 raise NoWorkersError(text) from error
+            except SlimfrontError:  # what has ended the study meanwhile
+                self.stop()
+                raise
             except Exception as error:
                 text = " ".join(str(error).split()) or type(error).__name__
-                self.stop()
+                with suppress(Exception):  # of what has half started; the reaper ends the rest with us
+                    self.stop()
                 if not left:
                     raise NoWorkersError(f"Ray cannot start ({text}): {REMEDY}") from error
             except BaseException:  # Ctrl-C

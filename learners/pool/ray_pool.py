@@ -20,7 +20,7 @@ MOST_TIMEOUTS = 2
 # Lost workers in a row, without a result between them, for each that runs. Jobs that kill their worker are run last,
 # alone: several for each may be at fault, or a study of a few such candidates would never end, but not all of a batch.
 MOST_LOSSES = 6 * MOST_DEATHS
-MOST_STARTS = 3  # workers in a row, for each that runs, that are lost before they have taken a job
+MOST_STARTS = 5  # workers in a row, for each that runs, that are lost before they have taken a job
 OPEN_SECONDS = 600.0  # for a worker to start, import and open the task
 RESOURCES_SECONDS = 5.0  # in which machines of a cluster that has just started may join it
 POLL_SECONDS = 1.0  # between two looks at the clock
@@ -282,7 +282,8 @@ class _Run(Generic[J, R]):
             lost, hopeless = self._losses, self._losses > running * MOST_LOSSES
         if hopeless:
             detail = reason if error is None else one_line(error)
-            raise GiveUpError(f"{lost} workers were lost one after the other ({detail}): {REMEDY}")
+            text = f"{lost} workers were lost one after the other ({detail}): {REMEDY}"
+            raise NoWorkersError(text) if chunk is None else GiveUpError(text)
         self._workers.append(self._new_worker())
         if chunk is None:
             self._note(f"a worker {reason} before it took a job: another one is started")

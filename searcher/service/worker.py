@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from searcher.service.order import Order
-from searcher.service.process import StudyProcess
+from searcher.service.process import ERROR, StudyProcess
 from storage.errors import (
     DiskFullError,
     FixInputError,
@@ -30,7 +30,8 @@ POLL_SECONDS = 1.0  # between two looks at the queue, and at a study that runs
 RELEASE_SECONDS = 5.0  # between two looks for what processes of this home have left
 CANCEL_SECONDS = 8.0  # that a study has to end by itself: `cancel` promises ten
 PAUSE_SECONDS = 2.0  # after a process that has died, so that a broken machine does not spin
-SICK_SECONDS = 30.0  # between two looks at what this machine lacks
+SICK_SECONDS = 30.0  # between two looks at what this machine lacks; at first, for a study that could not be run here
+LONGEST_LEAVE_SECONDS = 3600.0
 BAD_INPUT = 2  # exit code of a process that cannot work on such terms as it has got
 REFUSALS = (1, BAD_INPUT)  # exit codes of a process that says why it ends
 
@@ -58,6 +59,14 @@ class Terms:
     lacks: Callable[[], str | None] = lambda: None  # what this machine needs and has not got, such as its Ray
 
 
+@dataclass(frozen=True)
+class _Left:
+    """A study that is left to others."""
+
+    until: float  # time.monotonic
+    seconds: float
+
+
 class Worker:
     """One loop. It runs one study at a time; several loops share a queue."""
 
@@ -68,6 +77,8 @@ class Worker:
         self._log = log
         self._stopping = threading.Event()
         self._released = float("-inf")  # time.monotonic of the last look
+        self._owned: set[str] = set()  # studies that somebody ran then
+        self._left: dict[str, _Left] = {}  # studies that could not be run here
 
     def stop(self) -> None:
         """Ends `run` soon; the study that runs goes back into the queue. Also from a signal's handler."""
@@ -85,10 +96,12 @@ class Worker:
                 continue
             self._release()
             owner = owner_text(self._home.place, new_process())
-            lease = self._store.claim_next(owner, self._terms.lease_seconds, self._terms.trusts_code)
+            now = time.monotonic()
+            left = {name for name, item in self._left.items() if now < item.until}
+            lease = self._store.claim_next(owner, self._terms.lease_seconds, self._terms.trusts_code, left)
             if lease is not None:
                 self._take(lease)
-            elif self._terms.until_empty:
+            elif self._terms.until_empty and not left:
                 return
             else:
                 self._stopping.wait(POLL_SECONDS)
@@ -105,9 +118,14 @@ class Worker:
         """Frees what processes of this home have left that are gone."""
         if time.monotonic() - self._released < RELEASE_SECONDS:
             return
+        owned = set()
         for study in self._store.studies():
             if study.is_owned:
+                owned.add(study.name)
                 release_dead(self._store, self._home, study)
+            elif study.name in self._owned and study.state is StudyState.FAILED:  # by whoever has claimed it
+                self._log(study.name, f"failed: {study.error}", logging.WARNING)
+        self._owned = owned
         self._released = time.monotonic()
 
     def _take(self, lease: Lease) -> None:
@@ -115,10 +133,14 @@ class Worker:
         name = lease.study
         if is_held(name, self._home):  # by a process that was stopped (Ctrl-Z), say, and has lost its lease
             self._give_back(lease, "a process of this home still has its lock")
-            self._stopping.wait(SICK_SECONDS)
+            self._leave(name)
             return
         self._log(name, f"claimed, attempt {lease.attempt}")
-        with StudyProcess(self._order(lease), self._terms.command, lambda line: self._log(name, line)) as process:
+
+        def say(line: str) -> None:
+            self._log(name, line, logging.WARNING if line.startswith(ERROR) else logging.INFO)
+
+        with StudyProcess(self._order(lease), self._terms.command, say) as process:
             self._watch(lease, process)
         self._released = float("-inf")
         self._settle(lease, process)
@@ -173,10 +195,10 @@ class Worker:
         study = self._still_ours(lease)
         if study is None:
             fate = self._fate(lease)
-            level = logging.WARNING if fate == StudyState.FAILED else logging.INFO
+            level = logging.WARNING if code in REFUSALS else logging.INFO
             self._log(name, f"{fate}, its process ended with code {code}", level)
             if code in REFUSALS and fate == StudyState.QUEUED:  # this machine has no workers for it, say
-                self._stopping.wait(SICK_SECONDS)
+                self._leave(name)
         elif study.state is StudyState.CANCELLING:
             self._write(lease, StudyState.CANCELLED)
             self._log(name, f"cancelled, its process ended with code {code}")
@@ -187,13 +209,19 @@ class Worker:
             self._give_back(lease, process.error)
             if code == BAD_INPUT:
                 raise FixInputError(f"study {name} cannot be run here: {process.error}")
-            self._stopping.wait(SICK_SECONDS)
+            self._leave(name)
         else:
             self._free(lease, study)
             text = f"its process has died with code {code}: the study is free"
             self._log(name, text, logging.WARNING)
             self._keep(name, text, code)
             self._stopping.wait(PAUSE_SECONDS)
+
+    def _leave(self, name: str) -> None:
+        """Lets others have it for a while, longer each time."""
+        before = self._left.get(name)
+        seconds = SICK_SECONDS if before is None else min(2 * before.seconds, LONGEST_LEAVE_SECONDS)
+        self._left[name] = _Left(time.monotonic() + seconds, seconds)
 
     def _keep(self, name: str, text: str, code: int | None) -> None:
         """Notes a death with the study, for those who see no log of this machine."""

@@ -106,8 +106,10 @@ def resume(
     crew = Crew.asked(context, workers, inline, ray_address, gpus)
     with opened(store) as (home, studies):
         found = studies.study(study)
-        over = found.state.value == "succeeded" and more_candidates is None  # it is only printed
-        if not (queue or over):
+        if found.state.value == "succeeded" and more_candidates is None and not queue:
+            finish(show(found.name, home, studies))
+            return
+        if not queue:
             from searcher.trust import check_trusted
 
             check_trusted(found, trust_code)
@@ -153,17 +155,23 @@ def run_to_end(
 ) -> FrontView:
     """Runs a stored study to its end and prints its front. StudyInterruptedError on Ctrl-C."""
     with resumable(signals, name):
-        from dashboards.front import front_view
-        from dashboards.study import read_study
         from searcher.controller import Controller
-        from slimfront.cli.front_table import print_front
 
         with watching(signals) as progress, _pool(crew) as pool:
             Controller(store, home, progress, pool).run(name, prepared)
-        data = read_study(store, name)
-        view = front_view(data, home)
-        print_front(out(), view, data)
-        return view
+        return show(name, home, store)
+
+
+def show(name: str, home: Home, store: StudyStore) -> FrontView:
+    """Prints a study's front."""
+    from dashboards.front import front_view
+    from dashboards.study import read_study
+    from slimfront.cli.front_table import print_front
+
+    data = read_study(store, name)
+    view = front_view(data, home)
+    print_front(out(), view, data)
+    return view
 
 
 def _pool(crew: Crew) -> Pool:

@@ -107,6 +107,12 @@ def _copy_files(source: Home, target: Home, study: str, config_json: str) -> Non
         for path in source.captured.glob("*"):
             if path.name in config_json and not (target.captured / path.name).exists():
                 target.captured.mkdir(parents=True, exist_ok=True)
-                (shutil.copytree if path.is_dir() else shutil.copyfile)(path, target.captured / path.name)
+                partial = target.captured / f".{path.name}.tmp"
+                if path.is_dir():
+                    shutil.rmtree(partial, ignore_errors=True)
+                    shutil.copytree(path, partial)
+                else:
+                    shutil.copyfile(path, partial)
+                partial.rename(target.captured / path.name)  # its name says what it holds: whole, or not there
     except OSError as error:
         raise describe_os_error(error, copied.root) from error

@@ -36,7 +36,7 @@ def work(
             "--lease",
             metavar="SECONDS",
             envvar="SLIMFRONT_LEASE",
-            help="After which another worker takes over from one that has died. Heartbeats come at a third of it.",
+            help="After which another worker takes over from one that has died. It is renewed within a third of it.",
         ),
     ] = 30.0,
     until_empty: Annotated[bool, typer.Option("--until-empty", help="End when nothing is queued.")] = False,

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, RowMapping, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from storage.errors import StudyExistsError
+from storage.records.study import StudyState
 from storage.sql import tables
 from storage.sql.store import SqlStore
 
@@ -41,6 +42,7 @@ def copy_studies(source: SqlStore, target: SqlStore, also: Callable[[str], None]
                     writing.execute(insert(table), [{**row, "study_id": keys[row["study_id"]]} for row in part])
             for name in names:
                 also(name)
+                writing.execute(select(1))  # a server ends a transaction that is idle for a minute
     except IntegrityError as error:  # somebody has made one of them meanwhile
         raise _exists(names) from error
     return names
@@ -64,7 +66,7 @@ def _copy_study(row: Row[Any], writing: Connection) -> int:
     values = {name: value for name, value in row._mapping.items() if name != "id"}
     values |= {"owner": None, "lease_until": None}  # whoever runs it writes the other one
     if row.owner is not None:
-        values["queued_at"] = None  # and no worker is to begin with this one
+        values["state"] = StudyState.INTERRUPTED.value  # and no worker is to begin with this one
     done = writing.execute(insert(tables.studies), values)
     assert done.inserted_primary_key is not None
     return int(done.inserted_primary_key[0])

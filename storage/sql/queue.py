@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, false, select, update
@@ -26,7 +27,7 @@ class SqlQueue(SqlBase):
             new, notes = claimed(study, owner, seconds, now)
             return _lease(self._replace(connection, row, new, notes), owner, seconds)
 
-    def claim_next(self, owner: str, seconds: float, trusts_code: bool) -> Lease | None:
+    def claim_next(self, owner: str, seconds: float, trusts_code: bool, without: Collection[str] = ()) -> Lease | None:
         """See StudyQueue."""
         before = self._of_owner(owner)
         if before is not None:
@@ -34,10 +35,10 @@ class SqlQueue(SqlBase):
         while True:
             # A look that waits for nobody: those who have nothing to do must not hold up those who write.
             with self.database.reading() as connection:
-                if connection.execute(_waiting(self._now(connection), trusts_code)).first() is None:
+                if connection.execute(_waiting(self._now(connection), trusts_code, without)).first() is None:
                     return None
             with self.database.writing() as connection:
-                query = _waiting(self._now(connection), trusts_code)
+                query = _waiting(self._now(connection), trusts_code, without)
                 row = connection.execute(query.with_for_update(skip_locked=True)).first()
                 if row is None:  # the others were faster
                     return None
@@ -91,7 +92,7 @@ def _lease(study: Study, owner: str, seconds: float) -> Lease:
     return Lease(study.name, owner, study.attempt, seconds)
 
 
-def _waiting(now: float, trusts_code: bool) -> Select[Any]:
+def _waiting(now: float, trusts_code: bool, without: Collection[str]) -> Select[Any]:
     """The study that `storage.leases.is_next` is true of and whose turn it is."""
     table = tables.studies
     owned = table.c.state.in_([StudyState.RUNNING.value, StudyState.CANCELLING.value])
@@ -101,6 +102,8 @@ def _waiting(now: float, trusts_code: bool) -> Select[Any]:
     )
     if not trusts_code:
         found = found.where(table.c.runs_code.is_(False))
+    if without:
+        found = found.where(table.c.name.not_in(sorted(without)))
     return found.order_by(table.c.priority.desc(), table.c.queued_at, table.c.id).limit(1)
 
 

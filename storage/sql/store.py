@@ -153,7 +153,8 @@ class SqlStore(SqlQueue):
             count = count_trials(connection, row.id)
             wanted = numbered(first_number, proposals, count)
             table = tables.trials
-            those = select(table).where(table.c.study_id == row.id, table.c.number >= first_number)
+            these = table.c.number.between(first_number, first_number + len(proposals) - 1)
+            those = select(table).where(table.c.study_id == row.id, these)
             found = connection.execute(those) if first_number <= count else ()
             stored = {trial.number: trial for trial in map(rows.trial_from, found)}
             new = unstored_trials(name, wanted, stored)

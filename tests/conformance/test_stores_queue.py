@@ -18,7 +18,7 @@ from storage.errors import (
     StudyExistsError,
     StudyStateError,
 )
-from storage.leases import MOST_DEATHS
+from storage.leases import MOST_DEATHS, refusals
 from storage.records.lease import Lease, Submission, new_process, owner_text
 from storage.records.measurement import Rung
 from storage.records.study import EXTENDED, StudyState
@@ -86,6 +86,26 @@ def test_studies_with_code_are_left_to_those_who_trust_it(store: StudyStore) -> 
     submit(store, "code", runs_code=True, priority=9)
     submit(store, "plain")
     assert [taken(store), taken(store), taken(store, trusts_code=True)] == ["plain", None, "code"]
+
+
+def test_studies_that_are_named_are_left_to_others(store: StudyStore) -> None:
+    submit(store, "a", priority=9)
+    submit(store, "b")
+    lease = store.claim_next(ANN, LONG, False, without={"a", "gone"})
+    assert lease is not None
+    assert lease.study == "b"
+    assert store.claim_next(BEN, LONG, False, without={"a"}) is None
+    assert taken(store) == "a"
+
+
+def test_a_study_that_is_given_back_says_why_to_programs(store: StudyStore) -> None:
+    submit(store, "a")
+    lease = store.claim_next(ANN, LONG, False)
+    assert lease is not None
+    store.under(lease).update_study("a", state=StudyState.QUEUED, error="no Ray")
+    event = store.events("a")[-1]
+    assert (event.text, json.loads(event.data)["error"]) == ("no Ray", "no Ray")
+    assert refusals(store.events("a")) == 1
 
 
 def test_a_lease_that_runs_out_is_taken_over_and_the_old_owner_writes_nothing_more(store: StudyStore) -> None:

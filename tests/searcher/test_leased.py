@@ -20,6 +20,7 @@ from searcher.interruption import Interruption
 from searcher.stages.prepare import Prepared
 from storage.errors import (
     DiskFullError,
+    ElsewhereError,
     FixInputError,
     LeaseLostError,
     NoWorkersError,
@@ -27,6 +28,7 @@ from storage.errors import (
     StudyCancelledError,
 )
 from storage.home import Home
+from storage.leases import MOST_REFUSALS
 from storage.memory import MemoryStore
 from storage.records.lease import Lease, owner_text
 from storage.records.study import Step, Study, StudyState
@@ -126,6 +128,31 @@ def test_a_machine_without_workers_is_no_fault_of_the_study(prepared: Prepared, 
         Controller(store, home, Recorder(), Missing(), stopped=StudyState.QUEUED).run(NAME, prepared)
     study = store.study(NAME)
     assert (study.state, study.error) == (StudyState.QUEUED, "Ray cannot start (odd): run with --inline")
+
+
+def test_a_study_that_no_machine_can_run_fails_at_last(prepared: Prepared, tmp_path: Path) -> None:
+    def refuse(text: str) -> None:
+        raise NoWorkersError("Ray cannot start (odd)")
+
+    store, home = started(prepared, tmp_path)
+    states = []
+    for _ in range(MOST_REFUSALS):
+        with pytest.raises(NoWorkersError):
+            Controller(store, home, Recorder(refuse), stopped=StudyState.QUEUED).run(NAME, prepared)
+        states.append(store.study(NAME).state)
+    assert states == [StudyState.QUEUED] * (MOST_REFUSALS - 1) + [StudyState.FAILED]
+
+
+def test_a_queued_study_that_this_machine_cannot_read_is_left_to_others(prepared: Prepared, tmp_path: Path) -> None:
+    store, home = MemoryStore(), Home(tmp_path)
+    gone = prepared.config.model.model_copy(update={"weights": str(tmp_path / "gone.safetensors")})
+    store.create_study(NAME, prepared.config.model_copy(update={"model": gone}).to_json())
+    with pytest.raises(ElsewhereError, match=r"it cannot be run on this machine: .*gone\.safetensors"):
+        Controller(store, home, Recorder(), stopped=StudyState.QUEUED).run(NAME)
+    assert store.study(NAME).state is StudyState.QUEUED
+    with pytest.raises(FixInputError, match=r"gone\.safetensors"):
+        Controller(store, home, Recorder()).run(NAME)
+    assert store.study(NAME).state is StudyState.FAILED
 
 
 def test_an_end_that_was_not_acknowledged_is_an_end(

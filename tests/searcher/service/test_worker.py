@@ -241,13 +241,15 @@ def test_a_machine_that_has_no_workers_for_a_study_leaves_it_to_others_for_a_whi
     store: StudyStore, home: Home
 ) -> None:
     submit(store)
+    submit(store, "t")
     log = Log()
     worker = loop(store, home, "finds no workers", log)
     with in_thread(worker):
-        log.wait_for("queued, its process ended with code 1")
+        log.wait_for("s: queued, its process ended with code 1")
+        log.wait_for("t: queued, its process ended with code 1")
         time.sleep(0.5)
-        assert (store.study("s").attempt, store.study("s").error) == (1, "no Ray")
         worker.stop()
+    assert [(store.study(name).attempt, store.study(name).error) for name in "st"] == [(1, "no Ray")] * 2
 
 
 def test_a_machine_that_lacks_something_leaves_the_queue_to_others(

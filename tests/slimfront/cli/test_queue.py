@@ -237,6 +237,9 @@ def test_gc_removes_what_nothing_needs(home: Path, folder: Path) -> None:
     for path in (*stray, library):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x" * 1000)
+    other = home / "captured" / ".store-0123456789abcdef"  # of another database of this home
+    other.mkdir()
+    os.utime(other, (0, 0))
     assert invoke("gc").err.startswith("0 files")  # somebody may just be making them
     long_ago = time.time() - 30 * 24 * 3600
     for path in (*stray, stray[1].parent.parent, library):
@@ -246,4 +249,4 @@ def test_gc_removes_what_nothing_needs(home: Path, folder: Path) -> None:
     assert all(path.exists() for path in (*stray, library))
     assert "3 files and folders, 3.0 KB, are removed" in invoke("gc").err
     assert not any(path.exists() for path in (*stray, library))
-    assert sorted((home / "captured").iterdir()) == kept
+    assert sorted((home / "captured").iterdir()) == sorted([*kept, other])

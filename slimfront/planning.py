@@ -35,7 +35,7 @@ class PlannedGroup:
 
 @dataclass(frozen=True)
 class PlannedSize:
-    """A size that can be reached, and the MACs that go with it."""
+    """A size that can be reached, before entropy coding takes some off, and the MACs that go with it."""
 
     name: str
     size_bytes: int

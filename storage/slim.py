@@ -5,12 +5,13 @@ Needs numpy and the standard library only. Layout, little-endian::
     4 bytes   magic "SLIM"
     2 bytes   version
     4 bytes   length of the compressed header
-    16 bytes  BLAKE2b digest of everything after it
+    16 bytes  BLAKE2b digest of the version and of everything after the digest
     header    raw LZMA2: lengths, JSON of names and shapes, the graph (JSON), the ONNX template
     payload   activations: float32 scales, uint8 zero points
-              each layer: codes, `bits` wide, lowest bit first, padded to a byte; float16 scales; uint8 zero points
-              (not at 8 bits, where they are constant); float16 biases
+              each layer: codes, `bits` wide, lowest bit first, padded to a byte, or the table of its entropy code;
+              float16 scales; uint8 zero points (not at 8 bits, where they are constant); float16 biases
               each other tensor: raw
+              the stream of all entropy-coded layers (storage.rans), if there are any
 
 The same model gives the same bytes.
 """
@@ -22,25 +23,28 @@ import json
 import lzma
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from storage import rans
+from storage.codes import code_counts, coded_bytes, pack_codes, packed_bytes, unpack_codes
 from storage.errors import PackedFileError
 
 Array: TypeAlias = npt.NDArray[Any]
 
 MAGIC = b"SLIM"
-VERSION = 2
+VERSION = 3
+CODED, CODED_FIELDS = 3, 9  # the first version with entropy codes, and how many fields its layers have
 PREFIX = struct.Struct("<4sHI16s")
 LENGTHS = struct.Struct("<III")
 DIGEST_BYTES = 16
 BYTE_BITS = 8
 BYTE_ZERO = 128  # see learners.quant.grid: 8-bit codes are int8 values around 64
-BYTE_ZEROS = {1: 254, VERSION: BYTE_ZERO}  # by version; the first one had them around 127
+BYTE_ZEROS = {1: 254, 2: BYTE_ZERO, VERSION: BYTE_ZERO}  # by version; the first one had them around 127
 FILTERS = ({"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "lp": 0, "pb": 0},)
 LARGEST_EXPONENT = 160  # float32 reaches from 2^-149 to 2^128
 LARGEST_HEADER = 64 * 2**20  # a graph is kilobytes; more is an attack on memory
@@ -52,6 +56,7 @@ MALFORMED = (
     KeyError,
     IndexError,
     OverflowError,
+    MemoryError,
     RecursionError,
     struct.error,
     lzma.LZMAError,
@@ -125,14 +130,15 @@ class PackedModel:
     tensors: tuple[PackedTensor, ...]
 
 
-def layer_bytes(bits: int, rows: int, weights: int, bias: bool) -> int:
-    """Payload bytes of a layer of `rows` output channels and `weights` weights."""
+def row_bytes(bits: int, rows: int, bias: bool) -> int:
+    """Payload bytes of a layer of `rows` output channels beside its codes."""
     zeros = 0 if bits == BYTE_BITS else rows
-    return (weights * bits + 7) // 8 + 2 * rows + zeros + (2 * rows if bias else 0)
+    return 2 * rows + zeros + (2 * rows if bias else 0)
 
 
 def pack(model: PackedModel) -> bytes:
     """The file's bytes."""
+    tables, stream = _entropy_coded(model.layers)
     document = {
         "input": [model.contract.shape, model.contract.mean, model.contract.std, model.contract.classes],
         "activations": len(model.activations),
@@ -146,8 +152,9 @@ def pack(model: PackedModel) -> bytes:
                 layer.activation,
                 layer.exponent,
                 layer.bias_exponent,
+                int(table is not None),
             ]
-            for layer in model.layers
+            for layer, table in zip(model.layers, tables, strict=True)
         ],
         "tensors": [[item.name, str(item.array.dtype), item.array.shape, item.use] for item in model.tensors],
     }
@@ -159,16 +166,32 @@ def pack(model: PackedModel) -> bytes:
         np.array([item.scale for item in model.activations], "<f4").tobytes(),
         np.array([item.zero for item in model.activations], np.uint8).tobytes(),
     ]
-    for layer in model.layers:
-        payload.append(pack_codes(layer.codes, layer.bits))
+    for layer, table in zip(model.layers, tables, strict=True):
+        payload.append(pack_codes(layer.codes, layer.bits) if table is None else table.stored)
         payload.append(layer.scale.astype("<f2").tobytes())
         if layer.bits != BYTE_BITS:
             payload.append(layer.zero.astype(np.uint8).tobytes())
         if layer.bias is not None:
             payload.append(layer.bias.astype("<f2").tobytes())
     payload.extend(np.ascontiguousarray(item.array).tobytes() for item in model.tensors)
+    payload.append(stream)
     body = header + b"".join(payload)
-    return PREFIX.pack(MAGIC, VERSION, len(header), _digest(body)) + body
+    return PREFIX.pack(MAGIC, VERSION, len(header), _digest(body, VERSION)) + body
+
+
+def _entropy_coded(layers: Sequence[PackedLayer]) -> tuple[list[rans.Table | None], bytes]:
+    """The tables of the layers that are entropy-coded, and the stream of their codes."""
+    none: list[rans.Table | None] = [None] * len(layers)
+    counts = [code_counts(layer.codes, layer.bits) for layer in layers]
+    tables = [rans.Table.of(item) if coded_bytes(item) is not None else None for item in counts]
+    coded = [(layer, table) for layer, table in zip(layers, tables, strict=True) if table is not None]
+    if not coded:
+        return none, b""
+    stream = rans.encode([(layer.codes.reshape(-1), table) for layer, table in coded])
+    total = sum(layer.codes.size for layer, _ in coded)
+    packed = sum(packed_bytes(layer.bits, layer.codes.size) for layer, _ in coded)
+    pays = len(stream) + sum(len(table.stored) for _, table in coded) < packed
+    return (tables, stream) if pays and rans.fits(total, len(stream)) else (none, b"")
 
 
 def unpack(data: bytes) -> PackedModel:
@@ -181,31 +204,19 @@ def unpack(data: bytes) -> PackedModel:
             f"model.slim of version {version}; this Slimfront reads up to version {VERSION}: upgrade it"
         )
     body = memoryview(data)[PREFIX.size :]
-    if _digest(body) != digest:
+    if _digest(body, version) != digest:
         raise PackedFileError("model.slim is truncated or altered (checksum differs): copy or export it again")
     try:
-        return _parse(bytes(body[:header_length]), body[header_length:], BYTE_ZEROS[version])
+        return _parse(bytes(body[:header_length]), body[header_length:], version)
     except MALFORMED as error:
         raise PackedFileError(f"model.slim cannot be read ({error}): export it again") from error
 
 
-def pack_codes(codes: Array, bits: int) -> bytes:
-    """Codes below 2^bits, `bits` wide each, lowest bit first, padded to whole bytes."""
-    flat = codes.reshape(-1).astype(np.uint8)
-    if flat.size and int(flat.max()) >> bits:
-        raise ValueError(f"code {int(flat.max())} does not fit into {bits} bits")
-    planes = np.unpackbits(flat[:, None], axis=1, count=bits, bitorder="little")
-    return np.packbits(planes.reshape(-1), bitorder="little").tobytes()
-
-
-def unpack_codes(data: bytes | memoryview, bits: int, count: int) -> npt.NDArray[np.uint8]:
-    """Inverse of `pack_codes`: `count` codes."""
-    planes = np.unpackbits(np.frombuffer(data, np.uint8), count=count * bits, bitorder="little")
-    return np.packbits(planes.reshape(count, bits), axis=1, bitorder="little").reshape(-1)
-
-
-def _digest(body: bytes | memoryview) -> bytes:
-    return hashlib.blake2b(body, digest_size=DIGEST_BYTES).digest()
+def _digest(body: bytes | memoryview, version: int) -> bytes:
+    """Up to version 2 the version was not part of it."""
+    digest = hashlib.blake2b(version.to_bytes(2, "little") if version >= CODED else b"", digest_size=DIGEST_BYTES)
+    digest.update(body)
+    return digest.digest()
 
 
 class _Reader:
@@ -226,14 +237,20 @@ class _Reader:
         size = prod(shape) * np.dtype(dtype).itemsize
         return np.frombuffer(self.take(size), dtype).reshape(shape)
 
+    def rest(self) -> memoryview:
+        """All that is left."""
+        return self.take(len(self._data) - self._position)
+
     def finish(self) -> None:
         if self._position != len(self._data):
             raise ValueError("its payload is too long")
 
 
-def _parse(header: bytes, payload: memoryview, byte_zero: int) -> PackedModel:
+def _parse(header: bytes, payload: memoryview, version: int) -> PackedModel:
     decompressor = lzma.LZMADecompressor(format=lzma.FORMAT_RAW, filters=list(FILTERS))
     text = decompressor.decompress(header, max_length=LARGEST_HEADER)
+    if not decompressor.eof or decompressor.unused_data:
+        raise ValueError("its header is too long, or does not end where it should")
     lengths = LENGTHS.unpack_from(text)
     parts, position = [], LENGTHS.size
     for length in lengths:
@@ -246,12 +263,43 @@ def _parse(header: bytes, payload: memoryview, byte_zero: int) -> PackedModel:
     count = int(document["activations"])
     scales, zeros = reader.array("<f4", [count]), reader.array("u1", [count])
     activations = tuple(Activation(float(s), int(z)) for s, z in zip(scales, zeros, strict=True))
-    layers = tuple(_layer(reader, count, byte_zero, *entry) for entry in document["layers"])
+    layers, tables = [], []
+    for entry in document["layers"]:
+        if len(entry) != (CODED_FIELDS if version >= CODED else CODED_FIELDS - 1):
+            raise ValueError("a layer of its header has another number of fields")
+        layer, table = _layer(reader, count, BYTE_ZEROS[version], *entry)
+        layers.append(layer)
+        tables.append(table)
     tensors = tuple(_tensor(reader, *entry) for entry in document["tensors"])
+    if any(tables):
+        layers = _decoded(reader.rest(), layers, tables)
     reader.finish()
     shape, mean, std, classes = document["input"]
     contract = InputContract(tuple(shape), tuple(mean), tuple(std), tuple(classes))
-    return PackedModel(contract, parts[1].decode(), parts[2], activations, layers, tensors)
+    return PackedModel(contract, parts[1].decode(), parts[2], activations, tuple(layers), tensors)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _size(shape: object) -> int:
+    """How many values a shape of the header has."""
+    if not isinstance(shape, list) or not all(map(_is_count, shape)):
+        raise ValueError("a shape in its header is none")
+    return prod(shape)
+
+
+def _decoded(
+    stream: memoryview, layers: Sequence[PackedLayer], tables: Sequence[rans.Table | None]
+) -> list[PackedLayer]:
+    """The layers with the codes of those that have a table."""
+    parts = [(prod(layer.codes.shape), table) for layer, table in zip(layers, tables, strict=True) if table]
+    found = iter(rans.decode(stream, parts))
+    return [
+        replace(layer, codes=next(found).reshape(layer.codes.shape)) if table else layer
+        for layer, table in zip(layers, tables, strict=True)
+    ]
 
 
 def _layer(
@@ -266,22 +314,31 @@ def _layer(
     activation: int,
     exponent: int,
     bias_exponent: int,
-) -> PackedLayer:
-    if form not in ("conv", "gemm", "matmul") or bits not in WIDTHS or not 0 <= activation < activations:
+    coded: int = 0,
+) -> tuple[PackedLayer, rans.Table | None]:
+    """A layer, and the table of its codes if these are in the stream."""
+    known = form in ("conv", "gemm", "matmul") and bits in WIDTHS and coded in (0, 1)
+    if not known or not _is_count(activation) or activation >= activations:
         raise ValueError(f"its layer {name} is malformed")
     if not all(isinstance(item, int) and abs(item) <= LARGEST_EXPONENT for item in (exponent, bias_exponent)):
         raise ValueError(f"the exponents of its layer {name} are out of range")
-    count, rows = prod(shape), shape[0]
-    codes = unpack_codes(reader.take((count * bits + 7) // 8), bits, count).reshape(shape)
+    count, rows = _size(shape), shape[0]
+    if coded:
+        table = rans.Table(bytes(reader.take(1 << bits)))
+        codes = np.broadcast_to(np.uint8(0), shape)  # until the stream is read; takes no memory
+    else:
+        table = None
+        codes = unpack_codes(reader.take(packed_bytes(bits, count)), bits, count).reshape(shape)
     scale = reader.array("<f2", [rows])
     zero = np.full(rows, byte_zero, np.uint8) if bits == BYTE_BITS else reader.array("u1", [rows])
     if bits != BYTE_BITS and (zero > 2 * (2**bits - 1)).any():
         raise ValueError(f"a zero point of its layer {name} lies outside the grid")
     kept = reader.array("<f2", [rows]) if bias else None
-    return PackedLayer(name, form, bits, codes, scale, zero, kept, activation, exponent, bias_exponent)
+    return PackedLayer(name, form, bits, codes, scale, zero, kept, activation, exponent, bias_exponent), table
 
 
 def _tensor(reader: _Reader, name: str, dtype: str, shape: list[int], use: str) -> PackedTensor:
     if dtype not in DTYPES or use not in USES:
         raise ValueError(f"its tensor {name} is malformed")
+    _size(shape)
     return PackedTensor(name, reader.array(dtype, shape), use)

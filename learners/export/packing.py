@@ -19,7 +19,8 @@ from learners.export.qdq import Quantised, external, quantise
 from learners.quant.grid import storable_bias
 from learners.stitch import other_tensors, stitched_graph
 from objectives.runtimes.packed import initializers
-from storage.slim import InputContract, PackedLayer, PackedModel, PackedTensor, layer_bytes
+from storage.codes import coded_bytes, packed_bytes
+from storage.slim import InputContract, PackedLayer, PackedModel, PackedTensor, row_bytes
 
 INLINE_BYTES = 64  # float constants up to this size, bounds, stay in the template
 # Shapes, splits and pads do, too: runtimes want them when they read it. Only maps of many indices are larger.
@@ -28,11 +29,20 @@ FLOAT_BITS = 32
 MAP_BITS = 1  # of the zeros and ones of an index map
 
 
-def level_bytes(bits: int, rows: int, weights: int) -> int:
-    """What a layer adds to `model.slim` at a width, exactly; every layer has a bias."""
+def level_bytes(bits: int, rows: int, weights: int, counts: npt.NDArray[np.int64] | None) -> float:
+    """What a layer adds to `model.slim` at a width; every layer has a bias. `counts` as in `weight_bytes`."""
+    beside = 4 * rows if bits == FLOAT_BITS else row_bytes(bits, rows, bias=True)
+    return weight_bytes(bits, weights, counts) + beside
+
+
+def weight_bytes(bits: int, weights: int, counts: npt.NDArray[np.int64] | None) -> float:
+    """What `weights` weights take in `model.slim`. `counts` [2^bits] are of their codes, None in float32; or of codes
+    that are as frequent in theirs."""
     if bits == FLOAT_BITS:
-        return 4 * (weights + rows)
-    return layer_bytes(bits, rows, weights, bias=True)
+        return 4.0 * weights
+    assert counts is not None
+    coded = coded_bytes(counts)
+    return packed_bytes(bits, weights) if coded is None else coded * weights / int(counts.sum())
 
 
 def pack_candidate(

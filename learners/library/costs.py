@@ -14,8 +14,9 @@ from onnx import numpy_helper
 from learners.analysis import Analysis
 from learners.base import WeightLearner, level_bits
 from learners.channel.group_levels import GroupLevels
-from learners.export.packing import FLOAT_BITS, INLINE_BYTES, MAP_BITS, level_bytes
+from learners.export.packing import FLOAT_BITS, INLINE_BYTES, MAP_BITS, level_bytes, weight_bytes
 from learners.graph.layers import INDEX_MAP
+from learners.library.code_counts import CodeCounts
 from learners.library.wiring import Wiring, level_places
 from storage.records.space import CHANNEL, Factor, Level, Site
 
@@ -88,19 +89,23 @@ def make_factors(
     sites: Sequence[Site],
     wirings: Sequence[Wiring],
     errors: Mapping[str, LayerErrors],
+    codes: Mapping[str, CodeCounts],
     quantised: bool,
 ) -> tuple[Factor, ...]:
     """The tables of all layers, then of the tensors that follow the channels without a layer."""
     factors: list[Factor] = []
     for wiring in wirings:
         build = _joint_factors if len(wiring.sources) > 1 else _single_factor
-        factors.extend(build(wiring, sites, errors[wiring.layer.name], quantised))
+        name = wiring.layer.name
+        factors.extend(build(wiring, sites, errors[name], codes[name], quantised))
     factors.extend(_followers(analysis, groups, wirings))
     return tuple(factors)
 
 
-def _single_factor(wiring: Wiring, sites: Sequence[Site], errors: LayerErrors, quantised: bool) -> list[Factor]:
-    """A layer that reads at most one group: everything exact."""
+def _single_factor(
+    wiring: Wiring, sites: Sequence[Site], errors: LayerErrors, codes: CodeCounts, quantised: bool
+) -> list[Factor]:
+    """A layer that reads at most one group: all that its table says is so."""
     size, macs, error = [], [], []
     source = wiring.sources[0] if wiring.sources else None
     for choice in _choices(wiring.sites, sites):
@@ -108,17 +113,20 @@ def _single_factor(wiring: Wiring, sites: Sequence[Site], errors: LayerErrors, q
         places = wiring.rows[choice[wiring.output] if wiring.output is not None else 0]
         rows = int(places.sum())
         columns = wiring.fixed_columns + (wiring.columns[source][variant] if source is not None else 0)
-        size.append(float(_bytes(wiring, sites, choice, rows, rows * columns, quantised)))
+        width = choice[wiring.precision] if wiring.precision is not None else 0
+        counts = codes.of(variant, width, places)
+        size.append(level_bytes(_bits(wiring, sites, choice, quantised), rows, rows * columns, counts))
         macs.append(float(rows * columns * _positions(wiring)))
         lost = errors.pruned[source][variant] if source is not None else np.zeros(len(places))
-        width = choice[wiring.precision] if wiring.precision is not None else 0
         error.append(_relative(lost + errors.rounded[variant, width], errors.power, places))
     return [Factor(wiring.layer.name, wiring.sites, tuple(size), tuple(macs), tuple(error))]
 
 
-def _joint_factors(wiring: Wiring, sites: Sequence[Site], errors: LayerErrors, quantised: bool) -> list[Factor]:
-    """A layer that reads several groups: costs and errors of each added up. Weights pack into whole bytes together, so
-    that a size is exact to a byte; errors of several sources at once are a little more or less than their sum."""
+def _joint_factors(
+    wiring: Wiring, sites: Sequence[Site], errors: LayerErrors, codes: CodeCounts, quantised: bool
+) -> list[Factor]:
+    """A layer that reads several groups: costs and errors of each added up. Codes are as frequent as with all channels,
+    nearly; errors of several sources at once are a little more or less than their sum."""
     factors = []
     for source in wiring.sources:
         own = tuple(dict.fromkeys(item for item in (source, wiring.output, wiring.precision) if item is not None))
@@ -126,7 +134,9 @@ def _joint_factors(wiring: Wiring, sites: Sequence[Site], errors: LayerErrors, q
         for choice in _choices(own, sites):
             places = wiring.rows[choice[wiring.output] if wiring.output is not None else 0]
             weights = int(places.sum()) * wiring.columns[source][choice[source]]
-            size.append(weights * _bits(wiring, sites, choice, quantised) / 8)
+            width = choice[wiring.precision] if wiring.precision is not None else 0
+            counts = codes.of(0, width, places)
+            size.append(weight_bytes(_bits(wiring, sites, choice, quantised), weights, counts))
             macs.append(float(weights * _positions(wiring)))
             error.append(_relative(errors.pruned[source][choice[source]], errors.power, places))
         factors.append(Factor(wiring.layer.name, own, tuple(size), tuple(macs), tuple(error)))
@@ -135,9 +145,10 @@ def _joint_factors(wiring: Wiring, sites: Sequence[Site], errors: LayerErrors, q
     for choice in _choices(own, sites):
         places = wiring.rows[choice[wiring.output] if wiring.output is not None else 0]
         rows = int(places.sum())
-        size.append(float(_bytes(wiring, sites, choice, rows, rows * wiring.fixed_columns, quantised)))
-        macs.append(float(rows * wiring.fixed_columns * _positions(wiring)))
         width = choice[wiring.precision] if wiring.precision is not None else 0
+        counts, bits = codes.of(0, width, places), _bits(wiring, sites, choice, quantised)
+        size.append(level_bytes(bits, rows, rows * wiring.fixed_columns, counts))
+        macs.append(float(rows * wiring.fixed_columns * _positions(wiring)))
         error.append(_relative(errors.rounded[0, width], errors.power, places))
     factors.append(Factor(wiring.layer.name, own, tuple(size), tuple(macs), tuple(error)))
     return factors
@@ -184,12 +195,6 @@ def _bits(wiring: Wiring, sites: Sequence[Site], choice: Mapping[int, int], quan
     if wiring.layer.kind == INDEX_MAP:
         return MAP_BITS if quantised else FLOAT_BITS
     return FLOAT_BITS if wiring.precision is None else sites[wiring.precision].levels[choice[wiring.precision]].bits
-
-
-def _bytes(
-    wiring: Wiring, sites: Sequence[Site], choice: Mapping[int, int], rows: int, weights: int, quantised: bool
-) -> int:
-    return level_bytes(_bits(wiring, sites, choice, quantised), rows, weights)
 
 
 def _positions(wiring: Wiring) -> int:

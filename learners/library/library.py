@@ -33,7 +33,7 @@ from storage.errors import GiveUpError
 from storage.files import atomic_write
 from storage.records.space import QUANT, Protected, SearchSpace
 
-FORMAT = "slimfront-library-8"
+FORMAT = "slimfront-library-9"
 ROUNDED = "rounded"  # prefix of the weights' id of the plain-rounding baseline
 PARTS = ("values", "codes", "scale", "zero", "bias")
 

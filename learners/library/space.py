@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import ceil, prod
 
+import numpy as np
 import torch
 
 from learners.analysis import Analysis
@@ -12,10 +13,11 @@ from learners.base import Adapted, GroupLearner, Learner, LevelWeights, WeightLe
 from learners.channel.group_levels import GroupLevels, kept_units
 from learners.channel.groups import ChannelGroup
 from learners.export.activations import Range
-from learners.export.packing import FLOAT_BITS, pack_candidate
+from learners.export.packing import FLOAT_BITS, MAP_BITS, level_bytes, pack_candidate
 from learners.export.qdq import float_tensors
 from learners.graph.layers import INDEX_MAP
 from learners.library.adapt import ORIGINAL
+from learners.library.code_counts import CodeCounts, count_codes
 from learners.library.costs import LayerErrors, blank_errors, make_factors, make_sites
 from learners.library.wiring import Wiring, wire
 from storage.records.space import CHANNEL, Factor, LayerShape, Protected, SearchSpace, Site
@@ -67,14 +69,16 @@ def search_space(
     errors: Mapping[str, LayerErrors],
     ranges: Mapping[str, Range],
 ) -> SearchSpace:
-    """The sites with exact costs. What a file costs besides is read off one that is packed for the purpose."""
+    """The sites with their costs, sizes as the codes of `levels` are. What a file costs besides is read off one that is
+    packed for the purpose."""
     channels, weights = split(learners)
     wirings = wire(analysis, groups, precision_sites(analysis, groups, weights))
     methods = {(name, item.level): item.method for name, found in levels.items() for item in found[0]}
     name = next((item.name for item in learners if isinstance(item, WeightLearner)), "")
     removed = "" if channels is None else channels.method
     sites: tuple[Site, ...] = make_sites(analysis, groups, weights, name, methods, removed)
-    factors = make_factors(analysis, groups, sites, wirings, errors, weights is not None)
+    codes = {wiring.layer.name: count_codes(wiring.layer, levels[wiring.layer.name]) for wiring in wirings}
+    factors = make_factors(analysis, groups, sites, wirings, errors, codes, weights is not None)
     unmeasured = SearchSpace(
         sites=sites,
         protected=analysis.protected,
@@ -96,10 +100,21 @@ def search_space(
 
     if weights is None:
         return unmeasured.with_rest(rest(0.0), ())
-    # The graph of a file in float is the smaller one: it has no grids. Each layer takes its share of the difference.
+    # The graph of a file in float is the smaller one: it has no grids. Each layer takes its share of the difference, but
+    # none of what index maps take there: they run in int8 wherever a layer beside them does.
     fixed = rest(MIDDLE)
-    share = (rest(0.0) - fixed) / len(analysis.layers)
+    share = (rest(0.0) - fixed - _map_growth(analysis, codes)) / len(analysis.layers)
     return unmeasured.with_rest(fixed, _float_shares(sites, share))
+
+
+def _map_growth(analysis: Analysis, codes: Mapping[str, CodeCounts]) -> float:
+    """Bytes that index maps take in float32 beyond those in int8, with all channels."""
+    growth = 0.0
+    for item in analysis.maps:
+        rows, count = item.shape[0], prod(item.shape)
+        counts = codes[item.name].of(0, 0, np.ones(rows, np.bool_))
+        growth += level_bytes(FLOAT_BITS, rows, count, None) - level_bytes(MAP_BITS, rows, count, counts)
+    return growth
 
 
 def _float_shares(sites: Sequence[Site], share: float) -> tuple[Factor, ...]:
@@ -133,7 +148,7 @@ def _shape(wiring: Wiring) -> LayerShape:
 
 
 def _blank(analysis: Analysis, wiring: Wiring, level: str) -> LevelWeights:
-    """A level with weights of zero, for its size."""
+    """A level for its size: its codes are all as frequent, so that no entropy code makes them smaller."""
     layer, bits = wiring.layer, level_bits(level)
     rows = layer.shape[0]
     bias = analysis.tensors[layer.bias] if layer.bias is not None else None
@@ -143,7 +158,7 @@ def _blank(analysis: Analysis, wiring: Wiring, level: str) -> LevelWeights:
         level=level,
         bits=bits,
         values=None,
-        codes=torch.zeros(layer.shape, dtype=torch.uint8),
+        codes=(torch.arange(prod(layer.shape)) % 2**bits).to(torch.uint8).reshape(layer.shape),
         scale=torch.ones(rows, dtype=torch.float16),
         zero=torch.zeros(rows, dtype=torch.uint8),
         bias=torch.zeros(rows),

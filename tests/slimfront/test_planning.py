@@ -44,7 +44,8 @@ def test_plan_states_what_the_study_then_finds(
     assert sizes["dense"] == finished.front["dense"]["size_bytes"]
     for row in finished.front["baselines"]:
         if row["name"] in sizes and row["name"] != "dense":
-            assert sizes[row["name"]] == pytest.approx(row["size_bytes"], rel=0.02)
+            spared = row["size_bytes"] / sizes[row["name"]]  # by entropy coding, which is known when weights are
+            assert 0.75 < spared < 1.02
             planned = next(item for item in plan["sizes"] if item["name"] == row["name"])
             assert (planned["macs"], planned["macs_ratio"]) == (row["macs"], row["macs_ratio"])
     assert sizes["smallest"] == min(sizes.values())

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
+from storage import rans
+from storage.codes import code_counts, coded_bytes, packed_bytes
 from storage.errors import PackedFileError
 from storage.slim import (
     BYTE_ZERO,
@@ -30,11 +31,9 @@ from storage.slim import (
     PackedModel,
     PackedTensor,
     _digest,
-    layer_bytes,
     pack,
-    pack_codes,
+    row_bytes,
     unpack,
-    unpack_codes,
 )
 from tests.storage.packed_models import layers, models
 
@@ -60,7 +59,7 @@ SMALL = PackedModel(
 DOCUMENT: dict[str, Any] = {
     "input": [[3], [0.0], [1.0], []],
     "activations": 1,
-    "layers": [["a", "conv", 2, [2, 2], 0, 0, 0, 0]],
+    "layers": [["a", "conv", 2, [2, 2], 0, 0, 0, 0, 0]],
     "tensors": [["b", "float32", [2], "both"]],
 }
 PAYLOAD = bytes(5) + bytes(1 + 4 + 2) + bytes(8)
@@ -77,7 +76,31 @@ def crafted(document: object, payload: bytes = PAYLOAD, texts: tuple[bytes, byte
 
 def framed(header: bytes, payload: bytes, length: int | None = None) -> bytes:
     body = header + payload
-    return PREFIX.pack(MAGIC, VERSION, len(header) if length is None else length, _digest(body)) + body
+    return PREFIX.pack(MAGIC, VERSION, len(header) if length is None else length, _digest(body, VERSION)) + body
+
+
+def of_version(data: bytes, version: int) -> bytes:
+    """A file as an earlier version would have written it, which had no entropy codes."""
+    length = PREFIX.unpack_from(data)[2]
+    header, payload = data[PREFIX.size :][:length], data[PREFIX.size :][length:]
+    text = lzma.decompress(header, format=lzma.FORMAT_RAW, filters=list(FILTERS))
+    document, *texts = parts_of(text)
+    earlier = json.loads(document)
+    earlier["layers"] = [entry[:-1] for entry in earlier["layers"]]
+    parts = [json.dumps(earlier).encode(), *texts]
+    header = lzma.compress(
+        LENGTHS.pack(*map(len, parts)) + b"".join(parts), format=lzma.FORMAT_RAW, filters=list(FILTERS)
+    )
+    return PREFIX.pack(MAGIC, version, len(header), _digest(header + payload, version)) + header + payload
+
+
+def parts_of(text: bytes) -> list[bytes]:
+    """The three parts of a header."""
+    found, place = [], LENGTHS.size
+    for length in LENGTHS.unpack_from(text):
+        found.append(text[place : place + length])
+        place += length
+    return found
 
 
 def same(first: object, second: object) -> bool:
@@ -90,25 +113,6 @@ def same(first: object, second: object) -> bool:
         names = [field.name for field in dataclasses.fields(first)]
         return all(same(getattr(first, name), getattr(second, name)) for name in names)
     return first == second
-
-
-@given(bits=st.integers(1, 8), data=st.data())
-def test_codes_come_back(bits: int, data: st.DataObject) -> None:
-    codes = data.draw(hnp.arrays(np.uint8, st.integers(0, 70), elements=st.integers(0, 2**bits - 1)))
-    packed = pack_codes(codes, bits)
-    assert len(packed) == (len(codes) * bits + 7) // 8
-    assert unpack_codes(packed, bits, len(codes)).tolist() == codes.tolist()
-
-
-def test_codes_lie_lowest_bit_first() -> None:
-    assert pack_codes(np.array([1, 2, 3], np.uint8), 3) == bytes([0b11_010_001, 0b0])
-    assert pack_codes(np.array([0, 0, 4], np.uint8), 3) == bytes([0, 1])
-
-
-@pytest.mark.parametrize("bits", range(1, 8))
-def test_codes_that_do_not_fit_are_refused(bits: int) -> None:
-    with pytest.raises(ValueError, match=f"{2**bits} does not fit into {bits} bits"):
-        pack_codes(np.array([2**bits], np.uint8), bits)
 
 
 @settings(max_examples=40)
@@ -126,8 +130,71 @@ def test_the_size_of_a_layer_is_what_it_adds(layer: PackedLayer) -> None:
     data = pack(model)
     header = PREFIX.unpack_from(data)[2]
     fixed = PREFIX.size + header + 5 + 12  # one activation, three floats
-    rows, weights = layer.codes.shape[0], layer.codes.size
-    assert len(data) - fixed == layer_bytes(layer.bits, rows, weights, layer.bias is not None)
+    rows = layer.codes.shape[0]
+    beside = row_bytes(layer.bits, rows, layer.bias is not None)
+    whole = beside + packed_bytes(layer.bits, layer.codes.size)
+    coded = coded_bytes(code_counts(layer.codes, layer.bits))
+    assert len(data) - fixed == whole if coded is None else len(data) - fixed <= whole
+
+
+def skewed(count: int, bits: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Codes as layers have them: most in the middle."""
+    drawn = np.random.default_rng(seed).normal(2**bits / 2 - 0.5, 2**bits / 8, count)
+    return np.clip(np.round(drawn), 0, 2**bits - 1).astype(np.uint8)
+
+
+def large(bits: int, rows: int = 40, columns: int = 90, seed: int = 0) -> PackedLayer:
+    return PackedLayer(
+        name=f"layer{seed}",
+        form="conv",
+        bits=bits,
+        codes=skewed(rows * columns, bits, seed).reshape(rows, columns),
+        scale=np.ones(rows, np.float16),
+        zero=np.full(rows, BYTE_ZERO if bits == 8 else 2, np.uint8),
+        bias=None,
+        activation=0,
+    )
+
+
+def test_entropy_coded_layers_come_back_and_take_what_is_said_of_them() -> None:
+    layers = tuple(large(bits, seed=bits) for bits in (2, 3, 4, 6, 8))
+    model = dataclasses.replace(SMALL, layers=(layers[0], SMALL.layers[0], *layers[1:]))
+    data = pack(model)
+    assert same(unpack(data), model)
+    assert pack(unpack(data)) == data
+    coded = [coded_bytes(code_counts(layer.codes, layer.bits)) for layer in layers]
+    for size, layer in zip(coded, layers, strict=True):
+        assert size is not None
+        assert size < packed_bytes(layer.bits, layer.codes.size)
+    beside = sum(row_bytes(layer.bits, len(layer.codes), layer.bias is not None) for layer in model.layers)
+    fixed = PREFIX.size + PREFIX.unpack_from(data)[2] + 5 + 12 + 3 + beside  # three: the small layer's codes
+    states = rans.STATE_BYTES * rans.lanes(5 * 3600)
+    found = len(data) - fixed
+    assert abs(found - sum(size or 0.0 for size in coded)) <= states
+
+
+def test_codes_of_a_single_value_do_not_unpack_to_gigabytes() -> None:
+    layer = dataclasses.replace(large(8), codes=np.zeros((40, 10_000), np.uint8))
+    data = pack(dataclasses.replace(SMALL, layers=(layer,)))
+    assert same(unpack(data).layers[0], layer)
+    table = rans.Table.of(np.array([1, 0]))
+    many = 2 * rans.HARMLESS_CODES
+    stream = bytes(4) * rans.lanes(many)
+    document = {**DOCUMENT, "layers": [["a", "conv", 1, [1, many], 0, 0, 0, 0, 1]]}
+    with pytest.raises(PackedFileError, match="more than its bytes may hold"):
+        unpack(crafted(document, bytes(5) + table.stored + bytes(2 + 1) + bytes(8) + stream))
+
+
+def test_a_code_that_does_not_fit_is_refused_when_it_is_packed() -> None:
+    layer = large(2)
+    layer.codes[3, 3] = 4
+    with pytest.raises(ValueError, match="code 4 does not fit into 2 bits"):
+        pack(dataclasses.replace(SMALL, layers=(layer,)))
+
+
+def test_files_without_entropy_codes_are_read() -> None:
+    """Version 2 had none."""
+    assert same(unpack(of_version(pack(SMALL), 2)), SMALL)
 
 
 def test_the_bytes_are_the_same_in_another_process() -> None:
@@ -170,14 +237,14 @@ def test_junk_behind_a_right_prefix_is_refused(data: bytes) -> None:
 def test_a_newer_version_says_so() -> None:
     data = pack(SMALL)
     newer = MAGIC + (VERSION + 1).to_bytes(2, "little") + data[6:]
-    with pytest.raises(PackedFileError, match="version 3; this Slimfront reads up to version 2: upgrade"):
+    with pytest.raises(PackedFileError, match="version 4; this Slimfront reads up to version 3: upgrade"):
         unpack(newer)
 
 
 def test_the_first_version_had_8_bit_codes_around_127() -> None:
     layer = dataclasses.replace(SMALL.layers[0], bits=8, zero=np.full(len(SMALL.layers[0].zero), BYTE_ZERO, np.uint8))
     data = pack(dataclasses.replace(SMALL, layers=(layer,)))
-    old = unpack(MAGIC + (1).to_bytes(2, "little") + data[6:])
+    old = unpack(of_version(data, 1))
     assert set(old.layers[0].zero.tolist()) == {254}
     assert np.array_equal(old.layers[0].codes, layer.codes)
 
@@ -188,23 +255,23 @@ def test_the_crafted_file_is_right_before_it_is_spoilt() -> None:
 
 HUGE = 10**30
 SPOILT: list[tuple[str, object]] = [
-    ("layers", [["a", "conv", 2, [HUGE, HUGE], 0, 0, 0, 0]]),
-    ("layers", [["a", "conv", 2, [HUGE, 0], 0, 0, 0, 0]]),
-    ("layers", [["a", "conv", 8, [10**12, 0], 0, 0, 0, 0]]),
-    ("layers", [["a", "conv", 2, [-2, -2], 0, 0, 0, 0]]),
-    ("layers", [["a", "conv", 2, [], 0, 0, 0, 0]]),
-    ("layers", [["a", "conv", 2, [2.0, 2], 0, 0, 0, 0]]),
-    ("layers", [["a", "conv", 2, None, 0, 0, 0, 0]]),
-    ("layers", [["a", "conv", 0, [2, 2], 0, 0, 0, 0]]),
-    ("layers", [["a", "conv", 9, [2, 2], 0, 0, 0, 0]]),
-    ("layers", [["a", "conv", "2", [2, 2], 0, 0, 0, 0]]),
-    ("layers", [["a", "pool", 2, [2, 2], 0, 0, 0, 0]]),
-    ("layers", [["a", "conv", 2, [2, 2], 0, 1, 0, 0]]),
-    ("layers", [["a", "conv", 2, [2, 2], 0, -1, 0, 0]]),
-    ("layers", [["a", "conv", 2, [2, 2], 0, 0, 161, 0]]),
-    ("layers", [["a", "conv", 2, [2, 2], 0, 0, 0, -161]]),
-    ("layers", [["a", "conv", 2, [2, 2], 0, 0, 1.5, 0]]),
-    ("layers", [["a", "conv", 2, [2, 2], 0, 0, None, 0]]),
+    ("layers", [["a", "conv", 2, [HUGE, HUGE], 0, 0, 0, 0, 0]]),
+    ("layers", [["a", "conv", 2, [HUGE, 0], 0, 0, 0, 0, 0]]),
+    ("layers", [["a", "conv", 8, [10**12, 0], 0, 0, 0, 0, 0]]),
+    ("layers", [["a", "conv", 2, [-2, -2], 0, 0, 0, 0, 0]]),
+    ("layers", [["a", "conv", 2, [], 0, 0, 0, 0, 0]]),
+    ("layers", [["a", "conv", 2, [2.0, 2], 0, 0, 0, 0, 0]]),
+    ("layers", [["a", "conv", 2, None, 0, 0, 0, 0, 0]]),
+    ("layers", [["a", "conv", 0, [2, 2], 0, 0, 0, 0, 0]]),
+    ("layers", [["a", "conv", 9, [2, 2], 0, 0, 0, 0, 0]]),
+    ("layers", [["a", "conv", "2", [2, 2], 0, 0, 0, 0, 0]]),
+    ("layers", [["a", "pool", 2, [2, 2], 0, 0, 0, 0, 0]]),
+    ("layers", [["a", "conv", 2, [2, 2], 0, 1, 0, 0, 0]]),
+    ("layers", [["a", "conv", 2, [2, 2], 0, -1, 0, 0, 0]]),
+    ("layers", [["a", "conv", 2, [2, 2], 0, 0, 161, 0, 0]]),
+    ("layers", [["a", "conv", 2, [2, 2], 0, 0, 0, -161, 0]]),
+    ("layers", [["a", "conv", 2, [2, 2], 0, 0, 1.5, 0, 0]]),
+    ("layers", [["a", "conv", 2, [2, 2], 0, 0, None, 0, 0]]),
     ("layers", [["a", "conv", 2]]),
     ("layers", [5]),
     ("layers", {"a": 1}),
@@ -266,7 +333,7 @@ def test_lengths_beyond_the_header_are_refused() -> None:
 
 def test_codes_whose_weights_are_no_int8_are_refused() -> None:
     """The int8 file would wrap around what the float32 module computes."""
-    document = {**DOCUMENT, "layers": [["a", "conv", 7, [2, 2], 0, 0, 0, 0]]}
+    document = {**DOCUMENT, "layers": [["a", "conv", 7, [2, 2], 0, 0, 0, 0, 0]]}
     with pytest.raises(PackedFileError, match="layer a is malformed"):
         unpack(crafted(document, bytes(5) + b"\xff\xff\xff\x0f" + bytes(4 + 2) + bytes(8)))
     for zero, legal in ((6, True), (7, False)):

@@ -25,6 +25,7 @@ from learners.pool.base import J, Note, Outcome, R, Task
 from learners.pool.inline import InlinePool
 from learners.pool.ray_pool import RayPool
 from learners.table import in_order
+from storage import rans
 from storage.errors import GiveUpError
 from storage.records.space import FLOAT_BITS
 from storage.slim import pack
@@ -201,8 +202,10 @@ def test_costs_are_known_before_the_library_is_built(built: Callable[[str], Buil
         assert [level.name for level in before.levels] == [level.name for level in after.levels]
     for before_factor, after_factor in zip(planned.factors, built_space.factors, strict=True):
         assert before_factor.sites == after_factor.sites
-        # What a layer left in float32 spares is read off packed files, whose ranges are not yet known.
-        assert before_factor.size_bytes == pytest.approx(after_factor.size_bytes, abs=8)
+        # What a layer left in float32 spares is read off packed files, whose ranges are not yet known; and what entropy
+        # coding spares is not known either.
+        for before_size, after_size in zip(before_factor.size_bytes, after_factor.size_bytes, strict=True):
+            assert before_size - 0.3 * abs(before_size) - 8 <= after_size <= before_size + 8
         assert before_factor.macs == after_factor.macs
     assert abs(planned.fixed_bytes - built_space.fixed_bytes) < 64
 
@@ -216,9 +219,8 @@ def test_a_levels_cost_is_what_it_adds_to_the_file(built: Callable[[str], Built]
         for level in (1, 2, 4, 5):
             changed = (*uniform[:index], level, *uniform[index + 1 :])
             grown = len(pack(network.packed(changed))) - base
-            assert abs(grown - (space.size_bytes(changed) - space.size_bytes(uniform))) <= 24, (
-                site.name
-            )  # what compression varies
+            varies = 24 + rans.FEWEST_LANES * rans.WORD_BYTES  # by compression, and by words that coders have begun
+            assert abs(grown - (space.size_bytes(changed) - space.size_bytes(uniform))) <= varies, site.name
 
 
 def test_rounded_weights_are_there_for_the_baseline_and_others_refused(built: Callable[[str], Built]) -> None:

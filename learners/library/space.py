@@ -100,8 +100,8 @@ def search_space(
 
     if weights is None:
         return unmeasured.with_rest(rest(0.0), ())
-    # The graph of a file in float is the smaller one: it has no grids. Each layer takes its share of the difference, but
-    # none of what index maps take there: they run in int8 wherever a layer beside them does.
+    # The graph of a file in float is the smaller one: it has no grids. Each layer takes its share of the difference.
+    # What index maps take there is nobody's: they run in int8 wherever a layer beside them does.
     fixed = rest(MIDDLE)
     share = (rest(0.0) - fixed - _map_growth(analysis, codes)) / len(analysis.layers)
     return unmeasured.with_rest(fixed, _float_shares(sites, share))

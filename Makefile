@@ -31,6 +31,7 @@ bench-search: $(VENV)/installed
 	$(BIN)/python -m benchmarks.rungs
 	$(BIN)/python -m benchmarks.workers
 	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.coding
 
 bench-service: $(VENV)/installed
 	$(BIN)/python -m benchmarks.service

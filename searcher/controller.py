@@ -99,7 +99,7 @@ class Controller:
                     try:
                         self._run(study, prepared, clock, heartbeat, lease.owner)
                     except Exception:
-                        heartbeat.check()
+                        heartbeat.check()  # an interrupt, of which a library has made an error
                         raise
             except KeyboardInterrupt:
                 self._end(lease, clock, self._stopped)

@@ -2,7 +2,7 @@
 systems", arXiv 1311.2540), many coders side by side in one stream (Giesen 2014, "Interleaved entropy coders", arXiv
 1402.3392), so that numpy decodes a row of symbols at a time.
 
-Needs numpy only. Integers all through: the same bytes on every machine.
+Needs numpy only. Tables and streams are made by integers alone: the same bytes on every machine.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ RELEASE_SECONDS = 5.0  # between two looks for what processes of this home have 
 CANCEL_SECONDS = 8.0  # that a study has to end by itself: `cancel` promises ten
 PAUSE_SECONDS = 2.0  # after a process that has died, so that a broken machine does not spin
 SICK_SECONDS = 30.0  # between two looks at what this machine lacks; at first, for a study that could not be run here
-LONGEST_LEAVE_SECONDS = 3600.0
+LONGEST_LEAVE_SECONDS = 3600.0  # for such a study: whoever mends the machine by then need not start the loop anew
 BAD_INPUT = 2  # exit code of a process that cannot work on such terms as it has got
 REFUSALS = (1, BAD_INPUT)  # exit codes of a process that says why it ends
 
@@ -118,14 +118,17 @@ class Worker:
         """Frees what processes of this home have left that are gone."""
         if time.monotonic() - self._released < RELEASE_SECONDS:
             return
-        owned = set()
+        owned, queued = set(), set()
         for study in self._store.studies():
+            if study.state is StudyState.QUEUED:
+                queued.add(study.name)
             if study.is_owned:
                 owned.add(study.name)
                 release_dead(self._store, self._home, study)
             elif study.name in self._owned and study.state is StudyState.FAILED:  # by whoever has claimed it
                 self._log(study.name, f"failed: {study.error}", logging.WARNING)
         self._owned = owned
+        self._left = {name: item for name, item in self._left.items() if name in queued}  # others have run the rest
         self._released = time.monotonic()
 
     def _take(self, lease: Lease) -> None:

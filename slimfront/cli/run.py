@@ -103,11 +103,13 @@ def resume(
     ] = False,
 ) -> None:
     """Go on with a study that was interrupted or cancelled, or has failed; print the result of one that is done."""
+    from storage.records.study import StudyState
+
     crew = Crew.asked(context, workers, inline, ray_address, gpus)
     with opened(store) as (home, studies):
         found = studies.study(study)
-        if found.state.value == "succeeded" and more_candidates is None and not queue:
-            finish(show(found.name, home, studies))
+        if found.state is StudyState.SUCCEEDED and more_candidates is None and not queue:
+            finish(show(study, home, studies))
             return
         if not queue:
             from searcher.trust import check_trusted

@@ -252,6 +252,19 @@ def test_a_machine_that_has_no_workers_for_a_study_leaves_it_to_others_for_a_whi
     assert [(store.study(name).attempt, store.study(name).error) for name in "st"] == [(1, "no Ray")] * 2
 
 
+def test_a_loop_waits_for_no_study_that_others_have_ended(
+    store: StudyStore, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RELEASE_SECONDS", 0.05)
+    submit(store)
+    log = Log()
+    started = time.monotonic()
+    with in_thread(loop(store, home, "finds no workers", log)):
+        log.wait_for("s: queued, its process ended with code 1")
+        store.cancel("s")
+    assert time.monotonic() - started < module.SICK_SECONDS
+
+
 def test_a_machine_that_lacks_something_leaves_the_queue_to_others(
     store: StudyStore, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

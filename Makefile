@@ -7,7 +7,7 @@ WORKERS ?= 2
 # One thread a process: two torch processes with two threads each slow each other down.
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test lint bench bench-search bench-service clean
+.PHONY: demo test lint bench bench-search bench-service bench-finalists clean
 
 demo: $(VENV)/installed
 	$(BIN)/slimfront demo
@@ -35,6 +35,9 @@ bench-search: $(VENV)/installed
 
 bench-service: $(VENV)/installed
 	$(BIN)/python -m benchmarks.service
+
+bench-finalists: $(VENV)/installed
+	$(BIN)/python -m benchmarks.finalists
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -93,7 +93,7 @@ def compare(home: Path, ours: str, other: str, cost: str) -> Comparison:
 
 
 def _side(store: StudyStore, study: str, only_front: bool) -> Side:
-    searched = {trial.number for trial in store.trials(study) if trial.baseline is None}
+    searched = {trial.number for trial in store.trials(study) if trial.is_searched}
     files = [item for item in store.results(study, Rung.CONFIRMED) if item.number in searched]
     scores = deciding_scores(store, study)
     if only_front:

@@ -116,7 +116,7 @@ def largest_size_error(home: Path, study: str) -> float:
     """Largest relative difference between predicted and written size over all confirmed searched files."""
     store = open_store(Home(home).database_url)
     predicted = {item.number: item.value("size") for item in store.results(study, Rung.QUICK)}
-    searched = {trial.number for trial in store.trials(study) if trial.baseline is None}
+    searched = {trial.number for trial in store.trials(study) if trial.is_searched}
     written = [item for item in store.results(study, Rung.CONFIRMED) if item.number in searched]
     store.close()
     return max(abs(predicted[item.number] / item.value("size") - 1) for item in written)
@@ -156,7 +156,7 @@ def at_size(home: Path, study: str, ratio: float) -> AtSize | None:
     store = open_store(Home(home).database_url)
     scores = deciding_scores(store, study)
     confirmed = {item.number: item for item in store.results(study, Rung.CONFIRMED)}
-    searched = {trial.number for trial in store.trials(study) if trial.baseline is None}
+    searched = {trial.number for trial in store.trials(study) if trial.is_searched}
     store.close()
     dense = confirmed[1].value("size")
     within = [item for item in confirmed.values() if item.number in searched and dense / item.value("size") >= ratio]

@@ -75,7 +75,7 @@ def measure(model: str, seed: int) -> Survival:
             {item.number: item for item in store.results(name, rung)} for rung in (Rung.QUICK, Rung.CONFIRMED)
         )
         both = deciding_scores(store, name)
-        searched = {trial.number for trial in store.trials(name) if trial.baseline is None}
+        searched = {trial.number for trial in store.trials(name) if trial.is_searched}
         numbers = [row.number for row in store.front(name) if row.number in searched]
         store.close()
     dense_quick, dense_both, dense = quick[DENSE], both[DENSE], confirmed[DENSE]

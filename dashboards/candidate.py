@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dashboards.certificate import RowCertificate, row_certificate
 from dashboards.row import Row, make_row
 from dashboards.study import StudyData
 from storage.records.candidate import Trial
@@ -15,6 +16,7 @@ from storage.rules import no_trial_error
 
 ROUNDED = "rounded:"  # begins the id of weights that plain rounding gives, in place of the library's
 ROUND_METHOD = "round to nearest"
+TRAINED_METHOD = "fine-tuned"
 ORIGINAL = Level("fp32")  # of a layer whose precision no site decides
 
 
@@ -54,7 +56,8 @@ class CandidateView:
     study: str
     candidate: int
     name: str | None  # of a baseline
-    origin: str  # the sampler's name, or "baseline"
+    origin: str  # the sampler's name, "baseline", or "finetune"
+    parent: int | None  # number of the candidate that it was trained from
     error: str | None  # why its evaluation failed
     row: Row | None  # None until it has been evaluated
     layers: tuple[LayerPlan, ...]  # empty for a baseline that another tool has made
@@ -64,10 +67,12 @@ class CandidateView:
     fixed_bytes: int  # of model.slim beside the layers: graph, activation grids, protected layers, index maps
     mean_bits: float | None  # a weight of the layers, on average
     speedup_interval: tuple[float, float] | None = None  # 5th and 95th percentile of the turns
+    certificate: RowCertificate | None = None
+    looks: int | None = None  # how often the test split had been looked at by then; None without a certificate
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document."""
-        return asdict(self)
+        return {**asdict(self), "row": None if self.row is None else self.row.to_dict()}
 
 
 def candidate_view(data: StudyData, number: int) -> CandidateView:
@@ -85,6 +90,7 @@ def candidate_view(data: StudyData, number: int) -> CandidateView:
         candidate=number,
         name=trial.baseline,
         origin=trial.origin,
+        parent=trial.parent,
         error=trial.error,
         row=make_row(data, number),
         layers=layers,
@@ -94,6 +100,8 @@ def candidate_view(data: StudyData, number: int) -> CandidateView:
         fixed_bytes=total - sum(layer.size_bytes for layer in layers),
         mean_bits=sum(layer.bits * layer.weights for layer in layers) / weights if weights else None,
         speedup_interval=_speedup_interval(data.result(number, Rung.TIMED)),
+        certificate=row_certificate(data, number),
+        looks=None if row_certificate(data, number) is None or data.certificate is None else data.certificate.looks,
     )
 
 
@@ -106,34 +114,41 @@ def _speedup_interval(timed: Result | None) -> tuple[float, float] | None:
 
 def _layers(space: SearchSpace, trial: Trial) -> tuple[LayerPlan, ...]:
     levels = trial.candidate.levels
-    rounded = trial.candidate.weights.startswith(ROUNDED)
     widths = {
         site.name: site.levels[level] for site, level in zip(space.sites, levels, strict=True) if site.learner == QUANT
     }
     figures = space.layer_figures(levels)
     nothing = LayerFigures(0.0, 0.0, 0.0)
     return tuple(
-        _layer(shape, widths.get(shape.name, ORIGINAL), figures.get(shape.name, nothing), levels, rounded)
+        _layer(shape, widths.get(shape.name, ORIGINAL), figures.get(shape.name, nothing), trial)
         for shape in space.layers
     )
 
 
-def _layer(shape: LayerShape, level: Level, figures: LayerFigures, levels: Sequence[int], rounded: bool) -> LayerPlan:
-    rounded = rounded and level.bits < FLOAT_BITS
-    kept = levels[shape.group] if shape.group is not None else 0
+def _layer(shape: LayerShape, level: Level, figures: LayerFigures, trial: Trial) -> LayerPlan:
+    other = _other_method(trial, level)
+    kept = trial.candidate.levels[shape.group] if shape.group is not None else 0
     return LayerPlan(
         name=shape.name,
         kind=shape.kind,
         level=level.name,
         bits=level.bits,
-        method=ROUND_METHOD if rounded else level.method,
-        error=None if rounded else figures.error,
+        method=level.method if other is None else other,
+        error=figures.error if other is None else None,
         size_bytes=round(figures.size_bytes),
         weights=remaining(shape.weights, figures.macs, shape.macs),
         macs=round(figures.macs),
         channels=shape.channels[kept] if shape.channels else None,
         dense_channels=shape.channels[0] if shape.channels else None,
     )
+
+
+def _other_method(trial: Trial, level: Level) -> str | None:
+    """What has made a layer's weights in place of the library, which alone knows their error; None if it has."""
+    if trial.parent is not None:
+        return TRAINED_METHOD
+    rounded = trial.candidate.weights.startswith(ROUNDED) and level.bits < FLOAT_BITS
+    return ROUND_METHOD if rounded else None
 
 
 def remaining(weights: int, macs: float, dense_macs: int) -> int:

@@ -73,12 +73,12 @@ class FrontView:
     hardware: str | None
     seconds: float
     notes: tuple[str, ...] = ()  # what a reader should know of these figures and of the search, a line each
+    looks: int | None = None  # how often the test split had been looked at with the certificate; None without one
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document; a baseline's name comes first."""
-        document = asdict(self)
-        document["baselines"] = [{"name": row["name"], **row} for row in document["baselines"]]
-        return document
+        rows = {name: [row.to_dict() for row in getattr(self, name)] for name in ("front", "baselines")}
+        return {**asdict(self), **rows}
 
 
 def front_view(data: StudyData, home: Home) -> FrontView:
@@ -101,6 +101,7 @@ def front_view(data: StudyData, home: Home) -> FrontView:
         hardware=data.hardware,
         seconds=data.study.seconds,
         notes=_notes(data),
+        looks=None if data.certificate is None else data.certificate.looks,
     )
 
 
@@ -114,7 +115,7 @@ def front_rows(data: StudyData) -> tuple[Row, ...]:
     rows = _rows(data, [item.number for item in data.front])
     if any(row.meets_target or row.rung == Rung.QUICK for row in rows):
         return rows
-    others = set(data.results.get(Rung.CONFIRMED, {})) - {row.candidate for row in rows}
+    others = set(data.files) - {row.candidate for row in rows}
     best = nearest(data, [row for row in _rows(data, sorted(others)) if row.meets_target], 1)
     return tuple(sorted((*rows, *best), key=lambda row: (-row.accuracy, row.candidate))) if best else rows
 
@@ -209,13 +210,13 @@ def _baselines(data: StudyData) -> tuple[BaselineRow, ...]:
     for number, trial in sorted(data.trials.items()):
         row = make_row(data, number) if trial.baseline is not None else None
         if row is not None and trial.baseline is not None:
-            found.append(BaselineRow(**asdict(row), name=trial.baseline))
+            found.append(BaselineRow(**vars(row), name=trial.baseline))
     return tuple(found)
 
 
 def _hypervolume(data: StudyData, rows: Sequence[Row]) -> float:
     """Of the confirmed rows; of the quick ones, against the dense model's quick accuracy, while there are no others."""
-    confirmed = [row for row in rows if row.rung == Rung.CONFIRMED]
+    confirmed = [row for row in rows if Rung(row.rung).is_of_file]
     if confirmed and data.dense is not None:
         chosen, reference = confirmed, data.dense.accuracy
     else:

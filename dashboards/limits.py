@@ -122,14 +122,15 @@ def _limit(target: CostTarget, dense: float | None) -> float | None:
 
 
 def _best(data: StudyData, space: SearchSpace) -> int | None:
-    """The candidate that `front` names first, of those whose plan is the library's and has an error."""
+    """The candidate that `front` names first, of those whose weights are the library's and have an error."""
     row = recommended(data, lambda row: _has_error(data, space, row.candidate))
     return None if row is None else row.candidate
 
 
 def _has_error(data: StudyData, space: SearchSpace, number: int) -> bool:
-    candidate = data.trials[number].candidate
-    return bool(candidate.levels) and not candidate.weights.startswith(ROUNDED) and space.error(candidate.levels) > 0
+    trial = data.trials[number]
+    levels, rounded = trial.candidate.levels, trial.candidate.weights.startswith(ROUNDED)
+    return bool(levels) and not rounded and trial.parent is None and space.error(levels) > 0
 
 
 def _greedy(space: SearchSpace, changes: Changes, cost: _Cost, limit: float | None) -> tuple[int, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
+from dashboards.certificate import RowCertificate, row_certificate
 from dashboards.study import DENSE_NUMBER, StudyData
 from objectives.paired import PairedDrop, paired_drop, unpack_scores
 from objectives.targets import Figures, meets
@@ -16,7 +18,7 @@ class Row:
     """Fields as in `front --json`; None where nothing is known yet."""
 
     candidate: int
-    rung: str  # "quick" or "confirmed": which images accuracy and drop are of
+    rung: str  # "quick", or "confirmed", "tuned", "final": which images accuracy and drop are of
     accuracy: float  # percent
     drop: float | None  # points below the dense model on the same images
     drop_upper: float | None  # the drop is below this with 95 % confidence
@@ -32,6 +34,14 @@ class Row:
     macs: int
     macs_ratio: float
     meets_target: bool
+    parent: int | None  # number of the candidate that it was trained from
+    tuned: bool  # whether it was trained
+    certificate: RowCertificate | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object."""
+        shown = {field.name: getattr(self, field.name) for field in fields(Row)}
+        return {**shown, "certificate": None if self.certificate is None else self.certificate.row_dict()}
 
     def figures(self) -> Figures | None:
         """What a target judges; None while the drop is unknown."""
@@ -46,11 +56,15 @@ class BaselineRow(Row):
 
     name: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object; the name comes first."""
+        return {"name": self.name, **super().to_dict()}
+
 
 def make_row(data: StudyData, number: int) -> Row | None:
     """The figures of a trial at the highest rung it has reached; None if it has not been evaluated."""
     dense = data.dense
-    confirmed = data.result(number, Rung.CONFIRMED)
+    confirmed = data.files.get(number)
     result = confirmed or data.result(number, Rung.QUICK)
     if result is None or dense is None:
         return None
@@ -82,6 +96,9 @@ def make_row(data: StudyData, number: int) -> Row | None:
         meets_target=_meets(
             data, dense, Figures(accuracy.value, drop, size, latency, macs, ratio) if drop is not None else None
         ),
+        parent=data.trials[number].parent,
+        tuned=data.trials[number].parent is not None,
+        certificate=row_certificate(data, number),
     )
 
 

@@ -52,6 +52,7 @@ class Other:
 
     candidate: int
     origin: str
+    parent: int | None  # number of the candidate that it was trained from
     confirmed: bool  # otherwise its figures are of the quick images
     drop: float  # points below the dense model on the same images
     costs: Costs  # its latency is predicted
@@ -85,6 +86,15 @@ class ScatterView:
     limits: Limits
     confirmed_images: int | None  # None while nothing is confirmed
     quick_images: int | None  # None while nothing is scored
+
+    @property
+    def has_trained(self) -> bool:
+        """Whether any of the points is a candidate that was trained."""
+        parents = [
+            *(item.row.parent for item in (*self.front, *self.baselines)),
+            *(item.parent for item in self.others),
+        ]
+        return any(parent is not None for parent in parents)
 
 
 def scatter_view(data: StudyData, most_others: int = MOST_OTHERS) -> ScatterView:
@@ -126,7 +136,7 @@ def _dense_ms(data: StudyData) -> float | None:
 def _marked(
     data: StudyData, number: int, row: Row, on_front: bool, dense_ms: float | None, summary: PlanSummary | None
 ) -> Marked:
-    trial, confirmed = data.trials[number], data.result(number, Rung.CONFIRMED)
+    trial, confirmed = data.trials[number], data.files.get(number)
     drop = None if confirmed is None else confirmed.get("drop")
     measured = row.latency_ms is not None
     latency = row.latency_ms if measured else _predicted_ms(row.predicted_speedup, dense_ms)
@@ -150,14 +160,14 @@ def _others(data: StudyData, shown: set[int]) -> list[Result]:
     """The searched candidates that are scored and not in `shown`, each at its highest rung, by number."""
     if data.dense is None or data.result(DENSE_NUMBER, Rung.QUICK) is None:
         return []
-    quick, confirmed = (data.results.get(rung, {}) for rung in (Rung.QUICK, Rung.CONFIRMED))
+    quick, confirmed = data.results.get(Rung.QUICK, {}), data.files
     found = {**quick, **confirmed}
     return [found[number] for number in sorted(found) if number in data.trials and number not in shown]
 
 
 def _thinned(results: Sequence[Result], most: int) -> list[Result]:
     """All that are confirmed, and those others that together span what was scored."""
-    kept = [index for index, item in enumerate(results) if item.rung is Rung.CONFIRMED]
+    kept = [index for index, item in enumerate(results) if item.rung.is_of_file]
     points: list[tuple[float, ...]] = [
         (item.value("accuracy"), -np.log2(item.value("size")), -np.log2(max(item.value("macs"), 1.0)))
         for item in results
@@ -181,6 +191,7 @@ def _other_points(data: StudyData, results: Sequence[Result], dense_ms: float | 
             Other(
                 candidate=item.number,
                 origin=data.trials[item.number].origin,
+                parent=data.trials[item.number].parent,
                 confirmed=confirmed is not None,
                 drop=accuracy - item.value("accuracy") if confirmed is None else confirmed.value,
                 costs=Costs(item.value("size"), latency, item.value("macs")),

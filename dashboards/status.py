@@ -13,6 +13,7 @@ from objectives.hardware import available_cores
 from objectives.pareto import FRONT_ROWS
 from storage.home import Home
 from storage.liveness import is_alive
+from storage.records.config import StudyConfig
 from storage.records.lease import shown_owner
 from storage.records.measurement import Result, Rung
 from storage.records.study import Study, StudyState
@@ -25,10 +26,13 @@ STAGE_RUNGS: Mapping[str, Rung] = MappingProxyType(
         "quick": Rung.QUICK,
         "rescored": Rung.RESCORED,
         "confirmed": Rung.CONFIRMED,
-        "latency": Rung.CONFIRMED,
-        "done": Rung.CONFIRMED,
+        "tuned": Rung.TUNED,
+        "final": Rung.FINAL,
+        "tested": Rung.TESTED,
     }
 )
+DONE = "done"
+LAST_STAGES = ("latency", DONE)  # which have the rung of whatever came before them
 SECONDS_PER_MINUTE = 60
 OWNED = (StudyState.RUNNING, StudyState.CANCELLING)
 
@@ -76,7 +80,19 @@ def status_view(data: StudyData, home: Home) -> StatusView:
 
 def shown_rung(study: Study) -> str:
     """The rung that the study is working on, or was when it stopped."""
+    if study.stage in LAST_STAGES:
+        return _last_rung(StudyConfig.from_json(study.config_json), study.stage).value
     return STAGE_RUNGS.get(study.stage, Rung.ALLOCATED).value
+
+
+def _last_rung(config: StudyConfig, stage: str) -> Rung:
+    """Where a study is once all its files are made: while it times them, and when it is over."""
+    if stage == DONE and config.certificate is not None:
+        return Rung.TESTED
+    training = config.finetune
+    if training is None:
+        return Rung.CONFIRMED
+    return Rung.FINAL if training.final_epochs > training.epochs else Rung.TUNED
 
 
 def shown_state(study: Study, home: Home, now: float) -> str:
@@ -90,10 +106,15 @@ def shown_state(study: Study, home: Home, now: float) -> str:
 
 
 def _eta(data: StudyData, state: str) -> float | None:
-    """Seconds until the study ends, from what its candidates have cost so far; the timing at the end is not in it."""
+    """Seconds until the study ends, from what its candidates have cost so far; the timing at the end is not in it.
+
+    How long finalists will be trained nobody knows before they are.
+    """
     if state == StudyState.SUCCEEDED:
         return 0.0
     if state != StudyState.RUNNING:
+        return None
+    if data.config.finetune is not None or data.study.stage == Rung.TESTED:
         return None
     rung = shown_rung(data.study)
     quick = data.results.get(Rung.QUICK, {})
@@ -115,7 +136,7 @@ def _confirmation_eta(data: StudyData) -> float:
     confirmed = data.results.get(Rung.CONFIRMED, {})
     if not confirmed:
         return 0.0
-    baselines = sum(1 for trial in data.trials.values() if trial.baseline is not None)
+    baselines = sum(1 for trial in data.trials.values() if trial.baseline is not None and trial.parent is None)
     remaining = max(0, baselines + min(FRONT_ROWS, data.searched) - len(confirmed))
     return remaining * _mean_seconds(confirmed.values()) / available_cores()
 

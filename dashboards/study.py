@@ -8,12 +8,23 @@ from functools import cached_property
 
 from storage.errors import FixInputError
 from storage.records.candidate import Trial
+from storage.records.certificate import CertificateReport
 from storage.records.config import PACKED_RUNTIME, StudyConfig
 from storage.records.dense import DenseFacts
 from storage.records.latency import LatencyTable
 from storage.records.measurement import Result, Rung
 from storage.records.space import SearchSpace
-from storage.records.study import FILES_RUNTIME, TIMED_ON, WORKER_LOST, Analysis, Event, FrontRow, Study
+from storage.records.study import (
+    CERTIFICATE,
+    DECLARED,
+    FILES_RUNTIME,
+    TIMED_ON,
+    WORKER_LOST,
+    Analysis,
+    Event,
+    FrontRow,
+    Study,
+)
 from storage.records.target import Target
 from storage.store import StudyStore
 
@@ -104,12 +115,23 @@ class StudyData:
     def searched(self) -> int:
         """How many candidates have been evaluated, baselines not counted."""
         quick = self.results.get(Rung.QUICK, {})
-        return sum(1 for number in quick if number in self.trials and self.trials[number].baseline is None)
+        return sum(1 for number in quick if number in self.trials and self.trials[number].is_searched)
 
     @property
     def failed(self) -> int:
         """How many evaluations have failed for good, those of baselines too."""
         return sum(1 for trial in self.trials.values() if trial.error is not None)
+
+    @cached_property
+    def files(self) -> Mapping[int, Result]:
+        """By number, the results of files on the confirmation images: confirmed and trained ones."""
+        return {number: item for rung in Rung if rung.is_of_file for number, item in self.results.get(rung, {}).items()}
+
+    @cached_property
+    def certificate(self) -> CertificateReport | None:
+        """What the last look at the test split has shown; None where there was none, or it has not ended."""
+        last = next((event for event in reversed(self.events) if event.kind in (CERTIFICATE, DECLARED)), None)
+        return None if last is None or last.kind == DECLARED else CertificateReport.from_json(last.data)
 
     def result(self, number: int, rung: Rung) -> Result | None:
         """What `rung` gave for a trial; None if it has not been there, or was timed on another runtime than it says."""

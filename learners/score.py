@@ -18,8 +18,8 @@ import torch
 from learners.device import pick_device, single_thread
 from learners.graph.run import Program, Values
 from learners.library.library import Library
+from learners.precision import BF16_LEAST_AGREEMENT, bf16_is_fast
 from learners.steps import Step, Stitcher, find_steps
-from objectives.hardware import CPUINFO, parse_cpuinfo
 from objectives.metric import Metric, soft_score
 from objectives.workload.subsets import Subset
 from storage.records.candidate import Candidate
@@ -27,10 +27,8 @@ from storage.records.candidate import Candidate
 MOST_CHUNK = 128  # images of one pass; larger ones leave the processor's cache, smaller ones cost more calls
 CHUNK_BYTES = 2**30  # of the inputs of all layers for one chunk; what a pass needs at a time is a part of it
 KEPT_BYTES = 2**31  # of the values kept for candidates that begin alike; beyond, every pass starts from the images
-BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})  # without one of them bfloat16 is slower than float32
 # How far bfloat16 may move the dense model's scores before float32 is used: well below what tells candidates apart.
 BF16_SCORE_TOLERANCE = 0.005
-BF16_LEAST_AGREEMENT = 0.98
 CLASSES = 2  # outputs of a model that says how probable each class is
 AGREEMENT = "agreement"
 
@@ -68,7 +66,7 @@ class QuickScorer:
             self._keeps = each * len(images) <= KEPT_BYTES
             self._prepare()
             self._dense = self._outputs(dense)
-            if self._dense.ndim == 2 and _bf16_is_fast(self._device):
+            if self._dense.ndim == 2 and bf16_is_fast(self._device):
                 self._try_bf16(dense)
 
     @property
@@ -214,9 +212,3 @@ def _common(first: Key, second: Key) -> int:
         if a != b:
             return max(0, count - 1)  # the first entry names the weights
     return len(first) - 2
-
-
-def _bf16_is_fast(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return CPUINFO.exists() and bool(BF16_FLAGS & parse_cpuinfo(CPUINFO.read_text()).flags)

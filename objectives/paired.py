@@ -6,6 +6,7 @@ import zlib
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ CONFIDENCE = 0.95  # of each bound by itself, unless another is asked for
 POINTS = 100.0  # percentage points in a share of 1
 BISECTIONS = 60  # halves [drop, 1] until float64 has no more digits
 COMPRESSION = 9  # zlib: 10,000 zeros and ones take a few KB
+
+_Count = TypeVar("_Count", float, npt.NDArray[np.float64])
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,10 @@ def paired_drop(dense: npt.ArrayLike, candidate: npt.ArrayLike, confidence: floa
     """
     if not 0.5 < confidence < 1.0:
         raise ValueError(f"a confidence is above 0.5 and below 1, not {confidence}")
-    before, after = _scores("dense", dense), _scores("candidate", candidate)
-    if before.shape != after.shape:
-        raise ValueError(f"{before.size} dense scores cannot be paired with {after.size} of the candidate")
-    count = before.size
-    differences = before - after
-    if _is_binary(before) and _is_binary(after):
-        lost = int((differences > 0).sum())
-        won = int((differences < 0).sum())
+    differences, is_binary = paired_differences(dense, candidate)
+    count = differences.size
+    if is_binary:
+        lost, won = discordant(differences)
         drop = (lost - won) / count
         upper = tango_upper(lost, won, count, confidence)
         lower = -tango_upper(won, lost, count, confidence)
@@ -71,11 +70,27 @@ def paired_drop(dense: npt.ArrayLike, candidate: npt.ArrayLike, confidence: floa
     )
 
 
-def tango_upper(lost: int, won: int, n: int, confidence: float = CONFIDENCE) -> float:
+def paired_differences(dense: npt.ArrayLike, candidate: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], bool]:
+    """[n] dense minus candidate, image by image, and whether all scores of both are 0 or 1.
+
+    ValueError as in `paired_drop`.
+    """
+    before, after = _scores("dense", dense), _scores("candidate", candidate)
+    if before.shape != after.shape:
+        raise ValueError(f"{before.size} dense scores cannot be paired with {after.size} of the candidate")
+    return before - after, _is_binary(before) and _is_binary(after)
+
+
+def discordant(differences: npt.NDArray[np.float64]) -> tuple[int, int]:
+    """How many images are lost and won by the candidate, of [n] differences of scores that are 0 or 1."""
+    return int((differences > 0).sum()), int((differences < 0).sum())
+
+
+def tango_upper(lost: float, won: float, n: int, confidence: float = CONFIDENCE) -> float:
     """One-sided upper bound of the drop of a share, by Tango's score interval.
 
     Args:
-        lost: images that only the dense model gets right.
+        lost: images that only the dense model gets right; for plans, fractions of one are fine.
         won: images that only the candidate gets right.
         n: all images, >= 1 and >= lost + won.
         confidence: in (0.5, 1).
@@ -100,14 +115,22 @@ def tango_upper(lost: int, won: int, n: int, confidence: float = CONFIDENCE) -> 
     return high
 
 
-def _tango_gap(lost: int, won: int, n: int, drop: float, z: float) -> float:
-    """(z minus the score statistic's distance) times its standard error: falls through 0 at the bound."""
-    # Most likely share of won images if the true drop were `drop`: Tango's equation for q21.
+def tango_variance(lost: _Count, won: _Count, n: int, drop: float) -> _Count:
+    """Variance of `lost - won` of n images if the true drop, in [-1, 1], were `drop`: Tango's, by likelihood.
+
+    `lost` and `won` are numbers or arrays of one shape; with n = 1 they are shares.
+    """
+    # Most likely share of won images under that drop: Tango's equation for q21.
     b = (2 * n - lost + won) * drop - lost - won
     c = -won * drop * (1.0 - drop)
-    share = (sqrt(max(0.0, b * b - 8 * n * c)) - b) / (4 * n)
-    variance = n * max(0.0, 2 * share + drop * (1.0 - drop))
-    return lost - won - n * drop + z * sqrt(variance)
+    share = (np.sqrt(np.maximum(0.0, b * b - 8 * n * c)) - b) / (4 * n)
+    variance: _Count = n * np.maximum(0.0, 2 * share + drop * (1.0 - drop))
+    return variance
+
+
+def _tango_gap(lost: float, won: float, n: int, drop: float, z: float) -> float:
+    """(z minus the score statistic's distance) times its standard error: falls through 0 at the bound."""
+    return lost - won - n * drop + z * sqrt(tango_variance(lost, won, n, drop))
 
 
 def _mean_bounds(differences: npt.NDArray[np.float64], confidence: float) -> tuple[float, float]:
@@ -115,12 +138,17 @@ def _mean_bounds(differences: npt.NDArray[np.float64], confidence: float) -> tup
     count = differences.size
     mean = float(differences.mean())
     if np.ptp(differences) == 0.0:
-        unseen = 1.0 - (1.0 - confidence) ** (1.0 / count)
-        return mean - unseen * (1.0 + mean), mean + unseen * (1.0 - mean)
+        return equal_bounds(mean, count, confidence)
     from scipy.special import stdtrit
 
     margin = float(stdtrit(count - 1, confidence)) * float(differences.std(ddof=1)) / sqrt(count)
     return max(-1.0, mean - margin), min(1.0, mean + margin)
+
+
+def equal_bounds(difference: float, count: int, confidence: float) -> tuple[float, float]:
+    """Lower and upper bound of a mean in [-1, 1] of which `count` images all show the same `difference`."""
+    unseen = 1.0 - (1.0 - confidence) ** (1.0 / count)
+    return difference - unseen * (1.0 + difference), difference + unseen * (1.0 - difference)
 
 
 def _scores(name: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -7,12 +7,15 @@ from dataclasses import replace
 from learners.library.library import Library
 from learners.pool.base import Pool
 from learners.pool.inline import InlinePool
+from searcher.certify import STAGE as TESTED
+from searcher.certify import announced, certify_at_end
 from searcher.heartbeat import Heartbeat
 from searcher.interruption import Interruption
 from searcher.notes import keep_lost_worker, keep_note, keep_trusted
 from searcher.progress import Progress
 from searcher.stages.confirm import confirm
 from searcher.stages.context import Clock, StudyContext
+from searcher.stages.finetune import finetune
 from searcher.stages.latency_table import open_or_measure
 from searcher.stages.prepare import Prepared, analyse_dense, notes, open_library, prepare
 from searcher.stages.quick import search
@@ -154,6 +157,8 @@ class Controller:
             keep_trusted(self._store, name, config, owner)
         for note in notes(prepared):
             progress.event(note)
+        for note in announced(self._store, name, prepared.config):
+            keep_note(self._store, name, note, progress)
         self._home.check_space()
         self._store.update_study(name, stage=LIBRARY_STAGE, seconds=clock.seconds)
         library = open_library(
@@ -207,8 +212,12 @@ class Controller:
             raise self._elsewhere(error) from error
         rescore(context)
         confirm(context, dense)
+        finetune(context, dense)
         self._pool.close()  # which nobody needs from here on: its processes would disturb the timing
         time_front(context)
+        if context.config.certificate is not None:
+            context.checkpoint(TESTED)
+            certify_at_end(self._store, self._home, name, context.config, progress)
 
     def _prepared(self, config: StudyConfig, progress: Progress) -> Prepared:
         try:

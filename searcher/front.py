@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from objectives.hypervolume import ACCURACY_SPAN_POINTS
 from objectives.pareto import FRONT_ROWS, non_dominated, thin
-from storage.records.measurement import Result, Rung
+from storage.records.measurement import Result
 from storage.records.study import FrontRow
 
 # Doublings of the predicted speed that count as equal, a little over 1 %: predictions are no better than that, and
@@ -55,7 +55,7 @@ def rows(front: Sequence[Result], keep: Sequence[int] = (), macs: bool = False) 
     `macs` as in `quick_front`.
     """
     if len(front) > FRONT_ROWS:
-        objective = "accuracy" if front[0].rung is Rung.CONFIRMED else QUICK_OBJECTIVE
+        objective = "accuracy" if front[0].rung.is_of_file else QUICK_OBJECTIVE
         places = {item.number: index for index, item in enumerate(front)}
         kept = [places[number] for number in keep if number in places]
         front = [front[index] for index in thin(front_points(front, objective, macs), FRONT_ROWS, kept)]

@@ -12,14 +12,13 @@ from objectives.latency import Latency, Reference, disturbed, measure
 from objectives.runtimes.table import runtime
 from searcher.baselines import DENSE
 from searcher.progress import Progress
-from searcher.stages.files import ONNX_FILE, SLIM_FILE, Session, packed_session
-from storage.artifacts import ArtifactStore
+from searcher.stages.file_results import file_results
+from searcher.stages.files import stored_file_session
 from storage.errors import FixInputError
 from storage.home import Home
-from storage.records.candidate import Trial
-from storage.records.config import MAX_BATCH, MAX_THREADS, StudyConfig
+from storage.records.config import MAX_THREADS, StudyConfig
+from storage.records.config_table import MAX_BATCH
 from storage.records.latency import LatencyTable
-from storage.records.measurement import Rung
 from storage.records.timing import TimedRow, Timing
 from storage.store import StudyStore
 
@@ -45,7 +44,7 @@ def measure_front(
     machine has.
     """
     config = StudyConfig.from_json(store.study(name).config_json)
-    confirmed = {item.number for item in store.results(name, Rung.CONFIRMED)}
+    confirmed = file_results(store, name)
     wanted = {row.number for row in store.front(name)}
     trials = [
         trial
@@ -62,7 +61,7 @@ def measure_front(
     progress.update(STAGE, 0, len(trials), "loading models")
     sessions = {}
     for index, trial in enumerate(trials):
-        sessions[trial.number] = _session(home, name, trial, runtime_name, threads)
+        sessions[trial.number] = stored_file_session(home, name, trial, runtime_name, threads)
         progress.update(STAGE, index + 1, len(trials), "loading models")
     sample = np.random.default_rng(SEED).standard_normal((batch, *config.model.input), np.float32)
     hardware = describe(runtime(runtime_name), threads)
@@ -106,19 +105,6 @@ def _check_batch(batch: int, shape: Sequence[int]) -> None:
             f"--batch {batch} takes at least {needed / GIGABYTE:.0f} GB, this machine has {memory / GIGABYTE:.0f} GB: "
             "choose a smaller one"
         )
-
-
-def _session(home: Home, name: str, trial: Trial, runtime_name: str, threads: int) -> Session:
-    folder = ArtifactStore(home.artifacts).folder(name, str(trial.number))
-    packed, plain = folder / SLIM_FILE, folder / ONNX_FILE
-    if not packed.exists() and not plain.exists():
-        raise FixInputError(
-            f"{folder} holds no model of {name}/{trial.number}: copy the artifact folder of the machine that made it, "
-            "or run a new study"
-        )
-    if not packed.exists():
-        return runtime(runtime_name).session(plain.read_bytes(), threads)
-    return packed_session(packed.read_bytes(), runtime_name, threads)
 
 
 def _row(number: int, figure: Latency) -> TimedRow:

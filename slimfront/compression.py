@@ -198,7 +198,9 @@ def _anywhere(config: StudyConfig) -> StudyConfig:
 def _digest(config: StudyConfig) -> str:
     """Hash of what is asked for, without a default that earlier versions did not know: theirs stays the same."""
     data = config.data
-    left_out = {"data": {"rescore"}} if data.rescore == DEFAULT_RESCORE else None
+    left_out: dict[str, Any] = dict.fromkeys(config.absent, True)
+    if data.rescore == DEFAULT_RESCORE:
+        left_out["data"] = {"rescore"}
     asked = _anywhere(config).model_copy(update={"name": ""})
     digest = hashlib.sha256(asked.model_dump_json(exclude=left_out).encode())
     if data.metric is not None and ":" in data.metric:

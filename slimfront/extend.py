@@ -30,7 +30,7 @@ def extend(store: StudyStore, home: Home, name: str, more: int) -> Study:
         )
     ended = has_ended(store.events(name), bool(store.results(name, Rung.CONFIRMED)))
     if ended:
-        limit = sum(1 for trial in store.trials(name) if trial.baseline is None)
+        limit = sum(1 for trial in store.trials(name) if trial.is_searched)
     if limit + more > MAX_CANDIDATES:
         raise FixInputError(f"study {name} would have {limit + more} candidates; {MAX_CANDIDATES} are the most")
     search = config.search.model_copy(update={"candidates": limit + more})

@@ -9,10 +9,13 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dashboards.certificate import CertificateView, certificate_view
 from dashboards.front import DenseRow, FrontView, front_view
 from dashboards.study import StudyData, read_study
 from objectives.targets import explain, meets, rank_key
 from slimfront.cli.front_table import dense_line, print_front, verdict
+from slimfront.cli.session import opened_at
+from slimfront.progress import watching
 from slimfront.rows import Front, StudyRow, study_rows
 from slimfront.target import TargetLike, read_target
 from storage.errors import FixInputError, NotFoundError
@@ -129,6 +132,23 @@ class StudyResult:
         from slimfront.plot import front_plot
 
         return front_plot(self._data, against)
+
+    @cached_property
+    def certificate(self) -> CertificateView | None:
+        """What the test split has shown; None where the study has no certificate. Prints as sentences."""
+        return certificate_view(self._data)
+
+    def certify(self, again: bool = False, progress: bool = False, trust_code: bool = False) -> CertificateView:
+        """Compares the finalists with the dense model on the test split, as `slimfront certify` does: once, unless
+        `again` says otherwise. The rows of this result stay as they were read.
+
+        FixInputError for a study that has not succeeded, for one without `max_drop` or test split, and without
+        `trust_code` for one that was submitted with code of its user's; UsedSplitError where the split was used before.
+        """
+        from slimfront.certification import certify_finished
+
+        with opened_at(self._home) as store, watching(progress) as shown:
+            return certify_finished(store, self._home, self.name, shown, again, trust_code)
 
     def export(self, directory: str | Path, candidate: int | None = None, progress: bool = False) -> ExportedFolder:
         """Writes the files of a model, of `best()` where none is named; see `StudyRow.export`."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from dashboards.row import BaselineRow, Row
 from slimfront.cli.session import opened_at
 from slimfront.progress import watching
-from slimfront.table import cells, html_table, text_table
+from slimfront.table import cells, html_table, row_label, text_table
 from storage.artifacts import ArtifactStore
 from storage.errors import FixInputError
 from storage.home import Home
@@ -33,8 +33,8 @@ class StudyRow(Row):
 
     @property
     def label(self) -> str:
-        """ "17", or "6 uniform w3" for a baseline."""
-        return str(self.candidate) if self.name is None else f"{self.candidate} {self.name}"
+        """ "17", "113 (from 63)" if it was trained, or "6 uniform w3" for a baseline."""
+        return row_label(self, self.name)
 
     def load(self, threads: int = 1) -> PackedSession:
         """The model as a callable, as `slimfront.load` gives it. FixInputError if it has no `model.slim`."""
@@ -65,7 +65,7 @@ class StudyRow(Row):
 
         path = ArtifactStore(self.home.artifacts).folder(self.study, str(self.candidate)) / SLIM_FILE
         if not path.exists():
-            reason = "it was not confirmed yet" if self.rung != Rung.CONFIRMED else "another form of it was measured"
+            reason = "it was not confirmed yet" if not Rung(self.rung).is_of_file else "another form of it was measured"
             raise FixInputError(
                 f"{self.study}/{self.candidate} has no model.slim, as {reason}: choose another row, or export it"
             )
@@ -114,5 +114,5 @@ def study_rows(study: str, home: Home, rows: Sequence[Row], baselines: Sequence[
     """Rows of a view as those of Python users; those of the front that are baselines have their names, too."""
     names = {row.candidate: row.name for row in baselines}
     return Front(
-        [StudyRow(**{**asdict(row), "name": names.get(row.candidate), "study": study, "home": home}) for row in rows]
+        [StudyRow(**{**vars(row), "name": names.get(row.candidate), "study": study, "home": home}) for row in rows]
     )

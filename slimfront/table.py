@@ -15,6 +15,13 @@ _LEFT = frozenset({0, len(COLUMNS) - 1})  # columns of words; numbers stand to t
 _GAP = "  "
 
 
+def row_label(row: Row, name: str | None) -> str:
+    """What stands first in a row: "17", "113 (from 63)" if it was trained, or "6 uniform w3" for a baseline."""
+    if name is not None:  # which says it of a trained one
+        return f"{row.candidate} {name}"
+    return str(row.candidate) if row.parent is None else f"{row.candidate} (from {row.parent})"
+
+
 def figure_cells(row: Row) -> list[str]:
     """The cells between the candidate and the verdict."""
     mark = QUICK_MARK if row.rung == "quick" else ""

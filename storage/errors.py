@@ -29,6 +29,10 @@ class StoreVersionError(FixInputError):
     """The database was written by another version of Slimfront than this one can read."""
 
 
+class UsedSplitError(FixInputError):
+    """The test split was used before, and nobody has said to look again: `slimfront certify NAME --again`."""
+
+
 class StoreLockedError(RetryError):
     """Another process holds the database or the study: wait for it or stop it."""
 

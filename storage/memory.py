@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import EllipsisType
 
 from storage.leases import check_free, extended, same_submission
+from storage.looks import looked
 from storage.memory_queue import MemoryQueue, Shelf
 from storage.notes import (
     Note,
@@ -20,6 +21,7 @@ from storage.notes import (
 )
 from storage.records.candidate import Proposal, Trial
 from storage.records.lease import Submission
+from storage.records.look import Look
 from storage.records.measurement import Result, Rung
 from storage.records.study import Analysis, Event, FrontRow, Study, StudyState
 from storage.records.timing import Timing
@@ -203,6 +205,20 @@ class MemoryStore(MemoryQueue):
         """See StudyStore."""
         with self._shelf(name) as shelf:
             return shelf.front
+
+    def look(self, name: str, split: str, images: int, again: bool = False) -> Look:
+        """See StudyStore."""
+        with self._changing(name) as shelf:
+            made, notes = looked(shelf.study, self.looks(split), split, images, again, self._clock())
+            if notes:
+                self._looks.append(made)
+                self._note(shelf, *notes)
+            return made
+
+    def looks(self, split: str) -> tuple[Look, ...]:
+        """See StudyStore."""
+        with self._lock:
+            return tuple(sorted((item for item in self._looks if item.split == split), key=lambda item: item.time))
 
     def add_event(self, name: str, kind: str, text: str, data: str = "{}") -> Event:
         """See StudyStore."""

@@ -15,6 +15,7 @@ from storage.leases import cancelled, check_free, check_lease, claimed, deaths, 
 from storage.notes import Note
 from storage.records.candidate import Trial
 from storage.records.lease import Lease
+from storage.records.look import Look
 from storage.records.measurement import Result
 from storage.records.study import Analysis, Event, FrontRow, Study, StudyState
 from storage.records.timing import Timing
@@ -42,6 +43,7 @@ class MemoryQueue:
         self._clock = clock
         self._lock = threading.RLock()
         self._shelves: dict[str, Shelf] = {}
+        self._looks: list[Look] = []  # beside the shelves: they stay when a study goes
         self._lease: Lease | None = None
         self._identity = secrets.token_hex()
 

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from storage.records.candidate import Trial
+from storage.records.look import Look
 from storage.records.measurement import Result
-from storage.records.study import EXTENDED, FrontRow, Study, StudyState
+from storage.records.study import EXTENDED, LOOKED, FrontRow, Study, StudyState
 from storage.records.timing import Timing
 
 ANALYSED, PROPOSED, MEASURED = "analysed", "proposed", "measured"
+SHOWN_DIGITS = 12  # of a hash
 STEPS = (ANALYSED, PROPOSED, MEASURED)  # kinds of events by which a study gets on
 
 
@@ -93,6 +95,13 @@ def results_note(results: Sequence[Result], front: Sequence[FrontRow] | None) ->
 def failed_note(number: int, error: str) -> Note:
     """The event of `fail_trial`; `error` is one line."""
     return Note("candidate failed", f"candidate {number}: {error}", json.dumps({"candidate": number}))
+
+
+def looked_note(look: Look) -> Note:
+    """The event of `look`."""
+    before = ", which had been used before" if look.again else ""
+    data = json.dumps({"split": look.split, "images": look.images, "again": look.again})
+    return Note(LOOKED, one_line(f"{look.images} images of test split {look.split[:SHOWN_DIGITS]}{before}"), data)
 
 
 def _candidates(numbers: Sequence[int]) -> str:

@@ -62,6 +62,6 @@ def patient(store: StudyStore, note: Note, seconds: float = PATIENCE_SECONDS) ->
     """`store` for those who run studies: a call that is cut short by its server is made again, for `seconds` at most.
 
     Where it had landed all the same, claims give the same lease and results stay as they are; a study may have an event
-    twice, and its end is refused, as its lease is gone: see `Controller`.
+    twice, and its end is refused, as its lease is gone: see `Controller`. A look with `again` may be noted twice.
     """
     return cast(StudyStore, _PatientStore(store, note, seconds))

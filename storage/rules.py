@@ -140,6 +140,7 @@ def numbered(first_number: int, proposals: Sequence[Proposal], count: int) -> tu
             candidate=Candidate(tuple(int(level) for level in item.candidate.levels), item.candidate.weights),
             origin=item.origin,
             baseline=item.baseline,
+            parent=None if item.parent is None else int(item.parent),
         )
         for index, item in enumerate(proposals)
     )

@@ -9,6 +9,7 @@ from typing import Protocol
 from storage.queue import StudyQueue
 from storage.records.candidate import Proposal, Trial
 from storage.records.lease import Submission
+from storage.records.look import Look
 from storage.records.measurement import Result, Rung
 from storage.records.study import Analysis, Event, FrontRow, Study, StudyState
 from storage.records.timing import Timing
@@ -25,11 +26,12 @@ class StudyStore(StudyQueue, Protocol):
     3. It calls `save_analysis` once the model has been analysed.
     4. For every batch, `add_trials` before a candidate is dispatched, then `record` or `record_batch` with
        what came back, together with the new front, or `fail_trial`.
-    5. After a crash it repeats from 2: every write that it cannot know to have landed may be repeated without
+    5. Whoever certifies a candidate calls `look` before the first image of the test split is evaluated.
+    6. After a crash it repeats from 2: every write that it cannot know to have landed may be repeated without
        harm.
 
-    The CLI and the pages only read: `study`, `studies`, `analysis`, `trials`, `results`, `front`, `events`. A
-    read sees one moment of the study. Each write is one transaction and writes its event in it.
+    The CLI and the pages only read: `study`, `studies`, `analysis`, `trials`, `results`, `front`, `events`,
+    `looks`. A read sees one moment of the study. Each write is one transaction and writes its event in it.
 
     Every method that takes a study's name raises NotFoundError if there is none. All of them raise
     StoreLockedError if another process holds the store for too long, and GiveUpError if the disk fails;
@@ -147,6 +149,20 @@ class StudyStore(StudyQueue, Protocol):
 
     def timings(self, name: str) -> tuple[Timing, ...]:
         """All timings, oldest first; the rows of each by trial number."""
+        ...
+
+    def look(self, name: str, split: str, images: int, again: bool = False) -> Look:
+        """Note, before anything is evaluated, that a study looks at `images` images of a test split; `split` is its
+        content hash.
+
+        Without `again` a study that has looked there gets its newest look, and nothing is written: one that is resumed
+        looks once. UsedSplitError, without `again`, if another study has looked there, also one that was deleted. With
+        `again` it is always one more look.
+        """
+        ...
+
+    def looks(self, split: str) -> tuple[Look, ...]:
+        """All looks at a test split, oldest first, those of deleted studies too."""
         ...
 
     def add_event(self, name: str, kind: str, text: str, data: str = "{}") -> Event:

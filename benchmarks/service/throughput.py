@@ -97,7 +97,7 @@ def measure(model: str, folder: Path, url: str | None, candidates: int, name: st
         seconds = time.monotonic() - started
     last = watch.taken[-LAST_BATCHES:]
     results = context.store.results(context.name, Rung.QUICK)
-    searched = sum(1 for trial in context.store.trials(context.name) if trial.baseline is None)
+    searched = sum(1 for trial in context.store.trials(context.name) if trial.is_searched)
     one = _one(context, watch)
     context.store.close()
     return Throughput(

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import plotly.graph_objects as go
 
+from dashboards.figures.arrows import arrows
 from dashboards.figures.frame import (
     ROOM_DECADES,
     Frame,
@@ -18,7 +19,7 @@ from dashboards.figures.frame import (
     tick_text,
     whole_frame,
 )
-from dashboards.figures.hover import cost_text, hover_text, is_confirmed
+from dashboards.figures.hover import cost_text, hover_text, is_confirmed, made_by
 from dashboards.figures.labels import labels
 from dashboards.figures.theme import LIGHT, Palette, layout, plain
 from dashboards.scatter import Marked, Other, ScatterView, log_points
@@ -68,6 +69,7 @@ def front_figure(view: ScatterView, objective: Objective, palette: Palette = LIG
     figure.add_trace(_others(view.others, objective, palette, confirmed=True))
     line = _staircase(drawn, objective)
     figure.add_trace(_line(line, objective, _most(view, drawn, objective), palette))
+    figure.add_trace(arrows(view, objective, frame, palette))
     figure.add_trace(_front([item for item in front if item.name is None], objective, palette))
     figure.add_trace(_baselines(baselines, objective, frame, palette))
     best = [item for item in drawn if item.row.candidate == view.recommended]
@@ -213,7 +215,8 @@ def _others(items: Sequence[Other], objective: Objective, palette: Palette, *, c
             "opacity": 0.9 if confirmed else 0.55,
         },
         customdata=[
-            [item.candidate, plain(item.origin), *_short(item.summary), cost_text(item, objective)] for item in shown
+            [item.candidate, made_by(item.origin, item.parent), *_short(item.summary), cost_text(item, objective)]
+            for item in shown
         ],
         hovertemplate=(
             f"<b>candidate %{{customdata[0]}}</b> (%{{customdata[1]}}, {images})<br>%{{y:+.2f}} points<br>"

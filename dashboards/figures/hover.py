@@ -11,14 +11,16 @@ from storage.records.target import Objective
 
 def is_confirmed(item: Marked) -> bool:
     """Whether its figures are those of its file."""
-    return item.row.rung == Rung.CONFIRMED
+    return Rung(item.row.rung).is_of_file
 
 
 def hover_text(item: Marked) -> str:
     """Number, origin and all figures with their units, a line each."""
     row = item.row
-    label = f" {plain(item.name)}" if item.name is not None else f" ({plain(item.origin)})"
+    label = f" {plain(item.name)}" if item.name is not None else f" ({made_by(item.origin, row.parent)})"
     lines = [f"<b>candidate {row.candidate}</b>{label}"]
+    if item.name is not None and row.parent is not None:
+        lines.append(made_by(item.origin, row.parent))
     images = "confirmation" if is_confirmed(item) else "quick"
     lines.append(f"accuracy {row.accuracy:.2f} % on {row.images:,} {images} images")
     if row.drop is not None:
@@ -33,7 +35,14 @@ def hover_text(item: Marked) -> str:
     if item.summary is not None:
         bits, left = item.summary.mean_bits, 100 * item.summary.weights_left
         lines.append(f"{bits:.1f} bits a weight, {left:.0f} % of the weights")
+    if row.certificate is not None:
+        lines.append(f"test split: {row.certificate.sentence}")
     return "<br>".join(lines)
+
+
+def made_by(origin: str, parent: int | None) -> str:
+    """Who has made a candidate: a sampler, or training, and from what."""
+    return plain(origin) if parent is None else f"trained from {parent}"
 
 
 def cost_text(item: Other, objective: Objective) -> str:

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dashboards.candidate import CandidateView, LayerPlan
+from dashboards.certificate import looks_lines
 from dashboards.figures.front import front_figure, out_of_view, shown_costs
 from dashboards.figures.hypervolume import hypervolume_figure
 from dashboards.figures.sensitivity import sensitivity_figure
@@ -47,6 +48,7 @@ def report_page(view: ReportView) -> str:
         .render(
             view=view,
             front=view.front,
+            certificate=view.certificate,
             scatter=view.scatter,
             costs={cost: COST_NAMES[cost] for cost in costs},
             below={cost: out_of_view(view.scatter, cost) for cost in costs},
@@ -74,7 +76,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(size=size, count=count, duration=duration, milliseconds=milliseconds)
-    environment.globals.update(plural=plural)
+    environment.globals.update(plural=plural, looks_lines=looks_lines)
     return environment
 
 
@@ -100,7 +102,7 @@ def _plan(view: CandidateView, name: str | None) -> dict[str, Any]:
     bits = f"{view.mean_bits:.1f} bits a weight on average" if view.mean_bits is not None else ""
     return {
         "title": f"Candidate {view.candidate}" + (f": {name}" if name is not None else ""),
-        "origin": view.origin,
+        "origin": view.origin if view.parent is None else f"trained from candidate {view.parent}",
         "summary": bits + rest,
         "layers": [_layer(layer) for layer in view.layers],
     }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dashboards.candidate import CandidateView, candidate_view
+from dashboards.certificate import CertificateView, certificate_view
 from dashboards.front import FrontView, front_view
 from dashboards.hypervolume import HypervolumeView, hypervolume_view
 from dashboards.scatter import Marked, ScatterView, scatter_view
@@ -16,7 +17,6 @@ from dashboards.study import StudyData
 from objectives.targets import explain
 from storage.errors import FixInputError
 from storage.home import Home
-from storage.records.measurement import Rung
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class ReportView:
     sensitivity: tuple[SiteSensitivity, ...]
     plans: tuple[CandidateView, ...]  # of the front and the baselines
     failures: tuple[Failure, ...]
+    certificate: CertificateView | None
     verdict: str  # how the recommended model stands to the target
     exportable: bool  # whether that model has a measured file
     error: str | None  # why the study failed
@@ -61,8 +62,9 @@ def report_view(data: StudyData, home: Home) -> ReportView:
         sensitivity=site_sensitivities(data),
         plans=tuple(candidate_view(data, number) for number in shown),
         failures=_failures(data),
+        certificate=certificate_view(data),
         verdict=_verdict(data, scatter.front, scatter.recommended),
-        exportable=scatter.recommended is not None and data.result(scatter.recommended, Rung.CONFIRMED) is not None,
+        exportable=scatter.recommended is not None and scatter.recommended in data.files,
         error=data.study.error,
         runtime=data.config.runtime.name,
         updated=datetime.fromtimestamp(data.study.updated_at, UTC).strftime("%Y-%m-%d %H:%M UTC"),

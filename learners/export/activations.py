@@ -47,16 +47,9 @@ def activation_ranges(
     model: onnx.ModelProto, names: Sequence[str], images: npt.NDArray[np.float32]
 ) -> dict[str, Range]:
     """The range of each float tensor in `names` over `images` [n, ...]; clipped where that lowers the squared error."""
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
     source = model.graph.input[0].name
     outputs = [name for name in names if name != source]
-    del probe.graph.output[:]
-    probe.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = LOG_ERRORS_ONLY
-    session = onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=[PROVIDER])
+    session = probe(model, outputs)
     bounds: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     samples: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in names}
     generator = np.random.Generator(np.random.PCG64(0))
@@ -78,6 +71,18 @@ def activation_ranges(
         )
         for name in names
     }
+
+
+def probe(model: onnx.ModelProto, names: Sequence[str]) -> onnxruntime.InferenceSession:
+    """A session that gives the float tensors `names` of a model, which is left as it is."""
+    probed = onnx.ModelProto()
+    probed.CopyFrom(model)
+    del probed.graph.output[:]
+    probed.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = LOG_ERRORS_ONLY
+    return onnxruntime.InferenceSession(probed.SerializeToString(), options, providers=[PROVIDER])
 
 
 def _batch_size(

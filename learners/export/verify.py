@@ -48,17 +48,18 @@ class Verification:
 
 def verify(
     library: Library,
-    adapted: Adapted,
+    adapted: Adapted | None,
     packed: bytes,
     onnx_file: bytes,
     images: npt.NDArray[np.float32],
 ) -> Verification:
-    """Compares the files' outputs on `images` [n, ...]. Raises GiveUpError if two of them differ that must not."""
+    """Compares the files' outputs on `images` [n, ...]. `adapted` is what they were made from, None of a trained file,
+    which is all there is. Raises GiveUpError if two of them differ that must not."""
     model = unpack(packed)
-    stitched = _stitched(library, adapted, images)
     module = materialise(model)
     with single_thread(), torch.no_grad():
         materialised = _in_batches(module, images)
+    stitched = materialised if adapted is None else _stitched(library, adapted, images)
     slim = evaluate(PackedSession(model), images)
     exported = evaluate(runtime("onnxruntime").session(onnx_file, 1), images)
     result = Verification(

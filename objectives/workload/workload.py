@@ -72,6 +72,11 @@ class Workload:
         """
         return build_model(self.config.model, self.config.seed)
 
+    @property
+    def training(self) -> Split:
+        """All training images, for fine-tuning; calibration takes some of them."""
+        return self._splits.train
+
     @cached_property
     def calibration(self) -> Subset:
         """Training images for Gram matrices and activation ranges."""

@@ -6,10 +6,7 @@ import math
 from collections.abc import Sequence, Set
 from contextlib import closing
 
-import numpy as np
-
 from learners.pool.base import Outcome
-from objectives.paired import pack_scores, paired_drop
 from objectives.pareto import FRONT_ROWS
 from objectives.targets import rank_key
 from searcher.allocation.budget import Budget
@@ -18,12 +15,13 @@ from searcher.contenders import deciding_scores
 from searcher.front import NOISE, along, by_chance, cover, promising, quick_front, spread, useful
 from searcher.judged import confirmed_figures, judged_front, nearest, target_axes, within_limits
 from searcher.stages.context import StudyContext, study_budgets
-from searcher.stages.evaluation import Evaluation, EvaluationTask, Refused
-from searcher.stages.prepare import DenseRun, learner_options
+from searcher.stages.evaluation import Evaluation, Refused
+from searcher.stages.file_results import evaluation_task, file_result, file_results
+from searcher.stages.prepare import DenseRun
 from storage.errors import GiveUpError
 from storage.records.candidate import Trial
 from storage.records.dense import DenseFacts
-from storage.records.measurement import Direction, Measurement, Result, Rung
+from storage.records.measurement import Result, Rung
 from storage.records.study import FrontRow
 from storage.records.target import Target
 
@@ -50,10 +48,12 @@ class Confirmation:
 
     def __init__(self, context: StudyContext, dense: DenseRun) -> None:
         self._context = context
-        self._task = _task(context, dense)
+        self._task = evaluation_task(context, dense, context.workload.confirmation)
         self._trials = {trial.number: trial for trial in context.store.trials(context.name)}
         self._scores = deciding_scores(context.store, context.name)
-        self._results = {item.number: item for item in context.store.results(context.name, Rung.CONFIRMED)}
+        files = file_results(context.store, context.name).values()
+        self._results = {item.number: item for item in files if item.rung is Rung.CONFIRMED}
+        self._trained = [item for item in files if item.rung is not Rung.CONFIRMED]
         self._failed = {number for number, trial in self._trials.items() if trial.error is not None}
         self._dense = dense
 
@@ -62,8 +62,11 @@ class Confirmation:
         context = self._context
         if not self._results:  # whether files can be written is the study's matter, before any worker tries
             context.files.export(self._trials[1])
-        searched = [item for number, item in self._scores.items() if self._trials[number].baseline is None]
-        baselines = [number for number, trial in self._trials.items() if trial.baseline is not None]
+        searched = [item for number, item in self._scores.items() if self._trials[number].is_searched]
+        # Not what was trained from them before the study was resumed.
+        baselines = [
+            number for number, trial in self._trials.items() if trial.baseline is not None and trial.parent is None
+        ]
         accuracy, limits = self._scores[1].value("accuracy"), study_budgets(context)
         chosen = first_round(searched, accuracy, context.config.target, limits, context.predicted_dense)
         round_one = [*baselines, *chosen]
@@ -85,7 +88,7 @@ class Confirmation:
         with closing(context.pool.run(self._task, jobs, context.worker_lost, apart=True)) as outcomes:
             for outcome in outcomes:
                 self._take(jobs[outcome.index], outcome, total, failures)
-        searched = {number for number, trial in self._trials.items() if trial.baseline is None}
+        searched = {number for number, trial in self._trials.items() if trial.is_searched}
         if searched & failures.keys() and not searched & self._results.keys():
             # Hardly their own fault. Nothing is noted of them: a resumed study evaluates them again.
             number = min(searched & failures.keys())
@@ -105,46 +108,22 @@ class Confirmation:
             failures[trial.number] = error
             context.progress.event(f"{trial.baseline or f'candidate {trial.number}'} failed: {error}")
             return
-        self._results[trial.number] = result = self._result(trial, found, outcome.seconds)
+        self._results[trial.number] = result = file_result(
+            context, self._dense, trial, found, outcome.seconds, Rung.CONFIRMED
+        )
         context.store.record(context.name, result, self._front(), context.clock.seconds)
         context.progress.update(STAGE, len(self._results), total, self._best())
 
     def _front(self) -> tuple[FrontRow, ...]:
-        """The rows of what is confirmed so far."""
+        """The rows of what is confirmed so far, and of what was trained before the study got more candidates."""
         context = self._context
         target, dense = context.config.target, context.predicted_dense
-        return judged_front(list(self._results.values()), target, dense, context.wants_macs)
-
-    def _result(self, trial: Trial, found: Evaluation, seconds: float) -> Result:
-        drop = paired_drop(self._dense.scores, found.scores)
-        count = len(found.scores)
-        accuracy = 100 * float(found.scores.mean(dtype=np.float64))
-        bounds = (drop.lower_points, drop.upper_points)
-        return Result(
-            number=trial.number,
-            rung=Rung.CONFIRMED,
-            measurements=(
-                Measurement("accuracy", accuracy, "%", Direction.MAXIMIZE, count),
-                Measurement("drop", drop.drop_points, "points", Direction.MINIMIZE, count, *bounds),
-                Measurement("size", found.size_bytes, "bytes", Direction.MINIMIZE),
-                Measurement("onnx_size", found.onnx_bytes, "bytes", Direction.MINIMIZE),
-                Measurement("macs", self._macs(trial), "macs", Direction.MINIMIZE),
-                *self._context.predicted(trial),
-            ),
-            per_image=pack_scores(found.scores),
-            artifact=str(trial.number),
-            seconds=seconds,
-        )
-
-    def _macs(self, trial: Trial) -> int:
-        """Of a candidate by its channels; another tool's baseline has those of the dense model."""
-        context = self._context
-        return context.space.macs(trial.candidate.levels) if trial.candidate.levels else context.dense.macs
+        return judged_front([*self._results.values(), *self._trained], target, dense, context.wants_macs)
 
     def _best(self) -> str:
         """The searched file to recommend so far, in a few words; none until one is confirmed."""
         target, dense = self._context.config.target, self._context.predicted_dense
-        searched = [item for number, item in self._results.items() if self._trials[number].baseline is None]
+        searched = [item for number, item in self._results.items() if self._trials[number].is_searched]
         if not searched:
             return ""
         result = min(searched, key=lambda item: (rank_key(target, confirmed_figures(item), dense), item.number))
@@ -208,21 +187,3 @@ def first_round(
     for axis in axes:
         chosen += cover(promising(candidates, axis, by_chance(NOISE, searched)), axis, chosen, COVER_ROWS // len(axes))
     return chosen
-
-
-def _task(context: StudyContext, dense: DenseRun) -> EvaluationTask:
-    search, files = context.config.search, context.files
-    return EvaluationTask(
-        path=context.library.path,
-        library=context.library.id,
-        learners=search.learners,
-        options=learner_options(context.config),
-        images=context.workload.confirmation,
-        calibration=files.calibration,
-        metric=context.config.data.metric,
-        dense=dense,
-        artifacts=files.artifacts,
-        study=files.study,
-        runtime=files.runtime,
-        contract=files.contract,
-    )

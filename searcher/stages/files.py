@@ -17,7 +17,8 @@ from objectives.runtimes.table import runtime
 from searcher.baselines import DENSE, ORT_INT8
 from searcher.stages.prepare import dense_file
 from storage.artifacts import ArtifactStore
-from storage.errors import PackedFileError
+from storage.errors import FixInputError, GiveUpError, PackedFileError
+from storage.home import Home
 from storage.records.candidate import Trial
 from storage.records.config import PACKED_RUNTIME, RuntimeConfig
 from storage.slim import InputContract, pack, unpack
@@ -57,6 +58,8 @@ class Files:
         if trial.baseline == ORT_INT8:
             data = self._ort_int8(trial)
             return Exported(self._session(data), len(data), len(data))
+        if trial.parent is not None:
+            return self._trained(trial)
         library = self.library
         chosen = library.choose(trial.candidate.levels, trial.candidate.weights)
         model = pack_candidate(library.analysis, chosen, library.ranges, self.contract)
@@ -65,6 +68,12 @@ class Files:
         # From the bytes, not from `model`: what is measured is what the file gives.
         session = packed_session(data, self.runtime.name, self.runtime.threads)
         return Exported(session, len(data), len(assemble_onnx(model)))
+
+    def _trained(self, trial: Trial) -> Exported:
+        """The file that training has left: only training could make it again."""
+        data = trained_file(self._folder(trial) / SLIM_FILE)
+        session = packed_session(data, self.runtime.name, self.runtime.threads)
+        return Exported(session, len(data), len(assemble_onnx(unpack(data))))
 
     def stored_session(self, trial: Trial) -> Session:
         """A session on the trial's file as it lies in the artifact folder; made again where it is gone or damaged."""
@@ -109,3 +118,25 @@ def packed_session(data: bytes, runtime_name: str, threads: int) -> Session:
     if runtime_name == PACKED_RUNTIME:
         return PackedSession(model, threads)
     return runtime(runtime_name).session(assemble_onnx(model), threads)
+
+
+def trained_file(path: Path) -> bytes:
+    """The `model.slim` that training has left at `path`. GiveUpError where it is gone."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise GiveUpError(f"{path}, which training has left, is gone ({error.strerror}): put it back") from error
+
+
+def stored_file_session(home: Home, name: str, trial: Trial, runtime_name: str, threads: int) -> Session:
+    """A session on the file of a trial as it lies in the artifact folder. FixInputError where it is gone."""
+    folder = ArtifactStore(home.artifacts).folder(name, str(trial.number))
+    packed, plain = folder / SLIM_FILE, folder / ONNX_FILE
+    if not packed.exists() and not plain.exists():
+        raise FixInputError(
+            f"{folder} holds no model of {name}/{trial.number}: copy the artifact folder of the machine that made it, "
+            "or run a new study"
+        )
+    if not packed.exists():
+        return runtime(runtime_name).session(plain.read_bytes(), threads)
+    return packed_session(packed.read_bytes(), runtime_name, threads)

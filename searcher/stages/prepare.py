@@ -15,6 +15,8 @@ from learners.base import Learner, LearnerOptions
 from learners.captured import analyse_workload
 from learners.channel.criteria.table import criterion
 from learners.device import single_thread
+from learners.finetune.features import compared
+from learners.finetune.task import NO_FEATURES
 from learners.library.build import Progress as BuildProgress
 from learners.library.build import open_or_build
 from learners.library.gradients import check_classes
@@ -75,6 +77,7 @@ def prepare(config: StudyConfig, progress: Progress) -> Prepared:
     with single_thread():
         analysis = analyse_workload(workload, config.search.keep, config.seed)
     check_criterion(config, analysis)
+    check_finetune(config, analysis)
     learners = study_learners(config)
     space = planned_space(analysis, learners)
     prepared = Prepared(config, workload, analysis, learners, space)
@@ -105,6 +108,24 @@ def check_criterion(config: StudyConfig, analysis: Analysis) -> None:
     search = config.search
     if CHANNEL in search.learners and criterion(search.criterion).needs_classes:
         check_classes(analysis.shapes[analysis.graph.output])
+
+
+def check_finetune(config: StudyConfig, analysis: Analysis) -> None:
+    """Raises FixInputError for a training that is to teach what the model has not got."""
+    settings = config.finetune
+    if settings is None:
+        return
+    if settings.features != NO_FEATURES and not compared(analysis):
+        raise FixInputError(
+            f'[finetune] features = "{settings.features}" compares convolutions whose outputs are of one size; the '
+            "model has no two such: remove it"
+        )
+    shape = analysis.shapes[analysis.graph.output]
+    if not settings.distill and not (len(shape) == 2 and shape[1] > 1):
+        raise FixInputError(
+            "[finetune] distill = false needs a model that outputs [n, classes]; only the dense model can teach this "
+            "one: remove it"
+        )
 
 
 def check_reachable(prepared: Prepared) -> None:

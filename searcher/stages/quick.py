@@ -55,6 +55,10 @@ class Search:
         self._front = quick_front(list(self._results.values()), context.wants_macs)
         proposals = baseline_proposals(context.library, study_budgets(context), context.latency)
         self._baselines = context.store.add_trials(context.name, 1, proposals)
+        # Of the candidates asked for so far, in their order. Trained versions lie between those of a study that has got
+        # more of them.
+        self._numbers: list[int] = []
+        self._next = len(context.store.trials(context.name)) + 1
         self._cut = False  # whether candidates stay without a score because the search is over
         self._note = ""
 
@@ -73,7 +77,9 @@ class Search:
                 break
             name = context.config.search.sampler
             proposals = [Proposal(candidate, proposer.origins.get(candidate, name)) for candidate in asked]
-            batch = context.store.add_trials(context.name, len(self._baselines) + done + 1, proposals)
+            batch = context.store.add_trials(context.name, self._next, proposals)
+            self._next += len(batch)
+            self._numbers += [trial.number for trial in batch]
             done += len(batch)
             self._score(batch)
             proposer.tell(self._scored(batch))
@@ -83,7 +89,7 @@ class Search:
     def _replay(self, proposer: Sampler) -> int:
         """Asks again for what an earlier attempt has stored, so that the sampler stands where it stood; how many."""
         context = self._context
-        trials = [trial for trial in context.store.trials(context.name) if trial.baseline is None]
+        trials = [trial for trial in context.store.trials(context.name) if trial.is_searched]
         done = 0
         while done < len(trials):
             size = self._batch_size(done, proposer.batch)
@@ -94,6 +100,7 @@ class Search:
                     "go on with that version, or start a new study"
                 )
             done += len(batch)
+            self._numbers += [trial.number for trial in batch]
             self._score(batch)
             proposer.tell(self._scored(batch))
         return done
@@ -139,8 +146,8 @@ class Search:
         volumes = normalised_so_far(
             [item.value("accuracy") for item in results], self._results[1].value("accuracy"), ratios
         )
-        first = len(self._baselines) + 1
-        before = [index for index, item in enumerate(results) if item.number < first + done]
+        last = self._numbers[done - 1]
+        before = [index for index, item in enumerate(results) if item.number <= last]
         return float(volumes[-1] - volumes[before[-1]])
 
     def _out_of_time(self) -> bool:

@@ -86,7 +86,7 @@ class Scoring:
         others = sum(1 for trial in trials if trial.baseline != DENSE)
         if not others or len(failures) < others:
             return False
-        numbers = {trial.number for trial in self._context.store.trials(self._context.name) if trial.baseline is None}
+        numbers = {trial.number for trial in self._context.store.trials(self._context.name) if trial.is_searched}
         nothing_yet = numbers.isdisjoint(self.results)
         return others >= FEWEST_AT_FAULT or (others > 1 and nothing_yet)
 

@@ -11,6 +11,7 @@ from objectives.latency import Latency, Reference, disturbed, measure
 from objectives.runtimes.table import runtime
 from searcher.baselines import DENSE
 from searcher.stages.context import StudyContext
+from searcher.stages.file_results import file_results
 from storage.records.candidate import Trial
 from storage.records.measurement import Direction, Measurement, Result, Rung
 from storage.records.study import TIMED_ON
@@ -25,7 +26,7 @@ def time_front(context: StudyContext) -> None:
     """
     context.checkpoint(STAGE)
     store, name = context.store, context.name
-    confirmed = {item.number for item in store.results(name, Rung.CONFIRMED)}
+    confirmed = file_results(store, name)
     if store.results(name, Rung.TIMED):
         return
     wanted = {row.number for row in store.front(name)}

@@ -9,6 +9,7 @@ import typer
 import slimfront
 from slimfront.cli import (
     cancel,
+    certify,
     claimed,
     delete,
     demo,
@@ -57,6 +58,7 @@ app.command(rich_help_panel=RESULTS)(show.show)
 app.command(rich_help_panel=RESULTS)(sensitivity.sensitivity)
 app.command(rich_help_panel=RESULTS)(report.report)
 app.command(rich_help_panel=RESULTS)(measure.measure)
+app.command(rich_help_panel=RESULTS)(certify.certify)
 app.command(rich_help_panel=RESULTS)(export.export)
 app.command(rich_help_panel=RESULTS)(delete.delete)
 app.command(rich_help_panel=RESULTS)(gc.gc)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dashboards.certificate import CertificateView, certificate_view, looks_lines
 from dashboards.front import FrontView, Prediction, nearest, nearest_within_costs
 from dashboards.row import BaselineRow, Row
 from dashboards.study import StudyData
 from objectives.targets import explain
 from slimfront.cli.output import count, duration, milliseconds, plural, size
-from slimfront.table import QUICK_MARK, figure_cells
+from slimfront.table import QUICK_MARK, figure_cells, row_label
+from storage.records.certificate import Verdict
 
 WIDE = 100  # columns from which there is room for MACs and the rung
 NEAREST_ROWS = 3  # shown where the target is not met
+VERDICT_STYLES = MappingProxyType({Verdict.CERTIFIED.value: "green", Verdict.FAILS.value: "red"})
 
 
 def print_front(console: Console, view: FrontView, data: StudyData) -> None:
@@ -27,9 +31,9 @@ def print_front(console: Console, view: FrontView, data: StudyData) -> None:
         return
     wide = console.width >= WIDE
     table = _table(wide)
-    _add(table, [(str(row.candidate), row) for row in view.front], wide)
+    _add(table, [(row_label(row, None), row) for row in view.front], wide)
     table.add_row()
-    _add(table, [(f"{row.candidate} {row.name}", row) for row in view.baselines], wide)
+    _add(table, [(row_label(row, row.name), row) for row in view.baselines], wide)
     console.print(table)
     for line in verdict(view, data):
         console.print(line, soft_wrap=True)
@@ -92,16 +96,30 @@ def verdict(view: FrontView, data: StudyData) -> list[Text]:
         # It shows what drop the costs take, which a shortfall in them can outweigh.
         shown += [] if within is None or within in shown else [within]
         lines += [_near(row, data) for row in shown]
+    certificate = certificate_view(data)
+    lines += certificate_lines(certificate) if certificate is not None else []
     quick = any(row.rung == "quick" for row in view.front)
     scored = f"{QUICK_MARK} on {plural(images, 'quick image')}, sizes predicted" if quick else plural(images, "image")
     figures = f"{scored}; bound: 95 % one-sided; {plural(view.candidates, 'candidate')}, hypervolume "
     lines.append(Text(f"{figures}{view.hypervolume:.3f}, {duration(view.seconds)}", style="dim"))
+    if any(row.tuned for row in view.front):
+        lines.append(Text("(from N): trained from candidate N", style="dim"))
     if view.prediction is not None:
         lines += [Text(line, style="dim") for line in _prediction(view.prediction)]
     lines += [Text(f"note: {note}", style="dim") for note in view.notes]
     if view.hardware is not None:
         lines.append(Text(view.hardware, style="dim"))
     return lines
+
+
+def certificate_lines(view: CertificateView) -> list[Text]:
+    """A line for each finalist, and one where the test split was not new."""
+    lines = []
+    for item in view.certificates:
+        verdict, rest = item.sentence[: len(item.verdict)], item.sentence[len(item.verdict) :]
+        lines.append(Text(f"{item.title}: ").append(verdict, style=VERDICT_STYLES.get(item.verdict, "none")))
+        lines[-1].append(rest)
+    return [*lines, *map(Text, looks_lines(view.looks))]
 
 
 def _prediction(found: Prediction) -> list[str]:

@@ -37,8 +37,9 @@ def _print(console: Console, view: CandidateView) -> None:
     from rich.text import Text
 
     title = Text(f"{view.study}/{view.candidate}", style="bold")
-    console.print(title.append(f" ({view.name or 'by ' + view.origin})", style="none"), soft_wrap=True)
-    for line in _figures(view):
+    made = "by training" if view.parent is not None else f"by {view.origin}"
+    console.print(title.append(f" ({view.name or made})", style="none"), soft_wrap=True)
+    for line in (*_figures(view), *_certificate(view)):
         console.print(line, soft_wrap=True, markup=False)
     if not view.layers:
         console.print("another tool has made this file: there is no plan of its layers")
@@ -72,6 +73,9 @@ def _channels(left: int | None, dense: int | None) -> str:
 
 def _figures(view: CandidateView) -> list[str]:
     lines = []
+    if view.parent is not None:
+        rung = "" if view.row is None else f" (rung {view.row.rung})"
+        lines.append(f"trained from candidate {view.parent}{rung}: `slimfront show {view.study}/{view.parent}`")
     if view.error is not None:
         lines.append(f"failed: {view.error}")
     row = view.row
@@ -79,13 +83,14 @@ def _figures(view: CandidateView) -> list[str]:
         lines.append("not evaluated yet")
     else:
         drop = "" if row.drop is None else f", drop {row.drop:.2f} (at most {row.drop_upper:.2f} with 95 % confidence)"
-        lines.append(f"{row.rung} on {plural(row.images, 'image')}: {row.accuracy:.2f} %{drop}")
+        rung = "quick" if row.rung == "quick" else "confirmed"  # on whose images trained files are scored, too
+        lines.append(f"{rung} on {plural(row.images, 'image')}: {row.accuracy:.2f} %{drop}")
         speed = (
             "" if row.latency_ms is None else f"; {milliseconds(row.latency_ms)}, {row.speedup:.2f}x the dense speed"
         )
         if view.speedup_interval is not None:
             speed += " (5th to 95th percentile {:.2f} to {:.2f})".format(*view.speedup_interval)
-        file = "file" if row.rung == "confirmed" else "predicted file"
+        file = "predicted file" if rung == "quick" else "file"
         megabytes = f"{row.size_bytes / 1e6:.3f} MB"
         lines.append(f"{file} of {row.size_bytes} bytes ({megabytes}), {row.size_ratio:.1f}x smaller{speed}")
         predicted = "" if row.predicted_speedup is None else f"; predicted {row.predicted_speedup:.2f}x the dense speed"
@@ -96,3 +101,12 @@ def _figures(view: CandidateView) -> list[str]:
             "the activations' grids and whatever else is no layer above"
         )
     return lines
+
+
+def _certificate(view: CandidateView) -> list[str]:
+    if view.certificate is None:
+        return []
+    from dashboards.certificate import looks_lines
+
+    judged = "on the test split" + (", as the primary" if view.certificate.primary else "")
+    return [f"{judged}: {view.certificate.sentence}", *looks_lines(view.looks)]

@@ -18,14 +18,13 @@ from objectives.workload.workload import Workload, open_workload
 from searcher.baselines import DENSE, ORT_INT8
 from searcher.progress import Progress
 from searcher.stages.context import input_contract
-from searcher.stages.files import ONNX_FILE, SLIM_FILE, Files
+from searcher.stages.files import ONNX_FILE, SLIM_FILE, Files, trained_file
 from searcher.stages.prepare import LIBRARIES, dense_file, open_library, prepare, study_learners
 from storage.artifacts import ArtifactStore
 from storage.errors import FixInputError, GiveUpError
 from storage.home import Home
 from storage.located import located
 from storage.records.candidate import Trial
-from storage.records.measurement import Rung
 from storage.slim import pack, unpack
 
 if TYPE_CHECKING:
@@ -61,8 +60,12 @@ def make_files(data: StudyData, trial: Trial, home: Home, progress: Progress) ->
         text = "model.onnx is the file that was measured, as onnxruntime's quantize_static wrote it"
         return ModelFiles({ONNX_FILE: content}, text, workload)
     progress.update(STAGE, 2, STEPS, "packing")
-    chosen = library.choose(trial.candidate.levels, trial.candidate.weights)
-    packed = pack(pack_candidate(library.analysis, chosen, library.ranges, input_contract(workload)))
+    chosen = None
+    if trial.parent is None:
+        chosen = library.choose(trial.candidate.levels, trial.candidate.weights)
+        packed = pack(pack_candidate(library.analysis, chosen, library.ranges, input_contract(workload)))
+    else:
+        packed = trained_file(ArtifactStore(home.artifacts).folder(data.study.name, str(trial.number)) / SLIM_FILE)
     model = unpack(packed)
     if trial.baseline == DENSE:
         onnx_file = dense_file(library)
@@ -111,7 +114,7 @@ def _compare(data: StudyData, trial: Trial, home: Home, name: str, content: byte
                 f"processor): take that one, {path}, or run a new study"
             )
         return
-    confirmed = data.result(trial.number, Rung.CONFIRMED)
+    confirmed = data.files.get(trial.number)
     if confirmed is None or int(confirmed.value("size")) != len(content):
         raise GiveUpError(
             f"the measured {name} of {where} is gone and the one made now has another size: run a new study"

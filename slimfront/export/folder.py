@@ -17,7 +17,6 @@ from slimfront.export.readme import readme
 from storage.errors import FixInputError
 from storage.files import atomic_folder, describe_os_error
 from storage.home import Home
-from storage.records.measurement import Rung
 from storage.store import StudyStore
 
 PLAN_FILE = "plan.json"
@@ -49,7 +48,7 @@ def export_candidate(
     data = read_study(store, study)
     check_trusted(data.study, trusts_code)
     view = candidate_view(data, number)
-    if data.result(number, Rung.CONFIRMED) is None:
+    if number not in data.files:
         raise FixInputError(
             f"{study}/{number} has no measured file, as it was not confirmed: choose one that "
             f"`slimfront front {study}` shows"

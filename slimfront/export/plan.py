@@ -25,7 +25,7 @@ def plan_json(
     assert data.analysis is not None
     document: dict[str, Any] = {
         "format": FORMAT,
-        **asdict(view),
+        **view.to_dict(),
         "target": data.target.to_dict(),
         "dense": None if data.dense is None else asdict(data.dense),
         "hardware": data.hardware,

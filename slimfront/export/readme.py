@@ -18,7 +18,8 @@ MOST_CLASSES = 20  # named in the text; the rest are in plan.json
 def readme(data: StudyData, view: CandidateView, made: ModelFiles) -> bytes:
     """The text as UTF-8, the same for the same study and versions."""
     title = f"# {view.study}/{view.candidate}" + (f": {view.name}" if view.name else "")
-    parts = [title, _summary(view), _figures(data, view), _verified(made), _input(data, made.workload)]
+    parts = [title, _summary(view), _figures(data, view), _certificate(view)]
+    parts += [_verified(made), _input(data, made.workload)]
     parts += [_run(data, made), _contents(made), f"Written by Slimfront {slimfront.__version__}."]
     return ("\n\n".join(part for part in parts if part) + "\n").encode()
 
@@ -31,6 +32,8 @@ def _summary(view: CandidateView) -> str:
         )
     bits = f"{view.mean_bits:.2f}" if view.mean_bits is not None else "?"
     text = f"{len(view.layers)} layers at {bits} bits a weight on average{_channels(view)}; `plan.json` lists them."
+    if view.parent is not None:
+        text += f" The weights were trained from candidate {view.parent}."
     if view.protected:
         text += f" Left as they were: {', '.join(item.name for item in view.protected)}."
     return text
@@ -48,8 +51,9 @@ def _figures(data: StudyData, view: CandidateView) -> str:
     row, dense = view.row, data.dense
     if row is None or dense is None:
         return ""
-    meaning = f"of {row.images} images that no score of the search has used; "
-    meaning += f"dense: {dense.accuracy:.2f} %"
+    meaning = f"of {row.images} images that no score of the search has used"
+    meaning += ", and by which it was chosen what to train" if row.tuned else ""
+    meaning += f"; dense: {dense.accuracy:.2f} %"
     lines = [_line("accuracy", f"{row.accuracy:.2f} %", meaning), *_drop(row)]
     meaning = f"{row.size_ratio:.2f} times smaller than the dense ONNX file of {dense.size_bytes} bytes"
     lines.append(_line("size", f"{row.size_bytes} bytes", meaning))
@@ -84,6 +88,25 @@ def _line(*cells: str) -> str:
 
 def _conditions(data: StudyData) -> str:
     return f"batch {data.config.runtime.batch}, {data.hardware}"
+
+
+def _certificate(view: CandidateView) -> str:
+    found = view.certificate
+    if found is None:
+        return ""
+    role = (
+        "It was declared as the one to be judged" if found.primary else "It was declared as one of those to be judged"
+    )
+    meaning = (
+        f"{role} before its file and the dense model ran on the {found.n} images of the test split, where the two "
+        f"score {100 * found.disagreement:.2f} % of the images differently."
+    )
+    if view.looks == 1:
+        meaning += " Nobody had looked at that split before."
+    else:
+        meaning += f" The split had been looked at {view.looks} times by then: whoever chose by an earlier look has "
+        meaning += "weakened what the sentence says."
+    return "\n".join(["## Certificate", "", f"{found.sentence.capitalize()}.", "", meaning])
 
 
 def _verified(made: ModelFiles) -> str:

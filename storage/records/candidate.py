@@ -27,6 +27,7 @@ class Proposal:
     candidate: Candidate
     origin: str  # the sampler's name, or "baseline"
     baseline: str | None = None  # the baseline's name, such as "uniform w4"; None for a searched candidate
+    parent: int | None = None  # number of the trial whose weights it was trained further from; None if it was not
 
 
 @dataclass(frozen=True)
@@ -38,3 +39,9 @@ class Trial:
     origin: str
     baseline: str | None
     error: str | None = None  # why its evaluation failed; None while it has not
+    parent: int | None = None  # as of its proposal
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether the search has proposed it: it is no baseline, and not trained."""
+        return self.baseline is None and self.parent is None

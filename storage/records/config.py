@@ -11,20 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, PlainSerializer, PlainValidator, StringConstraints, ValidationError, model_validator
 
 from storage.errors import FixInputError
 from storage.records.config_errors import explain, one_line, problem, unknown_key, unknown_name
 from storage.records.config_strings import absolute_callable, absolute_path, expand
+from storage.records.config_table import MAX_BATCH, Count, Real, Table, Text
+from storage.records.finetune_config import CertificateConfig, FinetuneConfig
 from storage.records.target import TARGET_KEYS, Target
 
 DEFAULT_CANDIDATES = 300
@@ -34,23 +27,15 @@ MAX_CANDIDATES = 1_000_000  # a study of more would not end; most likely a slip
 MAX_INPUT_VALUES = 2**26  # 256 MB as float32 for one sample: more is a slip, not a model for a laptop
 MAX_SEED = 2**63 - 1  # SQL integers and torch's seeds are 64 bits wide, signed
 MAX_THREADS = 1024
-MAX_BATCH = 65_536
 PACKED_RUNTIME = "onnxruntime"  # opens model.slim itself; others get the ONNX file that it stands for
 
 StudyName = Annotated[str, StringConstraints(max_length=64)]
-Text = Annotated[str, StringConstraints(min_length=1)]
-Count = Annotated[int, Field(strict=True, ge=1)]
-Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _EMPTY_TARGET = "is empty: set size, latency, macs or max_drop"
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ModelConfig(_Table):
+class ModelConfig(Table):
     """The trained model: a factory and its weights, or a captured graph."""
 
     factory: Text | None = None  # "file.py:callable" or "package.module:callable"; called without arguments
@@ -78,7 +63,7 @@ class ModelConfig(_Table):
         return self.input[0] if len(self.input) > 1 else 1
 
 
-class DataConfig(_Table):
+class DataConfig(Table):
     """The images or arrays, and how they are judged."""
 
     kind: Literal["images", "digits", "python", "arrays"]
@@ -112,7 +97,7 @@ class DataConfig(_Table):
         return self
 
 
-class SearchConfig(_Table):
+class SearchConfig(Table):
     """How candidates are made and how many."""
 
     learners: tuple[Text, ...] = Field(default=("channel", "quant"), min_length=1)
@@ -141,7 +126,7 @@ class SearchConfig(_Table):
         return self
 
 
-class RuntimeConfig(_Table):
+class RuntimeConfig(Table):
     """What the exported models run on, and how they are timed."""
 
     name: Text = PACKED_RUNTIME
@@ -167,7 +152,7 @@ def _read_target(raw: object) -> Target:
     return target
 
 
-class StudyConfig(_Table):
+class StudyConfig(Table):
     """One study as it was asked for. `load_study_file` and `read_study` make its paths absolute."""
 
     name: StudyName
@@ -177,6 +162,8 @@ class StudyConfig(_Table):
     target: Annotated[Target, PlainValidator(_read_target), PlainSerializer(Target.to_dict, return_type=dict)]
     search: SearchConfig = SearchConfig()
     runtime: RuntimeConfig = RuntimeConfig()
+    finetune: FinetuneConfig | None = None  # None: nothing is trained
+    certificate: CertificateConfig | None = None  # None: the test split is not looked at
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -194,6 +181,10 @@ class StudyConfig(_Table):
             )
         if self.data.kind == "digits" and shape != (1, 8, 8):
             raise problem(("model", "input"), f"= {list(shape)} does not fit the digits; write [1, 8, 8]")
+        if self.finetune is not None:
+            self.finetune.check_input(shape)
+        if self.certificate is not None and self.target.max_drop is None:
+            raise problem(("certificate",), "has nothing to certify: set [target] max_drop")
         filled = {}
         for key, default in (("mean", 0.0), ("std", 1.0)):
             given = getattr(self.data, key) or (default,) * channels
@@ -210,8 +201,14 @@ class StudyConfig(_Table):
         return tuple(dict.fromkeys(text for text in given if text is not None and ":" in text))
 
     def to_json(self) -> str:
-        """One line of JSON that `from_json` reads back to an equal value."""
-        return self.model_dump_json()
+        """One line of JSON that `from_json` reads back to an equal value, as versions without them wrote it where there
+        is neither fine-tuning nor a certificate."""
+        return self.model_dump_json(exclude=self.absent)
+
+    @property
+    def absent(self) -> set[str]:
+        """The optional tables that are not there, which hashes leave out: earlier versions did not know them."""
+        return {key for key in ("finetune", "certificate") if getattr(self, key) is None}
 
     @classmethod
     def from_json(cls, text: str) -> StudyConfig:
@@ -235,6 +232,8 @@ _KNOWN_KEYS: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("target",): TARGET_KEYS,
     ("search",): tuple(SearchConfig.model_fields),
     ("runtime",): tuple(RuntimeConfig.model_fields),
+    ("finetune",): tuple(FinetuneConfig.model_fields),
+    ("certificate",): tuple(CertificateConfig.model_fields),
 }
 
 

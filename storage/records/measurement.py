@@ -24,11 +24,17 @@ class Rung(StrEnum):
     TIMED = "timed"  # the confirmed file's latency; kept apart, as measuring it again gives another value
     TUNED = "tuned"
     FINAL = "final"
+    TESTED = "tested"  # the certificate's look at the test split
 
     @property
     def order(self) -> int:
         """0 for the cheapest rung."""
         return list(Rung).index(self)
+
+    @property
+    def is_of_file(self) -> bool:
+        """Whether its results are of a file on the confirmation images; a trial has one such result at the most."""
+        return self in (Rung.CONFIRMED, Rung.TUNED, Rung.FINAL)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,11 @@ TIMED_ON = "timed on"  # the machine and runtime on which they were timed; the l
 EXTENDED = "extended"  # with more candidates than it was to have; data: {"candidates": those of before}
 SEARCH_ENDED = "search ended"  # no candidate is scored any more unless it is extended
 PROCESS_DIED = "process died"  # of those that have run it; data: its exit code, or its signal, negative, and its place
+LOOKED = "test split looked at"  # data: {"split": its hash, "images": how many, "again": if it had been used before}
 TRUSTED = "trusted"  # code of the user's is run by a worker; data: its files and their hashes
+
+DECLARED = "finalists declared"  # before a look at the test split; data: {"primary": number, "candidates": numbers}
+CERTIFICATE = "certificate"  # what a look has shown; data: a storage.records.certificate.CertificateReport
 
 
 class StudyState(StrEnum):

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from storage.records.candidate import Candidate, Trial
+from storage.records.look import Look
 from storage.records.measurement import Direction, Measurement, Result, Rung
 from storage.records.study import Analysis, Event, FrontRow, Study, StudyState
 from storage.records.timing import TimedRow, Timing
@@ -92,6 +93,7 @@ def trial_from(row: Row[Any]) -> Trial:
         origin=row.origin,
         baseline=row.baseline,
         error=row.error,
+        parent=row.parent,
     )
 
 
@@ -105,6 +107,7 @@ def trial_values(study_id: int, trial: Trial) -> Values:
         "origin": trial.origin,
         "baseline": trial.baseline,
         "error": trial.error,
+        "parent": trial.parent,
     }
 
 
@@ -173,3 +176,20 @@ def front_row_values(study_id: int, row: FrontRow) -> Values:
 def event_from(row: Row[Any]) -> Event:
     """A row of events."""
     return Event(number=row.number, time=row.time, kind=row.kind, text=row.text, data=row.data)
+
+
+def look_from(row: Row[Any]) -> Look:
+    """A row of looks."""
+    return Look(
+        split=row.split,
+        study=row.study,
+        created_at=row.created_at,
+        time=row.time,
+        images=row.images,
+        again=row.again,
+    )
+
+
+def look_values(look: Look) -> Values:
+    """For a row of looks."""
+    return asdict(look)

@@ -42,6 +42,7 @@ from storage.rules import (
 )
 from storage.sql import rows, tables
 from storage.sql.engine import SqliteDatabase, path_of
+from storage.sql.ledger import SqlLedger
 from storage.sql.queries import (
     count_trials,
     insert_results,
@@ -54,7 +55,7 @@ from storage.sql.queries import (
 from storage.sql.queue import SqlQueue
 
 
-class SqlStore(SqlQueue):
+class SqlStore(SqlLedger, SqlQueue):
     """StudyStore over a database at the current revision."""
 
     def create_study(self, name: str, config_json: str, submission: Submission | None = None) -> Study:

@@ -1,7 +1,7 @@
 """The schema as it is now. A change here needs a migration beside it and a new HEAD; a test compares the two.
 
 Times are seconds since the epoch, UTC, in every database. Keys are natural except for a study's, whose name
-may change.
+may change, and a look's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sqlalchemy import (
     false,
 )
 
-HEAD = "0004"  # the newest migration's revision
+HEAD = "0005"  # the newest migration's revision
 VERSION_TABLE = "slimfront_version"  # not Alembic's default: other programs' databases have that too
 
 # Batch migrations drop constraints by name, so every one needs one.
@@ -93,6 +93,7 @@ trials = Table(
     Column("origin", String, nullable=False),
     Column("baseline", String),
     Column("error", Text),
+    Column("parent", Integer),  # number of the trial whose weights it was trained further from
 )
 
 results = Table(
@@ -170,4 +171,16 @@ events = Table(
     Column("kind", String, nullable=False),
     Column("text", Text, nullable=False),
     Column("data", Text, nullable=False, server_default="{}"),  # a JSON object
+)
+
+looks = Table(
+    "looks",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("split", String, nullable=False),
+    Column("study", String, nullable=False),  # no key of studies: the look stays when the study goes
+    Column("created_at", Double, nullable=False),  # of the study
+    Column("time", Double, nullable=False),
+    Column("images", Integer, nullable=False),
+    Column("again", Boolean, nullable=False),
 )

@@ -102,6 +102,7 @@ def test_every_method_names_a_missing_study(store: StudyStore) -> None:
         lambda name: store.record_batch(name, [], []),
         lambda name: store.fail_trial(name, 1, "e"),
         lambda name: store.add_event(name, "k", "t"),
+        lambda name: store.look(name, "split", 100),
     ]
     for name, call in itertools.product(["gone", "not\udc80utf-8"], calls):
         with pytest.raises(NotFoundError) as caught:

@@ -54,6 +54,7 @@ def test_adding_again_is_without_effect_and_may_go_on(store: StudyStore, study: 
         samples.proposal(5),
         samples.proposal(1, origin="mutation"),
         samples.proposal(1, baseline="uniform w8"),
+        samples.proposal(1, parent=1),
         Proposal(Candidate((1,), "library-2"), "allocation"),
     ],
 )
@@ -68,6 +69,16 @@ def test_another_candidate_under_a_number_is_refused_whole(store: StudyStore, st
 def test_numbers_leave_no_gap(store: StudyStore, study: str, first: int) -> None:
     with pytest.raises(ValueError, match="the next number is 4"):
         store.add_trials(study, first, [samples.proposal(8)])
+
+
+def test_what_was_trained_further_names_its_parent(store: StudyStore, study: str) -> None:
+    (tuned,) = store.add_trials(study, 4, [samples.proposal(1, parent=np.int64(2))])  # type: ignore[arg-type]
+    assert tuned == Trial(4, Candidate((1,), "library-1"), "allocation", None, parent=2)
+    assert store.trials(study)[3] == tuned
+    assert type(store.trials(study)[3].parent) is int
+    assert [trial.parent for trial in store.trials(study)] == [None, None, None, 2]
+    store.fail_trial(study, 4, "diverged")
+    assert store.trials(study)[3].parent == 2
 
 
 def test_a_candidate_may_come_twice(store: StudyStore, study: str) -> None:
@@ -107,8 +118,8 @@ def test_any_trials_come_back_as_they_were(store: StudyStore, proposals: list[Pr
     store.create_study(name, "{}")
     added = store.add_trials(name, 1, proposals)
     assert store.trials(name) == added
-    assert [(trial.candidate, trial.origin, trial.baseline) for trial in added] == [
-        (item.candidate, item.origin, item.baseline) for item in proposals
+    assert [(trial.candidate, trial.origin, trial.baseline, trial.parent) for trial in added] == [
+        (item.candidate, item.origin, item.baseline, item.parent) for item in proposals
     ]
     assert store.add_trials(name, 1, proposals) == added
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 
 from objectives.paired import pack_scores
 from storage.memory import open_memory
 from storage.records.candidate import Candidate, Proposal
+from storage.records.certificate import Certificate, CertificateReport, Verdict
 from storage.records.dense import DenseFacts
 from storage.records.latency import LatencyFactor, LatencyTable
 from storage.records.measurement import Direction, Measurement, Result, Rung
 from storage.records.space import CHANNEL, QUANT, Factor, LayerShape, Level, Protected, SearchSpace, Site
-from storage.records.study import Analysis, FrontRow, StudyState
+from storage.records.study import CERTIFICATE, DECLARED, Analysis, FrontRow, StudyState
 from storage.store import StudyStore
 
 NAME = "s"
@@ -181,13 +183,62 @@ def search(store: StudyStore, evaluated: int = 4) -> None:
     store.record_batch(NAME, results, [FrontRow(place, n, Rung.QUICK) for place, n in enumerate(numbers)])
 
 
-def finish(store: StudyStore) -> None:
-    """Baselines and three candidates are confirmed and timed."""
+def confirm(store: StudyStore) -> tuple[FrontRow, ...]:
+    """Baselines and three candidates are confirmed; their front."""
     store.update_study(NAME, stage="confirmed", seconds=3.0)
     results = [confirmed(1, 90.0, 8000), confirmed(2, 89.5, 2500), confirmed(3, 79.0, 1310)]
     results += [confirmed(4, 89.0, 1310), confirmed(5, 88.5, 1000), confirmed(7, 70.0, 800)]
-    front = [FrontRow(place, number, Rung.CONFIRMED) for place, number in enumerate((1, 2, 4, 5, 7))]
+    front = tuple(FrontRow(place, number, Rung.CONFIRMED) for place, number in enumerate((1, 2, 4, 5, 7)))
     store.record_batch(NAME, results, front)
+    return front
+
+
+def finish(store: StudyStore) -> None:
+    """The same, which are timed."""
+    front = confirm(store)
     store.update_study(NAME, stage="latency", seconds=4.0)
     store.record_batch(NAME, [timed(1, 2.0, 1.0), timed(2, 1.0, 2.0), timed(5, 0.8, 2.5)], front)
     store.update_study(NAME, state=StudyState.SUCCEEDED, stage="done", seconds=5.0)
+
+
+TRAINED = (
+    Proposal(Candidate((2, 2), "finetune:8"), "finetune", parent=7),
+    Proposal(Candidate((2, 2), "finetune:9"), "finetune", parent=8),
+    Proposal(Candidate((1, 1), "finetune:10"), "finetune", "uniform at target, trained 10", parent=3),
+)
+
+
+def train(store: StudyStore) -> None:
+    """After `confirm`: 8 is trained from 7, 9 from 8, 10 from the baseline 3. 9 takes the place of 7 on the front."""
+    store.add_trials(NAME, 8, TRAINED)
+    figures = ((8, Rung.TUNED, 80.0, 802), (9, Rung.FINAL, 88.0, 801), (10, Rung.FINAL, 85.0, 1310))
+    results = [replace(confirmed(number, accuracy, size), rung=rung) for number, rung, accuracy, size in figures]
+    front = [
+        FrontRow(place, number, Rung.FINAL if number == 9 else Rung.CONFIRMED)
+        for place, number in enumerate((1, 2, 4, 5, 9))
+    ]
+    store.record_batch(NAME, [*results, timed(9, 0.5, 4.0), timed(10, 1.0, 2.0)], front)
+
+
+def certificate(number: int, verdict: Verdict, primary: bool = False, needed: int | None = None) -> Certificate:
+    """What the test split may say of a candidate, with figures that fit no verdict in particular."""
+    return Certificate(number, primary, verdict, needed, 1.25, 0.5, 1.75, 400, 0.04, 0.95 if primary else 0.975, 2.0)
+
+
+CERTIFICATES = (
+    certificate(5, Verdict.CERTIFIED, primary=True),
+    certificate(9, Verdict.FAILS),
+    certificate(10, Verdict.OPEN, needed=1500),
+)
+SENTENCES = (
+    "certified: at most 1.75 points worse (95 %, 400 images)",
+    "fails: at least 0.50 points worse, 2 are allowed (97.5 %, 400 images)",
+    "not certified, needs about 1500 images: 1.25 points worse, at most 1.75 (97.5 %, 400 images)",
+)
+
+
+def certify(store: StudyStore, looks: int = 1) -> None:
+    """After `train`: 5, 9 and 10 are judged on the test split, as the searcher stores it."""
+    store.add_event(NAME, DECLARED, "candidate 5 and 2 more", '{"primary": 5, "candidates": [5, 9, 10]}')
+    report = CertificateReport(looks, CERTIFICATES)
+    store.add_event(NAME, CERTIFICATE, CERTIFICATES[0].sentence, report.to_json())

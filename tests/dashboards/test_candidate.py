@@ -105,6 +105,30 @@ def test_rounded_weights_have_another_method_and_no_known_error(store: StudyStor
     assert f"{ROUNDED}:" == candidate.ROUNDED
 
 
+def test_a_trained_version_has_the_levels_of_its_parent_and_errors_that_nobody_knows(store: StudyStore) -> None:
+    samples.finish(store)
+    samples.train(store)
+    data = read_study(store, "s")
+    view, parent = candidate_view(data, 9), candidate_view(data, 8)
+    assert (view.parent, parent.parent, view.origin) == (8, 7, "finetune")
+    assert [(layer.level, layer.method, layer.error) for layer in view.layers] == [("w2", "fine-tuned", None)] * 2
+    assert [layer.level for layer in candidate_view(data, 7).layers] == ["w2", "w2"]
+    assert (view.row.rung if view.row else None, parent.row.rung if parent.row else None) == ("final", "tuned")
+    assert (view.certificate, view.looks) == (None, None)
+
+
+def test_the_certificate_comes_with_its_sentence(store: StudyStore) -> None:
+    samples.finish(store)
+    samples.train(store)
+    samples.certify(store, looks=2)
+    data = read_study(store, "s")
+    document = candidate_view(data, 10).to_dict()
+    assert (document["certificate"]["sentence"], document["looks"]) == (samples.SENTENCES[2], 2)
+    assert (document["certificate"]["primary"], document["certificate"]["needed"]) == (False, 1500)
+    assert document["row"]["certificate"].keys() == {"verdict", "drop", "drop_upper", "n", "disagreement"}
+    assert candidate_view(data, 4).looks is None  # it was not judged
+
+
 def test_a_file_of_another_tool_has_no_plan_and_no_row_before_it_is_confirmed(store: StudyStore) -> None:
     view = candidate_view(read_study(store, "s"), 2)
     assert (view.layers, view.row, view.mean_bits) == ((), None, None)

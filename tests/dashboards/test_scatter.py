@@ -8,6 +8,7 @@ import pytest
 
 from dashboards.scatter import ScatterView, scatter_view
 from dashboards.study import read_study
+from storage.records.candidate import Candidate, Proposal
 from storage.records.measurement import Rung
 from storage.records.study import FrontRow
 from storage.records.target import Target
@@ -105,3 +106,30 @@ def test_many_candidates_are_thinned_and_confirmed_ones_stay() -> None:
     every = view(store).others
     assert len(every) == found.others_of
     assert min(item.costs.size_bytes for item in found.others) == min(item.costs.size_bytes for item in every)
+
+
+def test_trained_versions_and_what_they_were_trained_from_are_points(store: StudyStore) -> None:
+    samples.finish(store)
+    assert not view(store).has_trained
+    samples.train(store)
+    found = view(store)
+    assert found.has_trained
+    assert {item.row.candidate: item.row.parent for item in (*found.front, *found.baselines) if item.row.tuned} == {
+        **{9: 8, 10: 3},
+    }
+    others = {item.candidate: (item.parent, item.confirmed) for item in found.others}
+    assert others == {6: (None, False), 7: (None, True), 8: (7, True)}
+
+
+def test_parents_off_the_front_are_drawn_however_many_candidates_there_are() -> None:
+    store = large.searched(400, 3)
+    front = {item.row.candidate for item in view(store).front}
+    parent = next(number for number in range(2, 400) if number not in front)
+    levels = read_study(store, samples.NAME).trials[parent].candidate.levels
+    (trial,) = store.add_trials(
+        samples.NAME, 402, [Proposal(Candidate(levels, "finetune:0"), "finetune", parent=parent)]
+    )
+    store.record(samples.NAME, samples.confirmed(parent, 70.0, 1060))
+    store.record(samples.NAME, replace(samples.confirmed(trial.number, 80.0, 1062), rung=Rung.TUNED))
+    others = scatter_view(read_study(store, samples.NAME), most_others=10).others
+    assert [(item.candidate, item.parent) for item in others if item.confirmed] == [(parent, None), (402, parent)]

@@ -8,6 +8,7 @@ from dataclasses import astuple, replace
 import pytest
 
 from dashboards.changes import Changes
+from dashboards.front import recommended
 from dashboards.limits import ErrorShare, Relief
 from dashboards.sensitivity import SensitivityView, SiteSensitivity, sensitivity_view
 from dashboards.study import read_study
@@ -168,3 +169,17 @@ def test_the_candidate_that_is_looked_at_is_the_one_that_the_front_names_first()
     # 7, twenty points below the dense accuracy, alone is within a tenth of the size.
     assert [item.candidate for item in view(store, size="10x").targets] == [7]
     assert [item.candidate for item in view(store, size="6x").targets] == [4]
+
+
+def test_weights_that_were_trained_are_not_looked_at_as_nobody_knows_their_errors() -> None:
+    store = samples.new_store()
+    samples.analyse(store)
+    samples.search(store)
+    samples.finish(store)
+    samples.train(store)
+    assert [item.candidate for item in view(store, size="9x").targets] == [5]
+    data = read_study(store, samples.NAME)
+    config = data.config.model_copy(update={"target": Target.parse(size="9x")})
+    best = recommended(replace(data, study=replace(data.study, config_json=config.to_json())))
+    assert best is not None
+    assert (best.candidate, best.parent) == (9, 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from slimfront.cli.status import sentence
 from storage.files import file_lock
 from storage.home import Home
 from storage.liveness import is_held
+from storage.memory import open_memory
 from storage.records.candidate import Candidate, Proposal
 from storage.records.study import WORKER_LOST, StudyState
 from storage.store import StudyStore
@@ -115,7 +117,12 @@ def test_a_study_at_rest(home: Home, state: StudyState, eta: float | None) -> No
         ("quick", "quick"),
         ("rescored", "rescored"),
         ("confirmed", "confirmed"),
+        ("tuned", "tuned"),
+        ("final", "final"),
         ("latency", "confirmed"),
+        ("tested", "tested"),
+        ("done", "confirmed"),
+        ("a later version's", "allocated"),
     ],
 )
 def test_the_rung_of_each_stage(home: Home, stage: str, rung: str) -> None:
@@ -123,6 +130,52 @@ def test_the_rung_of_each_stage(home: Home, stage: str, rung: str) -> None:
     store.update_study("s", state=StudyState.RUNNING, stage=stage)
     assert view(store, home).rung == rung
     assert study_line(store.study("s"), home, store.now()).rung == rung
+
+
+@pytest.mark.parametrize(
+    ("tables", "latency", "done"),
+    [
+        ({"finetune": {}}, "final", "final"),
+        ({"finetune": {"epochs": 3, "final_epochs": 3}}, "tuned", "tuned"),
+        ({"finetune": {}, "certificate": {}}, "final", "tested"),
+        ({"certificate": {}}, "confirmed", "tested"),
+    ],
+)
+def test_the_last_stages_have_the_rung_of_what_came_last(
+    home: Home, tables: dict[str, object], latency: str, done: str
+) -> None:
+    store = open_memory("memory://", 0.0)
+    store.create_study("s", json.dumps({**samples.CONFIG, **tables}))
+    for stage, rung in (("latency", latency), ("done", done)):
+        store.update_study("s", stage=stage)
+        assert view(store, home).rung == rung
+
+
+@pytest.mark.parametrize("stage", ["quick", "confirmed", "tuned", "final", "latency", "tested"])
+def test_how_long_training_takes_is_not_known(home: Home, stage: str) -> None:
+    store = open_memory("memory://", 0.0)
+    store.create_study("s", json.dumps({**samples.CONFIG, "finetune": {}}))
+    samples.analyse(store)
+    samples.search(store)
+    samples.confirm(store)
+    samples.train(store)
+    store.update_study("s", stage=stage)
+    with file_lock(home.locks / "s.lock"):
+        found = view(store, home)
+    assert (found.state, found.eta_seconds, found.candidates) == ("running", None, 4)
+    assert sentence(found, store.study("s")).endswith("4 of 4 candidates scored in 3.0 s")
+
+
+def test_the_look_at_the_test_split_has_no_eta_either(home: Home) -> None:
+    store = samples.new_store()
+    samples.analyse(store)
+    samples.search(store)
+    store.record("s", samples.confirmed(1, 90.0, 8000))
+    store.update_study("s", stage="latency")
+    with file_lock(home.locks / "s.lock"):
+        assert view(store, home).eta_seconds is not None
+        store.update_study("s", stage="tested")
+        assert view(store, home).eta_seconds is None
 
 
 def test_a_line_of_the_list(home: Home) -> None:

@@ -57,7 +57,7 @@ def bits(score: QuickScore) -> tuple[bytes, bytes]:
 def test_a_score_is_the_same_alone_in_any_batch_and_in_any_order(
     name: str, fast: bool, built: Callable[[str], Built], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learners.score, "_bf16_is_fast", lambda device: fast)
+    monkeypatch.setattr(learners.score, "bf16_is_fast", lambda device: fast)
     network = built(name)
     scorer = QuickScorer(network.library, subset(network), Top1())
     asked = candidates(network, 8)
@@ -77,7 +77,7 @@ def test_a_score_is_the_same_alone_in_any_batch_and_in_any_order(
 def test_scores_are_those_of_the_stitched_network(
     name: str, built: Callable[[str], Built], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learners.score, "_bf16_is_fast", lambda device: False)
+    monkeypatch.setattr(learners.score, "bf16_is_fast", lambda device: False)
     network = built(name)
     library, part = network.library, subset(network)
     scorer = QuickScorer(library, part, Top1())
@@ -117,13 +117,13 @@ def test_candidates_of_another_library_are_refused(built: Callable[[str], Built]
 def test_bfloat16_is_given_up_where_it_moves_the_scores(
     built: Callable[[str], Built], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learners.score, "_bf16_is_fast", lambda device: True)
+    monkeypatch.setattr(learners.score, "bf16_is_fast", lambda device: True)
     network = built("plain")
     assert QuickScorer(network.library, subset(network), Top1()).precision == "bfloat16"
     monkeypatch.setattr(learners.score, "BF16_SCORE_TOLERANCE", -1.0)
     scorer = QuickScorer(network.library, subset(network), Top1())
     assert scorer.precision == "float32"
-    monkeypatch.setattr(learners.score, "_bf16_is_fast", lambda device: False)
+    monkeypatch.setattr(learners.score, "bf16_is_fast", lambda device: False)
     plain = QuickScorer(network.library, subset(network), Top1())
     candidate = [Candidate(network.library.space.uniform_bits(3), network.library.id)]
     assert bits(scorer.score(candidate)[0]) == bits(plain.score(candidate)[0])

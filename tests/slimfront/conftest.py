@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.slimfront.finished import Finished, finished_in, trained_in
+from tests.slimfront.finished import Finished, finished_in, trained_in, tuned_in
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +29,20 @@ def at_home(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> Finished:
     monkeypatch.delenv("SLIMFRONT_STORE", raising=False)
     monkeypatch.setenv("COLUMNS", "100")
     return finished
+
+
+@pytest.fixture(scope="session")
+def tuned(shared_folder: Path) -> Finished:
+    """The study "tuned", whose finalists were trained."""
+    return tuned_in(shared_folder / "front-door")
+
+
+@pytest.fixture
+def tuned_home(tuned: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of its home that a test may change, as the one that commands in this process see."""
+    home = tmp_path / "home"
+    shutil.copytree(tuned.home, home)
+    monkeypatch.setenv("SLIMFRONT_HOME", str(home))
+    monkeypatch.delenv("SLIMFRONT_STORE", raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+    return home

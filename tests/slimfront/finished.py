@@ -1,8 +1,9 @@
-"""A study that has run to its end, made once for all processes that run the tests."""
+"""Studies that have run to their ends, made once for all processes that run the tests."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,15 @@ from typing import Any
 from objectives.workload.factory import load_callable
 from slimfront.demo.train import train
 from storage.files import file_lock
-from tests.slimfront.material import NETS, STUDY, Ran, execute
+from tests.slimfront.material import NETS, STUDY, Ran, execute, study_text
+
+FINETUNE = """\
+[finetune]
+finalists = 2
+epochs = 1
+final_epochs = 3
+baseline = true
+"""
 
 
 @dataclass(frozen=True)
@@ -51,3 +60,19 @@ def finished_in(base: Path) -> Finished:
         shown = execute(home, "front", "tiny", "--json")
     assert shown.code == 0, err + shown.err
     return Finished(home, folder, Ran(code, out, err), json.loads(shown.out))
+
+
+def tuned_in(base: Path) -> Finished:
+    """The study "tuned", whose finalists are trained, run in a home of its own with the cache of the finished one."""
+    finished, home = finished_in(base), base / "tuned-home"
+    file, record = finished.folder / "tuned.toml", base / "tuned.json"
+    with file_lock(base / "tuned.lock"):
+        if not record.exists():
+            shutil.copytree(finished.home / "cache", home / "cache")
+            file.write_text(study_text(name='"tuned"', size='"12x"') + FINETUNE)
+            ran = execute(home, "run", file.name, cwd=finished.folder)
+            record.write_text(json.dumps([ran.code, ran.out, ran.err]))
+        code, out, err = json.loads(record.read_text())
+        shown = execute(home, "front", "tuned", "--json")
+    assert shown.code == 0, err + shown.err
+    return Finished(home, finished.folder, Ran(code, out, err), json.loads(shown.out))

@@ -24,7 +24,9 @@ names = st.text(string.ascii_letters + string.digits + "-_.", min_size=1, max_si
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 bounds = st.none() | st.floats(allow_nan=False)
 candidates = st.builds(Candidate, levels=st.lists(st.integers(0, 40), max_size=8).map(tuple), weights=texts)
-proposals = st.builds(Proposal, candidate=candidates, origin=texts, baseline=st.none() | texts)
+proposals = st.builds(
+    Proposal, candidate=candidates, origin=texts, baseline=st.none() | texts, parent=st.none() | st.integers(1, 999)
+)
 measurements = st.builds(
     Measurement,
     objective=names,
@@ -51,9 +53,11 @@ def results(count: int) -> st.SearchStrategy[list[Result]]:
     return st.lists(one, max_size=6, unique_by=lambda result: (result.number, result.rung))
 
 
-def proposal(*levels: int, origin: str = "allocation", baseline: str | None = None) -> Proposal:
+def proposal(
+    *levels: int, origin: str = "allocation", baseline: str | None = None, parent: int | None = None
+) -> Proposal:
     """A proposal of the library "library-1"."""
-    return Proposal(Candidate(levels, "library-1"), origin, baseline)
+    return Proposal(Candidate(levels, "library-1"), origin, baseline, parent)
 
 
 def result(number: int, rung: Rung = Rung.QUICK, accuracy: float = 88.0) -> Result:

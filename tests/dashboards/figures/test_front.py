@@ -141,3 +141,59 @@ def test_many_points_stay_small() -> None:
     text = front_figure(found, "size").to_json()
     assert text.count('"allocation"') == 1500
     assert len(text) < 150_000
+
+
+def heads(figure: Any) -> list[tuple[float, float]]:
+    """Where arrows end."""
+    trace = traces(figure)["trained"]
+    points = zip(trace.x, trace.y, trace.marker.size, strict=True)
+    return [(x, y) for x, y, size in points if size]
+
+
+def tails(figure: Any) -> list[tuple[float, float]]:
+    """Where arrows begin: after a gap."""
+    trace = traces(figure)["trained"]
+    before = [None, *trace.x[:-1]]
+    return [(x, y) for x, y, last in zip(trace.x, trace.y, before, strict=True) if last is None and x is not None]
+
+
+def test_arrows_lead_from_what_was_trained_to_its_trained_version_in_every_figure(store: StudyStore) -> None:
+    assert "trained" not in traces(front_figure(view(store), "size"))
+    samples.train(store)
+    size = front_figure(view(store), "size")
+    # 7 and 8 are off the front, and drawn for their arrows; 3 and 10 are baselines.
+    assert tails(size) == [(800, -20.0), (802, -10.0), (1310, -11.0)]
+    assert heads(size) == [(802, -10.0), (801, -2.0), (1310, -5.0)]
+    assert numbers(traces(size)["confirmed, not on the front"]) == [7, 8]
+    assert len(heads(front_figure(view(store), "macs"))) == 3
+    assert "trained" not in traces(front_figure(view(store), "latency"))  # of one end of each nothing is known
+
+
+def test_arrows_are_bent_away_from_the_bars_of_the_bounds(store: StudyStore) -> None:
+    samples.train(store)
+    trace = traces(front_figure(view(store), "macs"))["trained"]  # training changes no MACs
+    first = list(trace.x)[: list(trace.x).index(None)]
+    assert first[0] == first[-1] == 1000
+    assert all(x < 1000 for x in first[1:-1])
+    assert max(map(abs, trace.marker.standoff)) > 0
+
+
+def test_an_arrow_between_points_that_lie_on_each_other_is_left_out(store: StudyStore) -> None:
+    samples.train(store)
+    found = view(store)
+    others = tuple(replace(item, drop=2.01) if item.candidate == 8 else item for item in found.others)
+    assert len(heads(front_figure(replace(found, others=others), "size"))) == 2
+
+
+def test_hovering_tells_training_and_certificate(store: StudyStore) -> None:
+    samples.train(store)
+    samples.certify(store)
+    found = traces(front_figure(view(store), "size"))
+    assert "<b>candidate 9</b> (trained from 8)" in found["front"].hovertext[-1]
+    assert found["front"].hovertext[-1].endswith(f"test split: {samples.SENTENCES[1]}")
+    assert "<b>candidate 10</b> uniform at target, trained 10<br>trained from 3" in found["baseline"].hovertext[-1]
+    assert [row[:2] for row in found["confirmed, not on the front"].customdata] == [
+        [7, "allocation"],
+        [8, "trained from 7"],
+    ]
+    assert "test split" not in found["front"].hovertext[0]

@@ -17,7 +17,7 @@ from storage.records.candidate import Candidate, Proposal
 from tests.browser import NARROW, WIDE, Opened, chromium, opened
 from tests.dashboards import large, samples
 from tests.dashboards.report.test_page import WICKED
-from tests.dashboards.report.written import written
+from tests.dashboards.report.written import trained, written
 
 READY = "body[data-ready]"
 PATIENCE_MS = 30_000  # for what takes a second on an idle machine
@@ -175,6 +175,27 @@ def test_everything_below_the_view_can_be_shown(browser: Browser, report: Path) 
         assert re.match(r"\d+ models lie below the view", page.locator("#below").inner_text())
         page.get_by_role("button", name="Show all").click()
         page.wait_for_function("() => document.getElementById('front-figure').layout.yaxis.range[0] < -20")
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_arrows_stay_within_the_axes_and_the_table_within_the_page(
+    browser: Browser, tmp_path: Path, width: int
+) -> None:
+    store = trained()
+    samples.certify(store, looks=2)
+    with opened(browser, written(store, tmp_path / "t.html").path, width=width) as found:
+        page = ready(found)
+        # 7 lies far below the first view, and so does the beginning of its arrow: the plot's clip path cuts it.
+        lines = page.locator(trace(page, "#front-figure", "trained").replace(".point", ".js-line"))
+        clipped = lines.evaluate_all("(all) => all.map((line) => line.closest('[clip-path]') !== null)")
+        assert clipped
+        assert all(clipped)
+        page.locator(".models thead button", has_text="certificate").click()
+        page.wait_for_selector("th[aria-sort=ascending]")
+        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+        page.locator("tr[data-candidate='9'] button").first.click()
+        assert page.locator("#plan-summary").inner_text().endswith("(trained from candidate 8)")
+        assert found.complaints == []
 
 
 def test_no_button_uploads_the_figure(browser: Browser, report: Path) -> None:

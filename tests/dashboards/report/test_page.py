@@ -13,7 +13,7 @@ from storage.records.latency import LatencyTable, TableCheck
 from storage.records.measurement import Rung
 from storage.records.study import FrontRow, StudyState
 from tests.dashboards import large, samples
-from tests.dashboards.report.written import finished, text_of
+from tests.dashboards.report.written import finished, text_of, trained
 
 WICKED = "</script><script>document.title='broken'</script><img src=x onerror=alert(1)>"
 
@@ -32,6 +32,35 @@ def test_a_finished_study_tells_its_result(tmp_path: Path) -> None:
     assert "400 confirmation images" in text
     assert "100 quick images" in text
     assert "optimistic" in text
+
+
+def test_trained_versions_say_what_they_were_trained_from(tmp_path: Path) -> None:
+    assert "rrows lead" not in visible(text_of(finished(), tmp_path))
+    text = visible(text_of(trained(), tmp_path))
+    assert "9 trained from 8 88.00 % 2.00" in text
+    assert "10 uniform at target, trained 10 from 3 85.00 %" in text
+    assert "Arrows lead from a model to what training has made of it" in text
+    assert "Certificate" not in text
+    assert "certificate" not in text
+
+
+@pytest.mark.parametrize(("looks", "said"), [(1, False), (2, True)])
+def test_the_certificate_stands_at_the_top_and_in_the_table(tmp_path: Path, looks: int, said: bool) -> None:
+    store = trained()
+    samples.certify(store, looks)
+    page = text_of(store, tmp_path)
+    text = visible(page)
+    assert f"Certificate: candidate 5 (primary): {samples.SENTENCES[0]}." in text
+    assert ("The test split had been looked at 2 times by then." in text) == said
+    listed = visible(page.partition("<ul")[2].partition("</ul>")[0])
+    assert [listed.index(sentence) for sentence in samples.SENTENCES] == sorted(map(listed.index, samples.SENTENCES))
+    cells = re.findall(r'<tr data-candidate="(\d+)".*?</tr>', page, re.DOTALL)
+    rows = [visible(row) for row in re.findall(r"<tr data-candidate.*?</tr>", page, re.DOTALL)]
+    ends = {number: row.split()[-2:] for number, row in zip(cells, rows, strict=True)}
+    assert (ends["5"], ends["9"], ends["10"]) == (["✓", "certified"], ["✗", "fails"], ["not", "certified"])
+    assert ends["4"][-1] == "–"
+    heads = len(re.findall(r"<th ", page.partition("<thead>")[2].partition("</thead>")[0]))
+    assert f'<th colspan="{heads}"' in page
 
 
 @pytest.mark.parametrize(

@@ -25,3 +25,10 @@ def finished() -> StudyStore:
     samples.search(store)
     samples.finish(store)
     return store
+
+
+def trained() -> StudyStore:
+    """A finished study whose finalists were trained."""
+    store = finished()
+    samples.train(store)
+    return store

@@ -93,3 +93,29 @@ def test_only_names_wrap_where_room_is_short(tmp_path: Path, width: int) -> None
         assert figure in shown
     assert name[:4] == ["4", "uniform", "at", "target"]
     assert (len(table) - start == 1) == (width == 120)
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_trained_rows_and_verdicts_are_marked_where_there_are_any(
+    store: StudyStore, tmp_path: Path, width: int
+) -> None:
+    samples.finish(store)
+    plain = printed(store, tmp_path, width)
+    assert not [line for line in plain if "from" in line or "test split" in line or "certified" in line]
+    samples.train(store)
+    lines = printed(store, tmp_path, width)
+    (row,) = (line for line in lines if line.startswith("9 (from 8) "))
+    assert "88.00 %" in row
+    assert len(row) <= width
+    assert "(from N): trained from candidate N" in lines
+    samples.certify(store)
+    lines = printed(store, tmp_path, 200)
+    first = lines.index(f"candidate 5 (primary): {samples.SENTENCES[0]}")
+    assert lines[first - 1].startswith("target met")
+    assert lines[first + 1 : first + 3] == [
+        f"candidate 9: {samples.SENTENCES[1]}",
+        f"candidate 10 (uniform at target, trained 10): {samples.SENTENCES[2]}",
+    ]
+    assert lines[first + 3].startswith("400 images")  # one look goes without saying
+    samples.certify(store, looks=2)
+    assert "the test split had been looked at 2 times by then" in printed(store, tmp_path, 200)

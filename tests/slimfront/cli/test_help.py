@@ -15,10 +15,10 @@ from tests.slimfront.material import ROOT, invoke
 HEAVY = {"torch", "ray", "optuna", "sqlalchemy", "numpy", "scipy", "onnx", "onnxruntime", "sklearn", "PIL", "plotly"}
 COMMANDS = (
     *("plan", "run", "resume", "list", "status", "front", "show", "sensitivity", "report", "measure"),
-    *("submit", "work", "watch", "cancel", "export", "delete", "gc", "demo", "doctor"),
+    *("submit", "work", "watch", "cancel", "certify", "export", "delete", "gc", "demo", "doctor"),
 )
 GROUPS = {"store": ("check", "upgrade", "copy")}
-READING = ("plan", "work", "list", "status", "front", "show", "sensitivity", "measure", "doctor")
+READING = ("plan", "work", "list", "status", "front", "show", "sensitivity", "measure", "certify", "doctor")
 STORING = tuple(name for name in COMMANDS if name != "plan")
 
 LOADED = """

@@ -23,8 +23,9 @@ from tests.slimfront.material import ROOT, environment, invoke
 ROW = {
     *("candidate", "rung", "accuracy", "drop", "drop_upper", "images", "size_bytes", "size_ratio", "onnx_bytes"),
     *("latency_ms", "speedup", "speedup_low", "speedup_high", "predicted_speedup"),
-    *("macs", "macs_ratio", "meets_target"),
+    *("macs", "macs_ratio", "meets_target", "parent", "tuned", "certificate"),
 }
+OPTIONAL = {"predicted_speedup", "parent", "certificate"}  # fields that may be null where all is measured
 BASELINES = [
     *("dense", "ort int8"),
     *(f"uniform w{bits}" for bits in (8, 6, 4, 3, 2)),
@@ -45,7 +46,7 @@ def test_front_has_exactly_the_documented_fields(at_home: Finished) -> None:
     front = read("front", "tiny")
     assert set(front) == {
         *("study", "state", "target", "target_met", "dense", "baselines", "front", "candidates", "hypervolume"),
-        *("prediction", "hardware", "seconds", "notes"),
+        *("prediction", "hardware", "seconds", "notes", "looks"),
     }
     assert (front["study"], front["state"], front["target_met"]) == ("tiny", "succeeded", True)
     assert front["target"] == {"size": "3x", "max_drop": 10.0}
@@ -65,7 +66,8 @@ def test_every_figure_of_the_front_is_there_and_consistent(at_home: Finished) ->
     for row in (*front["front"], *front["baselines"]):
         if row.get("name") != "ort int8":
             assert (row["predicted_speedup"] is None) == (front["prediction"] is None)
-        assert None not in {key: value for key, value in row.items() if key != "predicted_speedup"}.values()
+        assert None not in {key: value for key, value in row.items() if key not in OPTIONAL}.values()
+        assert (row["parent"], row["tuned"], row["certificate"]) == (None, False, None)
         assert row["rung"] == "confirmed"
         assert row["images"] == 225
         assert row["speedup_low"] <= row["speedup"] <= row["speedup_high"]

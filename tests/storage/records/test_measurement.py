@@ -17,8 +17,9 @@ def test_a_measurement_is_finite(value: float) -> None:
 
 def test_rungs_rise_in_order() -> None:
     assert Rung.ALLOCATED.order == 0
-    rising = [Rung.ALLOCATED, Rung.QUICK, Rung.CONFIRMED, Rung.TUNED, Rung.FINAL]
+    rising = [Rung.ALLOCATED, Rung.QUICK, Rung.CONFIRMED, Rung.TUNED, Rung.FINAL, Rung.TESTED]
     assert sorted(rising, key=lambda rung: rung.order) == rising
+    assert list(Rung)[-1] is Rung.TESTED
     assert len({rung.order for rung in Rung}) == len(Rung)
     assert Rung("quick") is Rung.QUICK
 

@@ -24,6 +24,8 @@ MEASURED = "measured"
 SURE = "sure"
 QUEUED = "queued"
 LEASED = "leased"
+TUNED = "tuned"
+SPLIT = "5" * 32  # the test split that TUNED has looked at
 
 
 def fill(store: StudyStore) -> None:
@@ -62,6 +64,12 @@ def fill_later(store: StudyStore) -> None:
     store.create_study(LEASED, "{}", Submission("workload-1", runs_code=True, priority=2, key="a key"))
     store.claim_next(owner_text("somewhere:1", "42.a"), 1.0, trusts_code=True)
     store.create_study(QUEUED, "{}", Submission("workload-1", runs_code=False))
+    store.create_study(TUNED, "{}")
+    store.update_study(TUNED, state=StudyState.RUNNING, stage="library", attempt=1)
+    store.add_trials(TUNED, 1, [samples.proposal(0, 1, 2), samples.proposal(0, 1, 2, origin="finetune", parent=1)])
+    store.look(TUNED, SPLIT, 2000)
+    store.look(TUNED, SPLIT, 1000, again=True)
+    store.record_batch(TUNED, [samples.result(2, rung) for rung in (Rung.TUNED, Rung.TESTED)])
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.errors import DiskFullError, FixInputError, StudyExistsError
+from storage.errors import DiskFullError, FixInputError, StudyExistsError, UsedSplitError
 from storage.open import open_store
 from storage.records.lease import owner_text
 from storage.records.study import StudyState
@@ -19,7 +19,7 @@ from storage.sql.store import SqlStore
 from storage.store import StudyStore
 from tests.storage import samples
 from tests.storage.postgres import Server
-from tests.storage.sql.make_database import fill, fill_later
+from tests.storage.sql.make_database import SPLIT, TUNED, fill, fill_later
 
 PARTS = 2500  # trials: more rows than one statement takes
 
@@ -74,12 +74,43 @@ def test_what_is_copied_to_postgresql_and_back_is_the_same(filled: SqlStore, pos
     back.close()
 
 
+def test_looks_are_copied_once_and_those_of_deleted_studies_too(
+    filled: SqlStore, postgres: Server, tmp_path: Path
+) -> None:
+    filled.create_study("gone", "{}")
+    gone = filled.look("gone", "6" * 32, 50)
+    filled.delete_study("gone")
+    looks = filled.looks(SPLIT)
+    assert [look.study for look in looks] == [TUNED, TUNED]
+    team = opened(postgres.prepared())
+    team.create_study("theirs", "{}")
+    theirs = team.look("theirs", SPLIT, 70)  # later than what is copied
+    copy_studies(filled, team)
+    assert team.looks(SPLIT) == (*looks, theirs)
+    assert team.looks("6" * 32) == (gone,)
+    assert team.look(TUNED, SPLIT, 1000) == looks[-1]  # it is the same study there
+    team.create_study("ours", "{}")
+    with pytest.raises(UsedSplitError, match=f"3 times already, first by study {TUNED} on"):
+        team.look("ours", SPLIT, 1000)
+    for name in [study.name for study in team.studies()]:
+        team.delete_study(name)
+    copy_studies(filled, team)  # what it has already is not there twice
+    assert team.looks(SPLIT) == (*looks, theirs)
+    back = opened(f"sqlite:///{tmp_path}/back.db")
+    copy_studies(team, back)
+    assert back.looks(SPLIT) == team.looks(SPLIT)
+    assert back.looks("6" * 32) == (gone,)
+    team.close()
+    back.close()
+
+
 def test_studies_of_one_name_are_refused_and_nothing_is_copied(filled: SqlStore, tmp_path: Path) -> None:
     other = opened(f"sqlite:///{tmp_path}/other.db")
     other.create_study("long", "{}")
     with pytest.raises(StudyExistsError, match=r"the target has studies of the same names already \(long\)"):
         copy_studies(filled, other)
     assert [study.name for study in other.studies()] == ["long"]
+    assert other.looks(SPLIT) == ()
     other.close()
 
 
@@ -91,7 +122,7 @@ def test_what_else_fails_leaves_nothing_in_the_target(filled: SqlStore, tmp_path
 
     with pytest.raises(DiskFullError):
         copy_studies(filled, other, full)
-    assert other.studies() == ()
+    assert (other.studies(), other.looks(SPLIT)) == ((), ())
     assert len(copy_studies(filled, other)) == len(filled.studies())
     other.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 from math import ceil, log, pi, sqrt
 
 import numpy as np
@@ -24,7 +25,8 @@ FEW_IMAGES = 200
 # Grid of the nuisance share. p as a function of it has no detail finer than the standard deviation of a count, and
 # less where counts are large, as the leaps of many numbers won cancel each other there.
 FINE = 0.25  # of the standard deviation, near the ends
-COARSE = 0.0625  # of the distance to the end, elsewhere
+COARSE = 0.0625
+RIPPLED = 0.6
 PEAKS = 4  # best points of the grid, the surroundings of which are searched once more
 FINER = 17  # points around each
 ROUGH = 1e-2  # part of p that the grid may miss before it is made finer
@@ -64,31 +66,30 @@ def exact_upper(lost: int, won: int, n: int, confidence: float = CONFIDENCE) -> 
     start = tango_upper(lost, won, n, confidence)
     if lost == n:
         return 1.0
-    high = tango_upper(lost, won, n, 1.0 - level / FAR)
-    while not _rejects(lost, won, n, high, level / FAR):
-        high = min(2.0 * high - start, (high + 1.0) / 2.0)
-    step = (high - start) / (MANY_STEPS if n <= FEW_IMAGES else STEPS)
-    low = high - step
-    while _rejects(lost, won, n, low, level):
-        low, high = low - step, low
-    while high - low > TOLERANCE:
-        middle = (low + high) / 2.0
-        if _rejects(lost, won, n, middle, level):
-            high = middle
-        else:
-            low = middle
-    return high
+    # All but "all lost" has a chance of at most 1 - drop^n, so that larger drops than this one are rejected.
+    high = confidence ** (1.0 / n)
+    width, was_clear = (high - start) / 2.0, True
+    while True:
+        low = max(-1.0, high - width)
+        is_clear = low > -1.0 and _is_clear(lost, won, n, low, high, level)
+        if is_clear:
+            high = low
+        elif width <= TOLERANCE:
+            return high
+        # Half of what was not clear is: the other half is not, most likely.
+        width = 2.0 * width if is_clear and was_clear else max(TOLERANCE, width / 2.0)
+        was_clear = is_clear
 
 
-def _rejects(lost: int, won: int, n: int, drop: float, level: float) -> bool:
-    """Whether results that speak as much for a smaller drop than `drop` have at most this chance at it.
+def _is_clear(lost: int, won: int, n: int, low: float, high: float, level: float) -> bool:
+    """Whether every drop from `low` to `high`, within (-1, 1), is rejected at `level`.
 
-    `drop` is a share in (-1, 1); at and below -1 nothing is smaller.
+    Of any set of results that holds with one also those with fewer lost or more won, the largest probability falls as
+    the drop grows. So all are rejected if at `low` the results that are as extreme at one end or the other are at most
+    as likely as `level`.
     """
-    if drop <= -1.0:
-        return False
-    region = _region(lost, won, n, drop)
-    grid = _grid(n * region.top)
+    region = _Region(n, low, np.maximum(_limits(lost, won, n, low), _limits(lost, won, n, high)))
+    grid = _grid(n, low, level)
     chances = region.chances(grid)
     largest = float(chances.max())
     if largest > level or largest * (1.0 + ROUGH) + TAIL <= level:
@@ -103,7 +104,7 @@ def _rejects(lost: int, won: int, n: int, drop: float, level: float) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Region:
-    """Results at least as extreme as the observed one: for each number won, all numbers lost up to a limit."""
+    """Results of n images: for each number won, all numbers lost up to a limit; and a drop at which they are judged."""
 
     n: int
     drop: float
@@ -133,9 +134,7 @@ class _Region:
         left = n - won
         factorials = gammaln(np.arange(1.0, n + 2.0))
         each = np.repeat(share, widths)
-        chance = np.exp(
-            factorials[n] - factorials[won] - factorials[left] + xlogy(won, each) + xlog1py(left, -each)
-        )
+        chance = np.exp(factorials[n] - factorials[won] - factorials[left] + xlogy(won, each) + xlog1py(left, -each))
         # Of those not won, each is lost with this probability.
         among = np.clip((share + self.drop) / np.maximum(1.0 - share, TAIL), 0.0, 1.0)
         limit = self.limits[won]
@@ -146,8 +145,11 @@ class _Region:
         return sums
 
 
-def _region(lost: int, won: int, n: int, drop: float) -> _Region:
-    """Bisects for every number won: the statistic grows with the number lost (Barnard's convexity)."""
+def _limits(lost: int, won: int, n: int, drop: float) -> Floats:
+    """[n + 1] of results at least as extreme as the observed one: the most lost for 0 ... n won; -1 where none is.
+
+    Bisects for all at once, as the statistic grows with the number lost (Barnard's convexity).
+    """
     observed = _statistic(np.array([float(lost)]), np.array([float(won)]), n, drop)[0] + TIE
     wins = np.arange(n + 1.0)
     low, high = np.full(n + 1, -1.0), n - wins + 1.0
@@ -156,7 +158,7 @@ def _region(lost: int, won: int, n: int, drop: float) -> _Region:
         inside = (middle < 0.0) | (_statistic(middle, wins, n, drop) <= observed)
         inside &= middle < high  # where both ends have met, nothing moves any more
         low, high = np.where(inside, middle, low), np.where(inside, high, middle)
-    return _Region(n, drop, low)
+    return low
 
 
 def _statistic(lost: Floats, won: Floats, n: int, drop: float) -> Floats:
@@ -167,11 +169,14 @@ def _statistic(lost: Floats, won: Floats, n: int, drop: float) -> Floats:
         return np.where(distance == 0.0, 0.0, distance / np.sqrt(variance))
 
 
-def _grid(count: float) -> Floats:
-    """Angles from 0 to pi / 2, closest at both ends, for at most `count` images that cancel others."""
-    deviation = 1.0 / (2.0 * sqrt(max(count, 1.0)))  # of an angle: arcsin(sqrt(share)) has the same everywhere
+def _grid(n: int, drop: float, level: float) -> Floats:
+    """Angles from 0 to pi / 2 for `_Region.chances`, closest at both ends."""
+    top = (1.0 - abs(drop)) / 2.0
+    deviation = 1.0 / (2.0 * sqrt(max(1.0, n * top)))  # of an angle: arcsin(sqrt(share)) has the same everywhere
+    z = -NormalDist().inv_cdf(level)
+    rippled = RIPPLED / z * sqrt(abs(drop) * (1.0 - abs(drop)) / top)
     angles = [0.0]
     while angles[-1] < pi / 4.0:
-        angles.append(angles[-1] + max(FINE * deviation, COARSE * angles[-1]))
+        angles.append(angles[-1] + max(FINE * deviation, COARSE * (angles[-1] - rippled)))
     half = np.array([*angles[:-1], pi / 4.0])
     return np.concatenate([half, pi / 2.0 - half[-2::-1]])

@@ -78,7 +78,7 @@ def paired_differences(dense: npt.ArrayLike, candidate: npt.ArrayLike) -> tuple[
     before, after = _scores("dense", dense), _scores("candidate", candidate)
     if before.shape != after.shape:
         raise ValueError(f"{before.size} dense scores cannot be paired with {after.size} of the candidate")
-    return before - after, _is_binary(before) and _is_binary(after)
+    return before - after, is_binary(before) and is_binary(after)
 
 
 def discordant(differences: npt.NDArray[np.float64]) -> tuple[int, int]:
@@ -160,7 +160,8 @@ def _scores(name: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return scores
 
 
-def _is_binary(scores: npt.NDArray[np.float64]) -> bool:
+def is_binary(scores: npt.NDArray[np.float64]) -> bool:
+    """Whether all scores are 0 or 1."""
     return bool(((scores == 0.0) | (scores == 1.0)).all())
 
 

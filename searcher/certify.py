@@ -1,6 +1,6 @@
 """The certificate: the finalists beside the dense model on the test split, once, when everything else is done.
 
-The finalists are declared, the look is entered in the ledger, every image's score is stored, and only then is a verdict
+The look is entered in the ledger, the finalists are declared, every image's score is stored, and only then is a verdict
 computed: whatever ends the process in between, going on adds no second look.
 """
 
@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from objectives.certificate import certify, shortage
 from objectives.metric import resolve_metric
 from objectives.paired import pack_scores, unpack_scores
 from objectives.targets import Figures, rank_key
 from objectives.workload.splits import Split
+from objectives.workload.test_split import open_test, split_hash
 from searcher.baselines import DENSE
 from searcher.notes import keep_note
 from searcher.progress import Progress
@@ -70,14 +72,11 @@ def certify_study(
     found = stored_report(store, name)
     if found is not None and not again:
         return found
-    from objectives.certificate import certify
-    from objectives.workload.test_split import open_test, test_hash
-
     progress.update(STAGE, 0, 0, "opening the test split")
     split = open_test(config)
+    identity = split_hash(split)
+    store.look(name, identity, len(split), again)  # refuses what may not be; nothing has been seen yet
     declaration = _declaration(store, name, config, again)
-    identity = test_hash(split)
-    store.look(name, identity, len(split), again)
     looks = len(store.looks(identity))
     _evaluate(store, home, name, config, declaration, split, progress)
     scores = {item.number: item.per_image for item in store.results(name, Rung.TESTED)}
@@ -102,8 +101,6 @@ def announced(store: StudyStore, name: str, config: StudyConfig) -> tuple[str, .
     settings, allowed = config.certificate, config.target.max_drop
     if settings is None or allowed is None:
         return ()
-    from objectives.certificate import shortage
-    from objectives.workload.test_split import open_test, test_hash
 
     if settings is None or allowed is None:
         return ()
@@ -112,7 +109,7 @@ def announced(store: StudyStore, name: str, config: StudyConfig) -> tuple[str, .
     if (text := shortage(len(split), allowed, 1 - settings.error)) is not None:
         found.append(text)
     # This study's own look is no second one, but for a study that has got more candidates since.
-    if any(look.study != name for look in store.looks(test_hash(split))):
+    if any(look.study != name for look in store.looks(split_hash(split))):
         found.append(
             "the test split has been used by another study: this one will end without a certificate, and "
             f"`slimfront certify {name} --again` will look once more, which is recorded and shown"

@@ -21,6 +21,7 @@ import slimfront
 from benchmarks.material import MODELS, RESULTS
 from benchmarks.report import BEGIN, END, readme_table
 from dashboards.candidate import CandidateView, GroupPlan, LayerPlan
+from dashboards.certificate import ROW_FIELDS, CertificateView, RowCertificate
 from dashboards.front import DenseRow, FrontView, Prediction, TableError
 from dashboards.limits import ErrorShare, Relief, TargetLimit
 from dashboards.row import BaselineRow
@@ -50,6 +51,7 @@ from storage.records.config import (
     StudyConfig,
     read_study,
 )
+from storage.records.finetune_config import CertificateConfig, FinetuneConfig
 from storage.records.space import Protected
 from storage.records.study import StudyState
 from storage.records.target import TARGET_KEYS
@@ -84,6 +86,8 @@ STUDY_TABLES: Mapping[str, type[BaseModel]] = {
     "data": DataConfig,
     "search": SearchConfig,
     "runtime": RuntimeConfig,
+    "finetune": FinetuneConfig,
+    "certificate": CertificateConfig,
 }
 BASE_STUDY: Mapping[str, Any] = {  # what a fragment of a study file is laid over
     "name": "fragment",
@@ -178,11 +182,12 @@ def test_json_fields_are_documented() -> None:
     text = reference("json")
     expected = {
         "status": names_of(StatusView),
-        "front": names_of(FrontView, DenseRow, Prediction, TableError, BaselineRow),
+        "front": names_of(FrontView, DenseRow, Prediction, TableError, BaselineRow) | set(ROW_FIELDS),
         "list": names_of(StudyLine),
         "show": names_of(CandidateView, LayerPlan, GroupPlan),
         "sensitivity": names_of(SensitivityView, LevelSensitivity, TargetLimit),
         "measure": names_of(TimingView, TimingRow),
+        "certify": names_of(CertificateView, RowCertificate),
         "plan": names_of(PlanView),
         "doctor": names_of(Checkup),
         "work": {"time", "level", "study", "text"},

@@ -15,16 +15,19 @@ from storage.errors import FixInputError
 
 FORMAT = "slimfront-arrays-1"
 PARTS = ("train", "val")
+TEST = "test"
 _KEY = "[data] path"
 
 
-def keep_arrays(folder: Path, train: ArraySplit, val: ArraySplit) -> Path:
-    """Writes both splits into a file of `folder`, which is named by the hash of its content; returns its path.
+def keep_arrays(folder: Path, train: ArraySplit, val: ArraySplit, test: ArraySplit | None = None) -> Path:
+    """Writes the splits into a file of `folder`, which is named by the hash of its content; returns its path.
 
     Errors as in `storage.content.keep_content`.
     """
     tensors: dict[str, torch.Tensor] = {}
-    for part, split in zip(PARTS, (train, val), strict=True):
+    for part, split in zip((*PARTS, TEST), (train, val, test), strict=True):
+        if split is None:
+            continue
         tensors[f"{part}.images"] = torch.from_numpy(split.images).contiguous()
         if split.labels is not None:
             tensors[f"{part}.labels"] = torch.from_numpy(split.labels).contiguous()
@@ -40,6 +43,14 @@ def open_arrays(path: Path, shape: tuple[int, ...]) -> Splits:
     tensors, _ = open_tensors(path, _KEY)
     train, val = (_split(path, part, tensors, shape) for part in PARTS)
     return Splits(train=train, val=val, classes=class_names(train, val))
+
+
+def open_test_arrays(path: Path, shape: tuple[int, ...]) -> ArraySplit:
+    """The test split, `test.images` and `test.labels`, memory-mapped. FixInputError where there is none."""
+    tensors, _ = open_tensors(path, _KEY)
+    if f"{TEST}.images" not in tensors:
+        raise FixInputError(f"{path}: holds no test split, which a certificate needs: give test=... to compress()")
+    return _split(path, TEST, tensors, shape)
 
 
 def _split(path: Path, part: str, tensors: dict[str, torch.Tensor], shape: tuple[int, ...]) -> ArraySplit:

@@ -6,7 +6,7 @@ import lzma
 import os
 import tarfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +14,7 @@ from storage.errors import FixInputError
 
 SPLITS = ("train", "val", "test")
 TEST = "test"
+SEARCHED = ("train", "val")  # what a search may read
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz")
 MAX_ARCHIVE_BYTES = 4 * 2**30  # an archive's images are held in memory; a larger set is better read from a folder
@@ -40,22 +41,23 @@ class ImageFile:
             raise FixInputError(f"{self.name}: cannot be read: {error.strerror or error}") from error
 
 
-# split -> class -> images in the order of their paths. Of `test` only the class names are known: no images.
+# split -> class -> images in the order of their paths; none of splits that were not asked for.
 Listing = Mapping[str, Mapping[str, tuple[ImageFile, ...]]]
 
 
-def list_images(path: Path) -> Listing:
-    """Every split that is present, classes and images sorted by name.
+def list_images(path: Path, wanted: Sequence[str] = SEARCHED) -> Listing:
+    """Every split that is present, classes and images sorted by name. Of splits that are not `wanted` the names of the
+    classes are all that is read.
 
     The splits may lie below one common top folder. FixInputError if `path` is no folder and no readable
     archive, or holds no splits.
     """
     if path.is_dir():
-        found = _list_folder(path)
+        found = _list_folder(path, wanted)
     elif not path.exists():
         raise FixInputError(f"{path}: there is no such folder or archive; set [data] path")
     elif path.name.lower().endswith(ARCHIVE_SUFFIXES):
-        found = _list_archive(path)
+        found = _list_archive(path, wanted)
     else:
         raise FixInputError(f"{path}: is neither a folder nor an archive ({', '.join(ARCHIVE_SUFFIXES)})")
     return {
@@ -68,7 +70,7 @@ def list_images(path: Path) -> Listing:
 _Found = dict[str, dict[str, dict[str, ImageFile]]]
 
 
-def _list_folder(path: Path) -> _Found:
+def _list_folder(path: Path, wanted: Sequence[str]) -> _Found:
     found: _Found = {}
     try:
         top = _top_folder(path)
@@ -77,7 +79,7 @@ def _list_folder(path: Path) -> _Found:
                 continue
             for folder in _folders(top / split):
                 images = found.setdefault(split, {}).setdefault(folder.name, {})
-                if split != TEST:
+                if split in wanted:
                     images.update(_list_class(folder))
     except OSError as error:
         raise FixInputError(f"{error.filename or path}: cannot be read: {error.strerror or error}") from error
@@ -114,7 +116,7 @@ def _is_image(name: str) -> bool:
     return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
 
 
-def _list_archive(path: Path) -> _Found:
+def _list_archive(path: Path, wanted: Sequence[str]) -> _Found:
     found: _Found = {}
     tops: set[tuple[str, ...]] = set()
     held = 0
@@ -131,7 +133,7 @@ def _list_archive(path: Path) -> _Found:
                     continue
                 tops.add(top)
                 images = found.setdefault(parts[0], {}).setdefault(parts[1], {})
-                if len(parts) == 2 or parts[0] == TEST or not _is_image(parts[-1]):
+                if len(parts) == 2 or parts[0] not in wanted or not _is_image(parts[-1]):
                     continue
                 content = _content(path, archive, member)
                 held += len(content)

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from objectives.workload.image_files import LAYOUT, ImageFile, list_images
+from objectives.workload.image_files import LAYOUT, TEST, ImageFile, list_images
 from objectives.workload.splits import Indices, Splits
 from storage.errors import FixInputError
 
 FORMATS = ("JPEG", "PNG")
 MODES: Mapping[int, str] = {1: "L", 3: "RGB"}  # channels -> Pillow's mode
 MAX_PIXEL = 255.0
+TEST_LAYOUT = "a certificate needs test/ beside train/ and val/, with one folder a class"
 # Pillow's modes of more than 8 bits a channel: it would clip them, not scale them.
 _DEEP_MODES = ("I", "F")
 
@@ -62,11 +63,25 @@ def open_images(path: Path, shape: tuple[int, ...], mean: tuple[float, ...], std
     Nothing of `test/` is read but its class names. FixInputError if a split or class is missing or empty, or
     if the splits have different classes.
     """
-    listing = list_images(path)
-    for split in ("train", "val"):
+    train, val, classes = _splits(path, shape, mean, std, ("train", "val"))
+    return Splits(train=train, val=val, classes=classes)
+
+
+def open_test_images(path: Path, shape: tuple[int, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> ImageSplit:
+    """The test split of a folder or archive, labelled as the others are. Errors as in `open_images`."""
+    _, test, _ = _splits(path, shape, mean, std, ("train", TEST))
+    return test
+
+
+def _splits(
+    path: Path, shape: tuple[int, ...], mean: tuple[float, ...], std: tuple[float, ...], wanted: tuple[str, str]
+) -> tuple[ImageSplit, ImageSplit, tuple[str, ...]]:
+    """Two splits and the names of the classes, which all splits that are there must share."""
+    listing = list_images(path, wanted)
+    for split in wanted:
         if not listing.get(split):
             missing = "is empty" if (path / split).is_dir() else "is missing"
-            raise FixInputError(f"{path}: {split}/ {missing}; {LAYOUT}")
+            raise FixInputError(f"{path}: {split}/ {missing}; {LAYOUT if split != TEST else TEST_LAYOUT}")
     classes = tuple(listing["train"])
     for split, found in listing.items():
         for first, second, names, others in (
@@ -78,12 +93,12 @@ def open_images(path: Path, shape: tuple[int, ...], mean: tuple[float, ...], std
                 raise FixInputError(f"{path}: {first}/ has the class {extra[0]} and {second}/ has not; {LAYOUT}")
     if len(classes) == 1:
         raise FixInputError(f"{path}: train/ holds one class only, {classes[0]}; {LAYOUT}")
-    for split in ("train", "val"):
+    for split in wanted:
         for name, images in listing[split].items():
             if not images:
                 raise FixInputError(f"{path}: {split}/{name}/ holds no JPEG or PNG image; add some or remove the class")
     channels, height, width = shape
-    parts = [
+    opened = [
         ImageSplit(
             files=tuple(image for name in classes for image in listing[split][name]),
             labels=np.repeat(np.arange(len(classes), dtype=np.int64), [len(listing[split][name]) for name in classes]),
@@ -91,9 +106,9 @@ def open_images(path: Path, shape: tuple[int, ...], mean: tuple[float, ...], std
             mean=mean,
             std=std,
         )
-        for split in ("train", "val")
+        for split in wanted
     ]
-    return Splits(train=parts[0], val=parts[1], classes=classes)
+    return opened[0], opened[1], classes
 
 
 def decode(file: ImageFile, shape: tuple[int, int, int]) -> NDArray[np.uint8]:

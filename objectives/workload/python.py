@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from objectives.workload.batches import ADVICE, MAX_SPLIT_BYTES, Reader, class_names
@@ -10,8 +10,6 @@ from objectives.workload.factory import UserCallable, load_callable
 from objectives.workload.seeding import seeded
 from objectives.workload.splits import ArraySplit, Splits
 from storage.errors import FixInputError
-
-NEEDED = ("train", "val")
 
 
 def open_python(spec: str, shape: tuple[int, ...], seed: int) -> Splits:
@@ -21,18 +19,28 @@ def open_python(spec: str, shape: tuple[int, ...], seed: int) -> Splits:
     may be None. Random draws inside follow `seed`. FixInputError, one line, if a split is missing, empty, not
     of `shape`, not floating, not finite, too large, or labelled otherwise than by integers from 0.
     """
+    train, val = _captured(spec, shape, seed, ("train", "val"))
+    return Splits(train=train, val=val, classes=class_names(train, val))
+
+
+def open_test_python(spec: str, shape: tuple[int, ...], seed: int) -> ArraySplit:
+    """Call the factory and capture its "test". Errors as in `open_python`."""
+    (test,) = _captured(spec, shape, seed, ("test",))
+    return test
+
+
+def _captured(spec: str, shape: tuple[int, ...], seed: int, needed: Sequence[str]) -> list[ArraySplit]:
     factory = load_callable(spec)
     with seeded(seed):
         returned = factory()
         if not isinstance(returned, Mapping):
             kind = type(returned).__name__
             raise FixInputError(f'{factory.label} returned a {kind}; return {{"train": ..., "val": ...}}')
-        for name in NEEDED:
+        for name in needed:
             if name not in returned:
                 keys = ", ".join(repr(key) for key in returned)
                 raise FixInputError(f'{factory.label} returned no "{name}" (only {keys or "nothing"}); {ADVICE}')
-        train, val = (_capture(factory, name, returned[name], shape) for name in NEEDED)
-    return Splits(train=train, val=val, classes=class_names(train, val))
+        return [_capture(factory, name, returned[name], shape) for name in needed]
 
 
 def _capture(factory: UserCallable, name: str, split: Any, shape: tuple[int, ...]) -> ArraySplit:

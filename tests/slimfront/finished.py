@@ -69,7 +69,7 @@ def tuned_in(base: Path) -> Finished:
     with file_lock(base / "tuned.lock"):
         if not record.exists():
             shutil.copytree(finished.home / "cache", home / "cache")
-            file.write_text(study_text(name='"tuned"', size='"12x"') + FINETUNE)
+            file.write_text(study_text(name='"tuned"', size='"5x"') + FINETUNE)
             ran = execute(home, "run", file.name, cwd=finished.folder)
             record.write_text(json.dumps([ran.code, ran.out, ran.err]))
         code, out, err = json.loads(record.read_text())

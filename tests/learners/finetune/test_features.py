@@ -10,6 +10,7 @@ import torch
 
 from learners.device import single_thread
 from learners.finetune.features import WEIGHT, FeatureLoss, compared, flow
+from learners.finetune.network import TrainedNetwork
 from learners.graph.graph import Node
 from learners.graph.run import Program
 from storage.records.space import FLOAT_BITS
@@ -39,7 +40,7 @@ def dense_values(network: Built, loss: FeatureLoss) -> Values:
     return found
 
 
-def own_values(network: Built, loss: FeatureLoss, levels: Levels) -> tuple[Values, torch.nn.Module]:
+def own_values(network: Built, loss: FeatureLoss, levels: Levels) -> tuple[Values, TrainedNetwork]:
     """Of a candidate, and the candidate."""
     trained, found = trainable(network, levels), dict[str, torch.Tensor]()
 
@@ -130,7 +131,7 @@ def test_gradients_reach_all_layers_up_to_the_last_that_is_compared(kind: str, b
     loss(own, dense_values(network, loss)).backward()  # type: ignore[no-untyped-call]
     names = [layer.name for layer in network.library.analysis.layers]
     reached = {
-        name: layer.weight.grad is not None and bool(layer.weight.grad.any())
-        for name, layer in zip(names, trained.layers, strict=False)
+        name: any(item.grad is not None and bool(item.grad.any()) for item in layer.parameters())
+        for name, layer in zip(names, trained.layers, strict=True)
     }
     assert [name for name in names if not reached[name]] == ["head"]

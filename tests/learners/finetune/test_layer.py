@@ -49,7 +49,7 @@ def moved(level: LevelWeights) -> TrainedLayer:
     with torch.no_grad():
         for item, size in ((layer.weight, 0.3), (layer.bias, 0.3), (layer.step, 0.1)):
             if item is not None:
-                item += size * torch.randn(item.shape, generator=generator)
+                item.add_(size * torch.randn(item.shape, generator=generator))
     return layer
 
 
@@ -76,8 +76,9 @@ def test_without_training_the_level_is_what_it_was(found: list[LevelWeights]) ->
             torch.testing.assert_close(again.bias, level.bias, rtol=1e-6, atol=0)
             continue
         assert again.codes is not None
-        assert again.scale is not None
+        assert again.zero is not None
         assert level.scale is not None
+        assert level.zero is not None
         assert torch.equal(again.codes, level.codes)
         assert torch.equal(again.zero, level.zero)
         assert torch.equal(again.weight(), level.weight())

@@ -16,7 +16,7 @@ from storage.records.space import FLOAT_BITS
 from storage.slim import PackedModel
 from tests.built import Built, Floats
 from tests.learners.agreement import EXACT, Levels, difference, random_levels, with_bits
-from tests.learners.finetune.material import packed, shift, trainable
+from tests.learners.finetune.material import as_filed, packed, shift, trainable
 
 NETWORKS = (
     "attention",
@@ -29,10 +29,11 @@ NETWORKS = (
     "squeeze-excite",
     "vgg",
 )
-# Root mean square difference over the outputs' deviation. A file rounds biases to 32 bits besides, and a value between
-# two codes goes to either.
+# Root mean square difference over the outputs' deviation. Files round scales and biases besides: a value between
+# two codes then goes to either, and so do those that follow from it.
 CLOSE = 0.05
 LEAST_AGREEMENT = 0.93  # two of the 32 images
+EQUAL = 0.01  # with what the file has rounded; its integer kernels compute in another order
 WEIGHTS, GRIDS = 0.02, 0.1  # moved by a short training
 
 
@@ -58,13 +59,18 @@ def apart(found: Floats, wanted: Floats) -> float:
     return float(np.sqrt(np.square(found - wanted).mean()) / wanted.std(0).mean())
 
 
-def check_close(trained: TrainedNetwork, model: PackedModel, images: Floats) -> None:
-    """Asserts that the forward pass on fixed grids is the file's, and nearer to it than one without them."""
-    wanted = PackedSession(model)(images)
-    found, rough = run(trained, images, Grids.FIXED), run(trained, images, Grids.LEFT_OUT)
+def check_close(network: Built, trained: TrainedNetwork, model: PackedModel) -> None:
+    """Asserts that the forward pass on fixed grids is about the file's, and the file's with what that has rounded."""
+    wanted = PackedSession(model)(network.images)
+    found = run(trained, network.images, Grids.FIXED)
     assert apart(found, wanted) < CLOSE
-    assert apart(found, wanted) < apart(rough, wanted)
     assert float((found.argmax(1) == wanted.argmax(1)).mean()) >= LEAST_AGREEMENT
+    if network.library.analysis.maps:
+        return  # files hold biases of index maps in half steps, which lie between two codes
+    as_filed(network, trained, model)
+    found, rough = run(trained, network.images, Grids.FIXED), run(trained, network.images, Grids.LEFT_OUT)
+    assert apart(found, wanted) < EQUAL
+    assert apart(found, wanted) < apart(rough, wanted) / 2
 
 
 def test_without_grids_it_is_the_stitched_candidate(network: Built) -> None:
@@ -76,7 +82,7 @@ def test_without_grids_it_is_the_stitched_candidate(network: Built) -> None:
 
 def test_with_its_grids_it_is_the_file(network: Built) -> None:
     for levels in plans(network).values():
-        check_close(trainable(network, levels), network.packed(levels), network.images)
+        check_close(network, trainable(network, levels), network.packed(levels))
 
 
 def test_after_a_training_it_is_the_file_too(network: Built) -> None:
@@ -84,8 +90,8 @@ def test_after_a_training_it_is_the_file_too(network: Built) -> None:
         trained = trainable(network, levels)
         before = run(trained, network.images, Grids.FIXED)
         shift(trained, WEIGHTS, GRIDS)
-        assert apart(run(trained, network.images, Grids.FIXED), before) > CLOSE
-        check_close(trained, packed(network, levels, trained), network.images)
+        assert apart(run(trained, network.images, Grids.FIXED), before) > EQUAL
+        check_close(network, trained, packed(network, levels, trained))
 
 
 def test_learned_grids_give_what_fixed_ones_give(network: Built) -> None:
@@ -165,7 +171,7 @@ def test_levels_after_a_training_are_such_as_a_file_holds(network: Built) -> Non
     maps = {layer.name for layer in network.library.analysis.maps}
     for name, level in found.items():
         assert level.bits == first[name].bits
-        assert (level is first[name]) == (name in maps)
+        assert torch.equal(level.weight(), first[name].weight()) == (name in maps)
         if level.codes is not None:
             assert level.codes.shape == first[name].weight().shape
             assert int(level.codes.max()) <= largest_code(level.bits)

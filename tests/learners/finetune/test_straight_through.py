@@ -30,11 +30,12 @@ def weight_gradients(bits: int) -> tuple[Doubles, Doubles, Doubles, Doubles]:
     """What `rounded_weight` gives, the gradients that come out, and the one that went in."""
     values, step, zero, largest = weights(bits)
     given = np.random.default_rng(1).normal(size=SHAPE)
-    tensors = [torch.tensor(item, requires_grad=True) for item in (values, step)]
-    found = rounded_weight(*tensors, torch.tensor(zero), largest)
+    weight, width = (torch.tensor(item, requires_grad=True) for item in (values, step))
+    found = rounded_weight(weight, width, torch.tensor(zero), largest)
     found.backward(torch.tensor(given))  # type: ignore[no-untyped-call]
-    gradients = [item.grad.numpy() for item in tensors if item.grad is not None]
-    return found.detach().numpy(), *gradients, given
+    assert weight.grad is not None
+    assert width.grad is not None
+    return found.detach().numpy(), weight.grad.numpy(), width.grad.numpy(), given
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])

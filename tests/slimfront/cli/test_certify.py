@@ -84,12 +84,12 @@ def test_python_certifies_and_looks_again(tuned_home: Path) -> None:
 
 
 def test_a_split_that_another_study_has_looked_at_is_refused_unless_somebody_insists(tuned_home: Path) -> None:
-    from objectives.workload.test_split import open_test, test_hash
+    from objectives.workload.test_split import open_test, split_hash
 
     store = open_store(Home(tuned_home).database_url)
     config = store.study("tuned").config_json
     store.create_study("other", config.replace('"tuned"', '"other"'))
-    store.look("other", test_hash(open_test(StudyConfig.from_json(config))), TEST_IMAGES)
+    store.look("other", split_hash(open_test(StudyConfig.from_json(config))), TEST_IMAGES)
     store.delete_study("other")  # its look stays
     store.close()
     ran = invoke("certify", "tuned")

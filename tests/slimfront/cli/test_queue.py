@@ -101,7 +101,7 @@ def test_a_submitted_study_needs_its_files_no_more(home: Path, folder: Path, fin
     assert resumed.code == finished.ran.code, resumed.err
     assert "tiny (succeeded" in resumed.out
     export = ("export", "tiny/2", "-o", str(home / "out"))
-    for command in (export, ("resume", "tiny", "--more-candidates", "1")):
+    for command in (export, ("certify", "tiny"), ("resume", "tiny", "--more-candidates", "1")):
         assert "(nets.py:tiny): add --trust-code" in refused(invoke(*command))
     assert invoke(*export, "--trust-code").code == 0
     assert "add --trust-code" in refused(invoke("doctor", "--latency", "tiny"))

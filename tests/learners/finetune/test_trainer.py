@@ -1,0 +1,191 @@
+"""Trainings of small networks, whole and interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from learners.device import single_thread
+from learners.finetune.batches import Batches
+from learners.finetune.checkpoint import CHECKPOINT_FILE, Checkpoint
+from learners.finetune.features import FeatureLoss
+from learners.finetune.network import Grids, TrainedNetwork
+from learners.finetune.options import TrainingOptions
+from learners.finetune.trainer import DivergedError, Span, Trainer
+from storage.records.space import FLOAT_BITS
+from tests.built import Built
+from tests.learners.agreement import Levels, random_levels, with_bits
+from tests.learners.finetune.material import OPTIONS, split, teacher, trainable
+
+IMAGES = 64  # four steps of an epoch
+Bits = list[tuple[str, bytes]]
+
+
+def pruned(network: Built, bits: int = 3) -> Levels:
+    space = network.library.space
+    return with_bits(space, random_levels(space, np.random.default_rng(1)), bits)
+
+
+def trainer(
+    network: Built,
+    levels: Levels,
+    span: Span,
+    options: TrainingOptions = OPTIONS,
+    bf16: bool = False,
+    labelled: bool = True,
+) -> tuple[Trainer, TrainedNetwork]:
+    trained = trainable(network, levels)
+    features = None
+    if options.features != "none":
+        features = FeatureLoss(network.library.analysis, network.library.kept(levels), options.features)
+    batches = Batches(split(network, IMAGES, labelled=labelled), options)
+    dense = teacher(network) if options.distill else None
+    return Trainer(trained, batches, options, span, dense, features, bf16), trained
+
+
+def bits(tensors: Sequence[tuple[str, torch.Tensor]]) -> Bits:
+    return [(name, item.detach().numpy().tobytes()) for name, item in sorted(tensors)]
+
+
+def parameters(trained: TrainedNetwork) -> Bits:
+    return bits(list(trained.named_parameters()))
+
+
+@pytest.mark.parametrize("features", ["none", "fsp"])
+@pytest.mark.parametrize("bf16", [False, True])
+def test_an_interrupted_training_ends_with_the_bits_of_one_that_was_not(
+    features: str, bf16: bool, built: Callable[[str], Built], tmp_path: Path
+) -> None:
+    network, span = built("resnet-conv"), Span(0, 3)
+    levels, options = pruned(network), replace(OPTIONS, features=features, augment="crop+flip")
+    with single_thread():
+        whole, wanted = trainer(network, levels, span, options, bf16)
+        reports = [whole.run_epoch() for _ in range(3)]
+        for epoch in range(3):  # each in a process of its own, as it were
+            part, found = trainer(network, levels, span, options, bf16)
+            stored = Checkpoint.read(tmp_path / CHECKPOINT_FILE)
+            if stored is not None:
+                part.restore(stored)
+            assert part.epoch == epoch
+            report = part.run_epoch()
+            assert (report.epoch, report.loss, report.accuracy) == (
+                reports[epoch].epoch,
+                reports[epoch].loss,
+                reports[epoch].accuracy,
+            )
+            part.checkpoint().write(tmp_path / CHECKPOINT_FILE)
+    assert parameters(found) == parameters(wanted)
+    assert parameters(found) != parameters(trainable(network, levels))
+    assert bits(list(part.checkpoint().tensors.items())) == bits(list(whole.checkpoint().tensors.items()))
+
+
+def test_a_restored_training_leaves_the_other_one_alone(built: Callable[[str], Built]) -> None:
+    network, span = built("plain"), Span(0, 2)
+    levels = pruned(network)
+    first, before = trainer(network, levels, span)
+    first.run_epoch()
+    kept = bits(list(first.checkpoint().tensors.items()))
+    other, _ = trainer(network, levels, span)
+    other.restore(first.checkpoint())
+    other.run_epoch()
+    assert bits(list(first.checkpoint().tensors.items())) == kept
+    assert before.grids.shape == (len(network.packed(levels).activations),)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize(("distill", "features"), [(True, "none"), (True, "hidden"), (True, "fsp"), (False, "none")])
+def test_a_training_makes_up_for_what_was_lost(
+    distill: bool, features: str, labelled: bool, built: Callable[[str], Built]
+) -> None:
+    if not (distill or labelled):
+        pytest.skip("there would be nothing to learn from")
+    network = built("resnet-conv")
+    levels = pruned(network)
+    options = replace(OPTIONS, distill=distill, features=features)
+    work, trained = trainer(network, levels, Span(0, 5), options, labelled=labelled)
+    probe = split(network, 32)
+    before = distance(network, trained, probe.images)
+    reports = [work.run_epoch() for _ in range(5)]
+    assert [item.epoch for item in reports] == [0, 1, 2, 3, 4]
+    assert reports[-1].loss < 0.8 * reports[0].loss
+    assert all((item.accuracy is not None) == labelled for item in reports)
+    if labelled:
+        assert (reports[-1].accuracy or 0.0) > (reports[0].accuracy or 0.0)
+    assert all(item.seconds > 0 for item in reports)
+    assert not distill or distance(network, trained, probe.images) < 0.8 * before
+
+
+def distance(network: Built, trained: TrainedNetwork, images: np.ndarray) -> float:
+    """From the dense model's outputs, on the grids of a file."""
+    dense = teacher(network)
+    with torch.no_grad():
+        batch = torch.from_numpy(images)
+        wanted = dense.program(dense.tensors, batch)
+        return float((trained(batch, Grids.FIXED) - wanted).square().mean().sqrt())
+
+
+@pytest.mark.parametrize("rate", [1e6, float("inf")])
+def test_a_loss_that_is_no_number_ends_the_training(rate: float, built: Callable[[str], Built]) -> None:
+    network = built("plain")
+    work, _ = trainer(network, pruned(network), Span(0, 4), replace(OPTIONS, rate=rate, distill=False))
+    with pytest.raises(DivergedError, match=r"its loss became NaN or infinite in epoch \d$") as caught:
+        for _ in range(4):
+            work.run_epoch()
+    assert caught.value.epoch == work.epoch  # which has no report
+
+
+def test_grids_are_learned_at_the_end_alone(built: Callable[[str], Built]) -> None:
+    network = built("plain")
+    work, trained = trainer(network, pruned(network), Span(0, 4))
+    for _ in range(2):
+        work.run_epoch()
+        assert not bool(trained.grids.any())
+    for _ in range(2):
+        work.run_epoch()
+    assert bool((trained.grids != 0).any())
+    assert float(trained.grids.detach().abs().max()) < 0.2
+
+
+def test_the_rate_rises_at_first_and_ends_at_nothing(built: Callable[[str], Built]) -> None:
+    """Adam moves every number by about the rate: so does the largest change of an epoch show it."""
+    network = built("plain")
+    work, trained = trainer(network, pruned(network), Span(0, 6), replace(OPTIONS, batch=8))
+    changes = []
+    for _ in range(6):
+        before = [item.detach().clone() for item in trained.layers.parameters()]
+        work.run_epoch()
+        after = list(trained.layers.parameters())
+        changes.append(max(float((new - old).abs().max()) for new, old in zip(after, before, strict=True)))
+    assert changes[-1] < changes[0] / 4
+    assert max(changes) <= 8 * 2 * OPTIONS.rate
+
+
+def test_a_later_span_begins_with_its_own_epochs(built: Callable[[str], Built]) -> None:
+    network = built("plain")
+    work, _ = trainer(network, pruned(network), Span(2, 4))
+    assert work.epoch == 2
+    assert [work.run_epoch().epoch for _ in range(2)] == [2, 3]
+    assert [item.epoch for item in work.checkpoint().reports] == [2, 3]
+
+
+def test_a_plan_in_float_is_trained_without_grids(built: Callable[[str], Built]) -> None:
+    network = built("plain")
+    space = network.library.space
+    levels = with_bits(space, random_levels(space, np.random.default_rng(1)), FLOAT_BITS)
+    work, trained = trainer(network, levels, Span(0, 2))
+    first = parameters(trained)
+    assert work.run_epoch().loss > work.run_epoch().loss
+    assert parameters(trained) != first
+
+
+@pytest.mark.parametrize("name", ["attention", "encoder-layer", "in-place", "mlp", "norm-first", "shufflenet", "silu"])
+def test_networks_of_other_families_learn_too(name: str, built: Callable[[str], Built]) -> None:
+    network = built(name)
+    work, _ = trainer(network, pruned(network), Span(0, 3))
+    losses = [work.run_epoch().loss for _ in range(3)]
+    assert losses[-1] < losses[0]

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.finalists [MODEL ...]`: fine-tuned finalists on the test split, beside the uniform plan of the
+"""`python -m benchmarks.finalists [MODEL[:ROW] ...]`: fine-tuned finalists on the test split, beside the uniform plan of the
 same cost that was trained the same way. Writes benchmarks/results/finalists/MODEL-ROW.json, a row at a time, and
 docs/benchmarks.md from those that are there.
 
@@ -30,12 +30,11 @@ from storage.records.measurement import Rung
 
 FOLDER = RESULTS / "finalists"
 HOME = REPOSITORY / "build" / "finalists"  # git leaves it out
-EPOCHS = 10
-FINETUNE = f"""
+FINETUNE = """
 [finetune]
 finalists = 2
 epochs = 1
-final_epochs = {EPOCHS}
+final_epochs = {epochs}
 baseline = true
 
 [certificate]
@@ -51,16 +50,17 @@ class Goal:
     target: str
     bound: float  # points of drop on the test split, at most
     aim: float
+    epochs: int  # of the finalist and of the uniform plan alike; 10 at most
     what: str  # for people
 
 
 GOALS = (
-    Goal("macs-2.5", "macs=2.5x drop<=0.4", 0.4, 0.0, "2.5 times fewer MACs"),
-    Goal("macs-3.3", "macs=3.3x drop<=0.7", 0.7, 0.3, "3.3 times fewer MACs"),
-    Goal("size-12", "size=12x drop<=0.5", 0.5, 0.0, "12 times smaller file"),
-    Goal("size-16", "size=16x drop<=1.2", 1.2, 0.5, "16 times smaller file"),
-    Goal("size-24", "size=24x drop<=3", 3.0, 2.0, "24 times smaller file"),
-    Goal("latency-3", "latency=3x drop<=1", 1.0, 0.5, "3 times faster than dense fp32, batch 1"),
+    Goal("macs-2.5", "macs=2.5x drop<=0.4", 0.4, 0.0, 10, "2.5 times fewer MACs"),
+    Goal("macs-3.3", "macs=3.3x drop<=0.7", 0.7, 0.3, 10, "3.3 times fewer MACs"),
+    Goal("size-12", "size=12x drop<=0.5", 0.5, 0.0, 4, "12 times smaller file"),
+    Goal("size-16", "size=16x drop<=1.2", 1.2, 0.5, 4, "16 times smaller file"),
+    Goal("size-24", "size=24x drop<=3", 3.0, 2.0, 6, "24 times smaller file"),
+    Goal("latency-3", "latency=3x drop<=1", 1.0, 0.5, 8, "3 times faster than dense fp32, batch 1"),
 )
 
 
@@ -86,7 +86,6 @@ class RowResult:
 
     model: str
     goal: Goal
-    epochs: int
     seconds: float  # of the whole study by the clock, over all its attempts
     hardware: str
     untrained: float  # points of drop of the primary finalist's plan on the confirmation images, before any training
@@ -95,14 +94,18 @@ class RowResult:
     test_dense: float  # percent of the dense model on the test split
 
 
-def main(models: Sequence[str]) -> None:
-    """Runs the rows that are missing."""
-    unknown = [name for name in models if name not in MODELS]
+def main(wanted: Sequence[str]) -> None:
+    """Runs those of the rows `wanted`, such as "resnet56:size-12" or "resnet20" for all of its rows, that are missing;
+    without any all of them."""
+    every = {f"{model}:{goal.name}": (model, goal) for model in ("resnet56", "resnet20") for goal in GOALS}
+    unknown = [name for name in wanted if name not in every and name not in MODELS]
     if unknown:
-        raise SystemExit(f"{unknown[0]} is not known; the models are {', '.join(MODELS)}")
+        raise SystemExit(f"{unknown[0]} is not known; there are {', '.join(MODELS)} and {', '.join(every)}")
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for model in models or ("resnet56", "resnet20"):
-        for goal in GOALS:
+    for name in wanted or MODELS[::-1]:
+        for key, (model, goal) in every.items():
+            if name not in (key, model):
+                continue
             path = FOLDER / f"{model}-{goal.name}.json"
             if not path.exists():
                 print(f"{model}: {goal.what}", flush=True)
@@ -115,7 +118,7 @@ def _run(model: str, goal: Goal) -> RowResult:
     HOME.mkdir(parents=True, exist_ok=True)
     name = f"{model}-{goal.name}"
     file = write_study(config(model, name, goal.target), HOME, DEFAULT_CANDIDATES)
-    file.write_text(file.read_text() + FINETUNE)
+    file.write_text(file.read_text() + FINETUNE.format(epochs=goal.epochs))
     with closing(open_store(Home(HOME).database_url)) as store:
         known = {study.name for study in store.studies()}
     _call(["resume", name] if name in known else ["run", str(file)])
@@ -148,7 +151,6 @@ def _result(model: str, goal: Goal, data: StudyData, report: CertificateReport) 
     return RowResult(
         model=model,
         goal=goal,
-        epochs=EPOCHS,
         seconds=data.study.seconds,
         hardware=data.hardware or "",
         untrained=data.files[origin.number].value("drop"),

@@ -67,7 +67,7 @@ def _table(rows: list[Mapping[str, Any]]) -> str:
                     f"{found['macs_ratio']:.2f}x",
                     "-" if found["speedup"] is None else f"{found['speedup']:.2f}x",
                     "none" if uniform is None else f"{uniform['drop']:+.2f}",
-                    f"{row['epochs']}",
+                    f"{goal['epochs']}",
                     f"{row['seconds'] / 60:.0f}",
                 )
             )

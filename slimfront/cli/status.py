@@ -41,6 +41,11 @@ def sentence(view: StatusView, study: Study) -> str:
         text += f", by {view.owner}"
     if view.state == "running" and view.eta_seconds is not None:
         return f"{text}, about {duration(view.eta_seconds)} to go"
+    if view.state == "running":
+        from storage.records.study import Step
+
+        step = Step.from_json(study.progress)  # which tells more than the rung: which epoch, how many minutes
+        text += "" if step is None else f"; {step}"
     if view.state == "succeeded":
         return f"{text}; `slimfront front {view.study}` shows the result"
     if view.state == "failed":

@@ -94,18 +94,16 @@ def _certificate(view: CandidateView) -> str:
     found = view.certificate
     if found is None:
         return ""
-    role = (
-        "It was declared as the one to be judged" if found.primary else "It was declared as one of those to be judged"
-    )
+    role = "the one" if found.primary else "one of those"
     meaning = (
-        f"{role} before its file and the dense model ran on the {found.n} images of the test split, where the two "
-        f"score {100 * found.disagreement:.2f} % of the images differently."
+        f"It was declared as {role} to be judged before its file and the dense model ran on the {found.n} images of "
+        f"the test split, where the two score {100 * found.disagreement:.2f} % of the images differently."
     )
     if view.looks == 1:
-        meaning += " Nobody had looked at that split before."
+        meaning += " It was the first look at that split that the study's database knows of."
     else:
-        meaning += f" The split had been looked at {view.looks} times by then: whoever chose by an earlier look has "
-        meaning += "weakened what the sentence says."
+        meaning += f" The test split had been looked at {view.looks} times by then: if anything was chosen by an "
+        meaning += "earlier look, the sentence says less than it seems to."
     return "\n".join(["## Certificate", "", f"{found.sentence.capitalize()}.", "", meaning])
 
 

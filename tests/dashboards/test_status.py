@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from storage.home import Home
 from storage.liveness import is_held
 from storage.memory import open_memory
 from storage.records.candidate import Candidate, Proposal
-from storage.records.study import WORKER_LOST, StudyState
+from storage.records.study import WORKER_LOST, Step, StudyState
 from storage.store import StudyStore
 from tests.dashboards import samples
 
@@ -164,6 +165,17 @@ def test_how_long_training_takes_is_not_known(home: Home, stage: str) -> None:
         found = view(store, home)
     assert (found.state, found.eta_seconds, found.candidates) == ("running", None, 4)
     assert sentence(found, store.study("s")).endswith("4 of 4 candidates scored in 3.0 s")
+
+
+def test_where_no_time_is_known_the_owners_own_words_are_shown(home: Home) -> None:
+    store = open_memory("memory://", 0.0)
+    store.create_study("s", json.dumps({**samples.CONFIG, "finetune": {}}))
+    samples.analyse(store)
+    samples.search(store)
+    store.update_study("s", stage="tuned")
+    study = replace(store.study("s"), progress=Step("tuned", 3, 8, "candidate 8, epoch 1 of 2").to_json())
+    with file_lock(home.locks / "s.lock"):
+        assert sentence(view(store, home), study).endswith("; tuned 3/8: candidate 8, epoch 1 of 2")
 
 
 def test_the_look_at_the_test_split_has_no_eta_either(home: Home) -> None:

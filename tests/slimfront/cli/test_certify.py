@@ -78,6 +78,9 @@ def test_python_certifies_and_looks_again(tuned_home: Path) -> None:
     assert [item.drop for item in again.certificates] == [item.drop for item in found.certificates]
     assert str(again).splitlines()[-1] == "the test split had been looked at 2 times by then"
     assert "the test split had been looked at 2 times by then" in invoke("front", "tuned").out.splitlines()
+    folder = tuned_home / "out"
+    slimfront.load_study("tuned").export(folder, again.certificates[0].candidate)
+    assert "The test split had been looked at 2 times by then" in (folder / "README.md").read_text()
     store = open_store(Home(tuned_home).database_url)
     assert sum(event.kind == CERTIFICATE for event in store.events("tuned")) == 2
     store.close()

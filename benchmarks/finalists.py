@@ -1,6 +1,7 @@
-"""`python -m benchmarks.finalists [MODEL[:ROW] ...]`: fine-tuned finalists on the test split, beside the uniform plan of the
-same cost that was trained the same way. Writes benchmarks/results/finalists/MODEL-ROW.json, a row at a time, and
-docs/benchmarks.md from those that are there.
+"""`python -m benchmarks.finalists [MODEL[:ROW] ...]`: fine-tuned finalists on the test split.
+
+Each beside the uniform plan of the same cost that was trained the same way. Writes
+benchmarks/results/finalists/MODEL-ROW.json, a row at a time, and docs/benchmarks.md from those that are there.
 
 A row whose file is there is not run again: remove the file for that. An interrupted row is resumed by its study.
 """

@@ -1,29 +1,30 @@
-"""Certificates: paired comparisons of finalists with the dense model on images that nothing was chosen by.
-
-One primary finalist, declared before anything is looked at, is judged with the whole error that is allowed; the others
-share it (Bonferroni), so that they are wrong together no more often than it alone.
-"""
+"""The certificate: what can be said of a drop on images that nothing was chosen by, and how many that takes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil, log, log1p
 from statistics import NormalDist
 
-import numpy as np
 import numpy.typing as npt
 
+from objectives.bootstrap import bootstrap_bounds
 from objectives.exact_paired import exact_upper
-from objectives.paired import POINTS, PairedDrop, is_binary, paired_drop, tango_upper
+from objectives.paired import (
+    CONFIDENCE,
+    POINTS,
+    discordant,
+    equal_bounds,
+    paired_differences,
+    tango_upper,
+    tango_variance,
+)
 from storage.records.certificate import Certificate, Verdict
 
-DEFAULT_ERROR = 0.05
-# Share of images on which a good candidate answers otherwise than the dense model (design section 5).
+ERROR = 1.0 - CONFIDENCE
+MOST_ERROR = 0.5  # a bound that is wrong as often as not bounds nothing
 TYPICAL_DISAGREEMENT = 0.04
-MOST_IMAGES = 10**9  # beyond, nobody has that many
-DIGITS = 2  # of a number of images that is an estimate
-DRAWS = 10_000  # of the bootstrap: the bound's own error is then about a hundredth of its distance from the drop
-SEED = 0  # of the bootstrap
-DRAWN_AT_ONCE = 2**22  # indices in memory
+SHOWN_DIGITS = 2  # of a number of images that is a guess
 
 
 def certify(
@@ -31,150 +32,139 @@ def certify(
     candidates: Mapping[int, npt.ArrayLike],
     primary: int,
     max_drop: float,
-    error: float = DEFAULT_ERROR,
+    level: float = ERROR,
 ) -> tuple[Certificate, ...]:
-    """The certificates of all candidates, the primary first, then by number.
+    """Certificates of all candidates: of the primary one, then of the others by number.
+
+    A candidate is certified if the upper bound of its drop is at most `max_drop`, and fails if the lower one is above.
+    The bounds of the primary are wrong with probability `level` each; those of the k others with `level / k`, so that
+    any of them is wrong with `level` (Bonferroni). Scores of only 0 and 1 have the bounds of
+    `objectives.exact_paired.exact_upper`, others those of `objectives.bootstrap.bootstrap_bounds`.
 
     Args:
         dense: [n], per-image scores of the dense model in [0, 1], higher is better.
-        candidates: by number, [n] on the same images in the same order.
-        primary: which of them is judged with the full `error`.
-        max_drop: points that are allowed, in [0, 100].
-        error: how often a bound may be wrong, in (0, 0.5).
+        candidates: by number, [n] scores on the same images in the same order.
+        primary: the number of the one that was declared before anything was looked at.
+        max_drop: percentage points of the metric that are allowed, in [0, 100].
+        level: in (0, 0.5).
 
     Raises:
-        ValueError: the primary is none of the candidates, a number is out of its range, or scores do not pair.
+        ValueError: `primary` is no candidate, `max_drop` or `level` is out of range, or scores cannot be paired.
     """
     if primary not in candidates:
-        raise ValueError(f"the primary candidate {primary} is none of {sorted(candidates)}")
+        raise ValueError(f"the primary candidate {primary} is not among those with scores")
     if not 0.0 <= max_drop <= POINTS:
-        raise ValueError(f"max_drop is in [0, {POINTS:g}] points, not {max_drop}")
-    others = sorted(set(candidates) - {primary})
-    shared = 1.0 - error / max(1, len(others))
-    found = [_judge(primary, True, dense, candidates[primary], max_drop, 1.0 - error)]
-    found += [_judge(number, False, dense, candidates[number], max_drop, shared) for number in others]
-    return tuple(found)
+        raise ValueError(f"an allowed drop is between 0 and 100 points, not {max_drop}")
+    if not 0.0 < level < MOST_ERROR:
+        raise ValueError(f"an error is above 0 and below {MOST_ERROR}, not {level}")
+    others = sorted(number for number in candidates if number != primary)
+    judged = [(primary, 1.0 - level), *((number, 1.0 - level / len(others)) for number in others)]
+    return tuple(
+        _certificate(number, number == primary, dense, candidates[number], max_drop, confidence)
+        for number, confidence in judged
+    )
 
 
-def _judge(
-    number: int,
-    primary: bool,
-    dense: npt.ArrayLike,
-    candidate: npt.ArrayLike,
-    max_drop: float,
-    confidence: float,
+def _certificate(
+    number: int, primary: bool, dense: npt.ArrayLike, scores: npt.ArrayLike, max_drop: float, confidence: float
 ) -> Certificate:
-    drop = exact_drop(dense, candidate, confidence)
-    needed = None
-    if drop.upper_points <= max_drop:
-        verdict = Verdict.CERTIFIED
-    elif drop.lower_points > max_drop:
-        verdict = Verdict.FAILS
+    differences, is_binary = paired_differences(dense, scores)
+    n = differences.size
+    disagreement = float((differences != 0.0).mean())
+    if is_binary:
+        lost, won = discordant(differences)
+        shares = (lost - won) / n, -exact_upper(won, lost, n, confidence), exact_upper(lost, won, n, confidence)
     else:
-        verdict = Verdict.OPEN
-        needed = images_needed(drop.drop_points, drop.disagreement, max_drop, confidence)
+        shares = float(differences.mean()), *bootstrap_bounds(differences, confidence)
+    drop, lower, upper = (POINTS * share for share in shares)
+    verdict, needed = Verdict.OPEN, None
+    if upper <= max_drop:
+        verdict = Verdict.CERTIFIED
+    elif lower > max_drop:
+        verdict = Verdict.FAILS
+    elif drop < max_drop:
+        # A bootstrap's margin shrinks as the root of the number of images.
+        guess = (
+            images_needed(drop, disagreement, max_drop, confidence)
+            if is_binary
+            else _rounded_up(ceil(n * ((upper - drop) / (max_drop - drop)) ** 2))
+        )
+        needed = max(guess or 0, _rounded_up(n + 1))
     return Certificate(
         number=number,
         primary=primary,
         verdict=verdict,
         needed=needed,
-        drop=drop.drop_points,
-        drop_lower=drop.lower_points,
-        drop_upper=drop.upper_points,
-        n=drop.n,
-        disagreement=drop.disagreement,
+        drop=drop,
+        drop_lower=lower,
+        drop_upper=upper,
+        n=n,
+        disagreement=disagreement,
         confidence=confidence,
         max_drop=max_drop,
     )
 
 
-def exact_drop(dense: npt.ArrayLike, candidate: npt.ArrayLike, confidence: float) -> PairedDrop:
-    """As `objectives.paired.paired_drop`, with exact bounds for scores of 0 and 1, and a bootstrap's for others."""
-    rough = paired_drop(dense, candidate, confidence)  # also checks them
-    before, after = np.asarray(dense, np.float64), np.asarray(candidate, np.float64)
-    differences = before - after
-    if is_binary(before) and is_binary(after):
-        lost, won = int((differences > 0).sum()), int((differences < 0).sum())
-        upper = POINTS * exact_upper(lost, won, rough.n, confidence)
-        lower = -POINTS * exact_upper(won, lost, rough.n, confidence)
-    elif np.ptp(differences) == 0.0:
-        return rough
-    else:
-        low, high = bootstrap_bounds(differences, confidence)
-        upper, lower = POINTS * high, POINTS * low
-    return PairedDrop(rough.drop_points, upper, lower, rough.n, rough.disagreement)
-
-
-def bootstrap_bounds(differences: npt.NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    """Lower and upper bound of the mean, each one-sided: the bootstrap's percentiles, corrected for bias and
-    acceleration (BCa, Efron 1987, "Better Bootstrap Confidence Intervals", JASA 82:171-185). The same each time."""
-    count, mean = len(differences), float(differences.mean())
-    generator = np.random.Generator(np.random.PCG64(SEED))
-    size = max(1, DRAWN_AT_ONCE // count)
-    parts = [
-        differences[generator.integers(0, count, (min(size, DRAWS - start), count))].mean(1)
-        for start in range(0, DRAWS, size)
-    ]
-    means = np.concatenate(parts)
-    normal = NormalDist()
-    below = (float((means < mean).sum()) + float((means == mean).sum()) / 2) / DRAWS
-    bias = normal.inv_cdf(min(max(below, 1 / DRAWS), 1 - 1 / DRAWS))
-    centred = differences - mean
-    # The jackknife of a mean: leaving one image out moves it by what that image is away from it.
-    acceleration = float((centred**3).sum()) / (6 * float((centred**2).sum()) ** 1.5)
-
-    def quantile(share: float) -> float:
-        place = bias + normal.inv_cdf(share)
-        return float(np.quantile(means, normal.cdf(bias + place / (1 - acceleration * place))))
-
-    return quantile(1 - confidence), quantile(confidence)
-
-
 def images_needed(drop: float, disagreement: float, max_drop: float, confidence: float) -> int | None:
-    """The number of images, rounded up, at which the upper bound would be at most `max_drop` if drop (points) and
-    disagreement (share) stayed as they are; None where no number of images would do."""
-    if drop >= max_drop:
-        return None
-    share, allowed = drop / POINTS, max_drop / POINTS
+    """So many images, rounded up to two digits, certify at most `max_drop` points where these shares are seen.
 
-    def does(count: int) -> bool:
-        lost = round(count * (disagreement + share) / 2)
-        won = max(0, round(count * disagreement) - lost)
-        return tango_upper(lost, won, count, confidence) <= allowed
+    By Tango's bound (`objectives.paired.tango_upper`), which for more than a few discordant images is that of the
+    certificate but for a hundredth of a point. None where no number of images would: `drop` is not below `max_drop`.
 
-    spread = max(disagreement - share**2, 1e-9)
-    guess = NormalDist().inv_cdf(confidence) ** 2 * spread / (allowed - share) ** 2
-    count = max(1, int(guess / 2))
-    while not does(count) and count < MOST_IMAGES:
-        count = count + count // 20 + 1
-    return _rounded_up(count) if count < MOST_IMAGES else None
+    Args:
+        drop: points, in [-100, 100].
+        disagreement: share of images, in [0, 1], that are right for one of both models only.
+        max_drop: points, in [0, 100].
+        confidence: of the bound, in (0.5, 1).
+    """
+    least = _least_images(drop, disagreement, max_drop, confidence)
+    return None if least is None else _rounded_up(least)
 
 
-def smallest_certifiable(images: int, disagreement: float, confidence: float) -> float:
-    """The least `max_drop`, in points, that so many images certify of a model that is as good as the dense one and
-    answers that share of them otherwise."""
-    lost = round(images * disagreement / 2)
-    return POINTS * tango_upper(lost, lost, images, confidence)
+def smallest_certifiable(n: int, disagreement: float, confidence: float) -> float:
+    """Points: the least drop that n >= 1 images can certify of a model that is exactly as good as the dense one.
+
+    The others as for `images_needed`.
+    """
+    pairs = disagreement * n / 2.0
+    return POINTS * max(tango_upper(pairs, pairs, n, confidence), equal_bounds(0.0, n, confidence)[1])
 
 
 def shortage(
-    images: int, max_drop: float, confidence: float = 1 - DEFAULT_ERROR, disagreement: float = TYPICAL_DISAGREEMENT
+    images: int, max_drop: float, confidence: float = CONFIDENCE, disagreement: float = TYPICAL_DISAGREEMENT
 ) -> str | None:
-    """What to say before any training where a test split of so many images cannot certify the drop that is allowed,
-    not even of a model that drops nothing; None where it can."""
-    least = smallest_certifiable(images, disagreement, confidence)
-    if least <= max_drop:
+    """One line, to be said before anything is trained, where a test split of so many images is too small.
+
+    It is if it could not certify at most `max_drop` points even of a model without any drop. None where it could.
+    """
+    least = _least_images(0.0, disagreement, max_drop, confidence)
+    if least is not None and least <= images:
         return None
-    needed = images_needed(0.0, disagreement, max_drop, confidence)
-    wanted = "more" if needed is None else f"about {needed}"
+    ways = [] if least is None else [f"use about {_rounded_up(least)}"]
+    if images > 0:
+        hundredths = ceil(POINTS * smallest_certifiable(images, disagreement, confidence))
+        ways.append(f"set max_drop to {hundredths / POINTS:g} or more")
     return (
-        f"the test split has {images} images, too few for a certificate of max_drop = {max_drop:g}: with them at most "
-        f"{least:.2f} points can be certified of a model that drops nothing and answers {100 * disagreement:.0f} % "
-        f"otherwise; {wanted} would do"
+        f"{images} test images cannot certify a drop of at most {max_drop:g} points even where there is none, if "
+        f"{POINTS * disagreement:g} % of the answers change: {', or '.join(ways) or 'set max_drop above 0'}"
     )
 
 
-def _rounded_up(count: int) -> int:
-    """With DIGITS digits that are not 0."""
-    step = int(10 ** max(0, len(str(count)) - DIGITS))
-    return -(-count // step) * step
+def _least_images(drop: float, disagreement: float, max_drop: float, confidence: float) -> int | None:
+    """`images_needed`, not rounded: the statistic of fixed shares grows with the root of the number of images."""
+    if drop >= max_drop:
+        return None
+    share, allowed = drop / POINTS, max_drop / POINTS
+    differing = max(disagreement, abs(share))
+    variance = tango_variance((differing + share) / 2.0, (differing - share) / 2.0, 1, allowed)
+    least = ceil(NormalDist().inv_cdf(confidence) ** 2 * variance / (allowed - share) ** 2)
+    if share >= 0.0 and allowed < 1.0:
+        # Even if all images agreed, so many others might not: the rule of three, which Tango's bound falls below.
+        least = max(least, ceil(log(1.0 - confidence) / log1p(-allowed)))
+    return max(1, least)
+
+
+def _rounded_up(images: int) -> int:
+    """With two digits that are not 0."""
+    unit = 10 ** max(0, len(str(images)) - SHOWN_DIGITS)
+    return -(-images // unit) * unit

@@ -75,8 +75,12 @@ def certify_study(
     progress.update(STAGE, 0, 0, "opening the test split")
     split = open_test(config)
     identity = split_hash(split)
-    store.look(name, identity, len(split), again)  # refuses what may not be; nothing has been seen yet
-    declaration = _declaration(store, name, config, again)
+    pending = None if again else _pending(store, name)
+    declaration = pending or declare(store, name, config)
+    store.look(name, identity, len(split), again)  # a new one forgets the scores of the one before
+    if pending is None:
+        others = f" and {len(declaration.candidates) - 1} more" if len(declaration.candidates) > 1 else ""
+        store.add_event(name, DECLARED, f"candidate {declaration.primary}{others}", declaration.to_json())
     looks = len(store.looks(identity))
     _evaluate(store, home, name, config, declaration, split, progress)
     scores = {item.number: item.per_image for item in store.results(name, Rung.TESTED)}
@@ -99,9 +103,6 @@ def announced(store: StudyStore, name: str, config: StudyConfig) -> tuple[str, .
     """What to say, a line each, before a study begins that is to end with a certificate: that the test split has too
     few images for it, or has been used. FixInputError where there is none."""
     settings, allowed = config.certificate, config.target.max_drop
-    if settings is None or allowed is None:
-        return ()
-
     if settings is None or allowed is None:
         return ()
     split = open_test(config)
@@ -141,17 +142,14 @@ def stored_report(store: StudyStore, name: str) -> CertificateReport | None:
     return None
 
 
-def _declaration(store: StudyStore, name: str, config: StudyConfig, again: bool) -> Declaration:
-    """Whom a look that has not come to its end was to judge, else the finalists as they are now, which are stored."""
+def _pending(store: StudyStore, name: str) -> Declaration | None:
+    """Whom a look that has not come to its end was to judge."""
     for event in reversed(store.events(name)):
         if event.kind == CERTIFICATE:
-            break
-        if event.kind == DECLARED and not again:
+            return None
+        if event.kind == DECLARED:
             return Declaration.from_json(event.data)
-    declaration = declare(store, name, config)
-    others = f" and {len(declaration.candidates) - 1} more" if len(declaration.candidates) > 1 else ""
-    store.add_event(name, DECLARED, f"candidate {declaration.primary}{others}", declaration.to_json())
-    return declaration
+    return None
 
 
 def declare(store: StudyStore, name: str, config: StudyConfig) -> Declaration:

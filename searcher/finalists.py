@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import log2
+from types import MappingProxyType
 
 from objectives.pareto import thin
 from objectives.targets import rank_key
@@ -12,13 +13,13 @@ from searcher.front import LEAST_COST, front_points
 from searcher.judged import confirmed_figures, target_axes, within_limits
 from storage.records.dense import DenseFacts
 from storage.records.measurement import Result
-from storage.records.target import Target
+from storage.records.target import Objective, Target
 
 # Points of drop beyond which no training of a few epochs brings a candidate back, unless nothing else keeps the limits.
 MOST_RECOVERED = 30.0
-# Of what the target allows in bytes, which a file that is trained further should take at most: its codes come out a
-# little less or more compressible.
-SIZE_MARGIN = 0.99
+# Of what the target allows, which a file that is trained further should take at most. Its codes come out a little
+# less or more compressible; how fast it is, is only predicted by then, to a few percent.
+MARGINS: Mapping[Objective, float] = MappingProxyType({"size": 0.99, "latency": 0.97, "macs": 1.0})
 
 
 def choose_finalists(
@@ -43,7 +44,7 @@ def choose_finalists(
     worse = [item for item in results if item.value("drop") > 0] or list(results)  # training has nothing to mend else
     useful = [item for item in worse if item.value("drop") <= MOST_RECOVERED] or worse
     chosen: list[int] = []
-    tight = [Budget(item.objective, item.limit * (SIZE_MARGIN if item.objective == "size" else 1)) for item in limits]
+    tight = [Budget(item.objective, item.limit * MARGINS[item.objective]) for item in limits]
     inside = within_limits(worse, tight) or within_limits(worse, limits)
     if limits and inside:
         chosen.append(max(inside, key=lambda item: (item.value("accuracy"), -item.number)).number)

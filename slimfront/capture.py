@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Samples: TypeAlias = "Iterable[Any] | Dataset[Any]"  # (images, labels), images, a dataset, or batches of them
 
-DEFAULT_TRAIN_IMAGES = 2048  # calibration takes 256; the rest is for a later fine-tune
+DEFAULT_TRAIN_IMAGES = 2048  # where nothing is trained: calibration takes 256
 ENDLESS = 1_000_000  # images without an end in sight: no validation split is that large
 STAGE = "capturing"
 
@@ -35,7 +35,7 @@ STAGE = "capturing"
 class Limits:
     """How much is kept."""
 
-    train_images: int
+    train_images: int | None  # None: all
     val_images: int | None  # None: all
 
 
@@ -49,7 +49,14 @@ class Captured:
 
 
 def capture(
-    home: Home, model: nn.Module, train: Samples, val: Samples, limits: Limits, seed: int, progress: Progress
+    home: Home,
+    model: nn.Module,
+    train: Samples,
+    val: Samples,
+    test: Samples | None,
+    limits: Limits,
+    seed: int,
+    progress: Progress,
 ) -> Captured:
     """Runs the loaders once, traces the model and writes both.
 
@@ -57,7 +64,9 @@ def capture(
     line, for what cannot be used.
     """
     progress.update(STAGE, 0, 3, "train")
-    first = _read(Reader("train", None, most_images=limits.train_images, seed=seed), train, seed)
+    fewer = "give train_images=N, which takes the first N of a loader"
+    taken = Reader("train", None, most_images=limits.train_images, endless=ENDLESS, fewer=fewer, seed=seed)
+    first = _read(taken, train, seed)
     shape = first.images.shape[1:]
     progress.update(STAGE, 1, 3, "the model")
     graph = capture_model(home.captured, model, shape)
@@ -72,10 +81,16 @@ def capture(
         seed=seed,
     )
     second = _read(reader, val, seed)
-    arrays = keep_arrays(home.captured, first, second)
+    third = None
+    if test is not None:
+        fewer = "give fewer images"
+        third = _read(Reader("test", shape, asked="those of train are", endless=ENDLESS, fewer=fewer), test, seed)
+    arrays = keep_arrays(home.captured, first, second, third)
     progress.update(STAGE, 3, 3)
-    held = size(first.images.nbytes + second.images.nbytes)
-    progress.event(f"captured the model, {len(first)} images of train and {len(second)} of val ({held})")
+    counts = [f"{len(first)} images of train", f"{len(second)} of val"]
+    counts += [f"{len(third)} of test"] if third is not None else []
+    held = size(sum(split.images.nbytes for split in (first, second, third) if split is not None))
+    progress.event(f"captured the model, {', '.join(counts[:-1])} and {counts[-1]} ({held})")
     for note in _notes(first, second):
         progress.event(note)
     return Captured(graph, arrays, shape)

@@ -57,7 +57,10 @@ def compress(
     calibration: int | None = None,
     quick: int | None = None,
     rescore: int | None = None,
-    train_images: int = DEFAULT_TRAIN_IMAGES,
+    finetune: Mapping[str, Any] | bool = False,
+    test: Samples | None = None,
+    certificate: Mapping[str, Any] | bool = False,
+    train_images: int | None = None,
     val_images: int | None = None,
     seed: int = 0,
     search_seed: int | None = None,
@@ -73,7 +76,12 @@ def compress(
     `model` is a trained module from [n, *input] to [n, classes]; it is left as it is. `train` and `val` are each
     (images, labels), images alone, a dataset of (image, label), or a loader: an iterable of batches; images are
     floating [n, *input], normalised as in training, labels integers [n] from 0. Never give test images as `val`: the
-    search chooses by them. Both are run once and kept, at most `train_images` and `val_images` of them.
+    search chooses by them. Both are run once and kept, at most `train_images` (without it 2,048, or all of them where
+    something is trained) and `val_images` of them.
+
+    `finetune` trains the best candidates: True, or keys of the study file's [finetune], such as {"final_epochs": 5}.
+    `test` is as `val`, and kept for a certificate alone: `certificate`, True or keys of [certificate], ends the study
+    with one look at it; `StudyResult.certify` looks later.
 
     `target` is such as "size=8x drop<=1" or {"size": "8x", "max_drop": 1.0}. `name` names the study; without one it is
     made of the model's class and a hash of everything that is asked for. `metric` is a name or "file.py:callable", as
@@ -104,17 +112,25 @@ def compress(
         },
         "data": {"metric": _metric(metric), "calibration": calibration, "quick": quick, "rescore": rescore},
         "runtime": {"name": runtime, "threads": threads, "batch": batch},
+        **_table("finetune", finetune),
+        **_table("certificate", certificate),
     }
     checked = _config(
         options, _class_name(model) if name is None else name, UNKNOWN
     )  # a slip is found before the loaders are run
-    limits = Limits(max(_count("train_images", train_images), checked.data.calibration), val_images)
+    if train_images is None:
+        most = None if checked.finetune is not None else max(DEFAULT_TRAIN_IMAGES, checked.data.calibration)
+    else:
+        most = max(_count("train_images", train_images), checked.data.calibration)
+    if checked.certificate is not None and test is None:
+        raise FixInputError(f"{SOURCE}: certificate needs test images that nothing was chosen by: give test=...")
+    limits = Limits(most, val_images)
     if val_images is not None:
         _count("val_images", val_images)
     _count("workers", workers)
     with opened(store) as (home, studies), watching(progress) as shown:
         home.prepare()
-        captured = capture(home, model, train, val, limits, seed, shown)
+        captured = capture(home, model, train, val, test, limits, seed, shown)
         config = _config(options, checked.name, captured)
         if name is None:
             config = config.model_copy(update={"name": f"{_class_name(model)}-{_digest(config)}"})
@@ -215,6 +231,15 @@ def _metric(given: str | None) -> str | None:
             'give "file.py:callable", or a name such as "top1"'
         )
     return given
+
+
+def _table(key: str, given: Mapping[str, Any] | bool) -> dict[str, dict[str, Any]]:
+    """The optional table `key`: none for False."""
+    if isinstance(given, bool):
+        return {key: {}} if given else {}
+    if not isinstance(given, Mapping):
+        raise FixInputError(f"{SOURCE}: {key} is of type {type(given).__name__}; give True, or its keys as a dict")
+    return {key: dict(given)}
 
 
 def _names(key: str, given: Sequence[str]) -> list[str]:

@@ -212,6 +212,7 @@ class MemoryStore(MemoryQueue):
             made, notes = looked(shelf.study, self.looks(split), split, images, again, self._clock())
             if notes:
                 self._looks.append(made)
+                shelf.results = {key: item for key, item in shelf.results.items() if item.rung is not Rung.TESTED}
                 self._note(shelf, *notes)
             return made
 

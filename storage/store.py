@@ -156,7 +156,8 @@ class StudyStore(StudyQueue, Protocol):
         content hash.
 
         Without `again` a study that has looked there gets its newest look, and nothing is written: one that is resumed
-        looks once. UsedSplitError, without `again`, if another study has looked there, also one that was deleted. With
+        looks once. A new look forgets the results at rung TESTED, which are of the one before, perhaps of other images.
+        UsedSplitError, without `again`, if another study has looked there, also one that was deleted. With
         `again` it is always one more look.
         """
         ...

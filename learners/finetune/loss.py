@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 
@@ -31,4 +33,9 @@ def training_loss(output: torch.Tensor, labels: torch.Tensor | None, taught: tor
 
 def is_classifier(output: torch.Tensor) -> bool:
     """Whether outputs say how probable each of several classes is."""
-    return output.dim() == 2 and output.shape[1] > 1
+    return is_classes(output.shape)
+
+
+def is_classes(shape: Sequence[int]) -> bool:
+    """Whether outputs of this shape [n, ...] do."""
+    return len(shape) == 2 and shape[1] > 1

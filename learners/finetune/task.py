@@ -21,6 +21,7 @@ from learners.export.packing import pack_candidate
 from learners.finetune.batches import Batches
 from learners.finetune.checkpoint import CHECKPOINT_FILE, Checkpoint, EpochReport
 from learners.finetune.features import FeatureLoss
+from learners.finetune.loss import is_classes
 from learners.finetune.network import TrainedNetwork
 from learners.finetune.options import TrainingOptions
 from learners.finetune.places import grids_by_value
@@ -121,6 +122,12 @@ class FinetuneRunner:
         self._write_file(job, checkpoint)
         return report
 
+    @property
+    def _has_labels(self) -> bool:
+        """Whether there are labels that say what the model is to output; else only the dense model can teach."""
+        analysis = self._library.analysis
+        return self._batches.labels and is_classes(analysis.shapes[analysis.graph.output])
+
     def _path(self, name: str) -> Path:
         return self._task.artifacts.folder(self._task.study, name) / CHECKPOINT_FILE
 
@@ -130,7 +137,7 @@ class FinetuneRunner:
         features = None
         if options.features != NO_FEATURES:
             features = FeatureLoss(self._library.analysis, self._library.kept(job.candidate.levels), options.features)
-        teacher = self._teacher if options.distill or not self._batches.labels else None
+        teacher = self._teacher if options.distill or not self._has_labels else None
         trainer = Trainer(network, self._batches, options, job.span, teacher, features, self._bf16)
         if stored is not None:
             trainer.restore(stored)

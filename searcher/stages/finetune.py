@@ -22,6 +22,7 @@ from searcher.stages.context import StudyContext, study_budgets
 from searcher.stages.evaluation import Evaluation, Refused
 from searcher.stages.file_results import evaluation_task, file_result, file_results
 from searcher.stages.prepare import DenseRun, learner_options
+from storage.errors import GiveUpError
 from storage.files import content_hash
 from storage.records.candidate import Candidate, Proposal, Trial
 from storage.records.finetune_config import FinetuneConfig
@@ -162,20 +163,27 @@ class Finetuning:
         for epoch in range(span.start, span.stop):
             jobs = [self._job(item, span, epoch) for item in left]
             total, done = len(left) * (span.stop - span.start), len(left) * (epoch - span.start)
-            failed: set[int] = set()
+            failures: dict[int, str] = {}
+            diverged: set[int] = set()
             with closing(context.pool.run(self._task, jobs, context.worker_lost, apart=True)) as outcomes:
                 for outcome in outcomes:
                     item, found = left[outcome.index], outcome.result
                     if not isinstance(found, EpochReport):
-                        reason = found.reason if isinstance(found, Diverged) else outcome.error or "no result"
-                        self._fail(item.trial, reason)
-                        failed.add(item.trial.number)
+                        failures[outcome.index] = (
+                            found.reason if isinstance(found, Diverged) else outcome.error or "no result"
+                        )
+                        diverged.update([outcome.index] if isinstance(found, Diverged) else [])
                         continue
                     done, spent = done + 1, spent + found.seconds
                     minutes = spent / done * (total - done) / context.pool.workers / MINUTE
                     context.progress.update(rung, done, total, _note(item, found, span, minutes))
                     context.checkpoint(rung)
-            left = [item for item in left if item.trial.number not in failed]
+            if left and len(failures) == len(left) and not diverged:
+                # Hardly their own fault. Nothing is noted of them: a resumed study trains them again.
+                raise GiveUpError(f"no finalist can be trained; candidate {left[0].trial.number}: {failures[0]}")
+            for index, reason in sorted(failures.items()):
+                self._fail(left[index].trial, reason)
+            left = [item for index, item in enumerate(left) if index not in failures]
         return left
 
     def _job(self, item: Finalist, span: Span, epoch: int) -> EpochJob:

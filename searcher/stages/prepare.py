@@ -113,18 +113,10 @@ def check_criterion(config: StudyConfig, analysis: Analysis) -> None:
 def check_finetune(config: StudyConfig, analysis: Analysis) -> None:
     """Raises FixInputError for a training that is to teach what the model has not got."""
     settings = config.finetune
-    if settings is None:
-        return
-    if settings.features != NO_FEATURES and not compared(analysis):
+    if settings is not None and settings.features != NO_FEATURES and not compared(analysis):
         raise FixInputError(
             f'[finetune] features = "{settings.features}" compares convolutions whose outputs are of one size; the '
             "model has no two such: remove it"
-        )
-    shape = analysis.shapes[analysis.graph.output]
-    if not settings.distill and not (len(shape) == 2 and shape[1] > 1):
-        raise FixInputError(
-            "[finetune] distill = false needs a model that outputs [n, classes]; only the dense model can teach this "
-            "one: remove it"
         )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from storage.looks import looked
 from storage.records.look import Look
+from storage.records.measurement import Rung
 from storage.sql import rows, tables
 from storage.sql.base import SqlBase
 
@@ -26,6 +27,9 @@ class SqlLedger(SqlBase):
             made, notes = looked(rows.study_from(row), before, split, images, again, now)
             if notes:
                 connection.execute(insert(tables.looks), rows.look_values(made))
+                results = tables.results
+                these = (results.c.study_id == row.id) & (results.c.rung == Rung.TESTED.value)
+                connection.execute(delete(results).where(these))
                 self._note(connection, row.id, *notes)
             return made
 

@@ -190,3 +190,18 @@ def test_any_look_comes_back_as_it_was(store: StudyStore, split: str, images: in
     assert replace(look, time=0.0) == Look(split, name, store.study(name).created_at, 0.0, images, bool(before))
     assert type(store.looks(split)[-1].images) is int
     assert type(store.looks(split)[-1].again) is bool
+
+
+def test_a_new_look_forgets_what_the_one_before_has_shown(store: StudyStore) -> None:
+    made(store, "a")
+    store.add_trials("a", 1, [samples.proposal(0)])
+    store.look("a", SPLIT, 100)
+    store.record("a", samples.result(1, Rung.TESTED))
+    store.record("a", samples.result(1, Rung.CONFIRMED))
+    store.look("a", SPLIT, 100)  # resumed
+    assert [item.rung for item in store.results("a")] == [Rung.CONFIRMED, Rung.TESTED]
+    store.look("a", OTHER, 100)
+    assert [item.rung for item in store.results("a")] == [Rung.CONFIRMED]
+    store.record("a", samples.result(1, Rung.TESTED))
+    store.look("a", OTHER, 100, again=True)
+    assert [item.rung for item in store.results("a")] == [Rung.CONFIRMED]

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -328,3 +329,29 @@ def test_importing_the_package_loads_no_torch() -> None:
     assert ran.stdout.split() == ["False", "False", "True"]
     with pytest.raises(AttributeError, match="has no attribute 'compres'"):
         _ = slimfront.compres
+
+
+def test_finalists_are_trained_and_certified_on_test_images(finished: Finished, home: Path) -> None:
+    model, options = live_network(finished.folder), {**OPTIONS, "finetune": {"finalists": 1, "final_epochs": 2}}
+    assert "test=" in refused(model, arrays("train"), arrays("val"), certificate=True, **options)
+    result = slimfront.compress(
+        model,
+        arrays("train"),
+        arrays("val"),
+        TARGET,
+        test=arrays("test"),
+        certificate=True,
+        progress=False,
+        **options,
+    )
+    document = result.to_dict()
+    trained = [row for row in document["front"] if row["tuned"]]
+    assert trained
+    certified = [row["certificate"] for row in document["front"] if row["certificate"] is not None]
+    assert {item["n"] for item in certified} == {len(arrays("test")[0])}
+    shapes = []
+    for path in (home / "captured").glob("*.safetensors"):
+        with safe_open(path, "np") as opened:
+            if "train.images" in opened.keys():  # noqa: SIM118  (it is no mapping)
+                shapes.append(opened.get_slice("train.images").get_shape()[0])
+    assert shapes == [len(arrays("train")[0])]  # all of them

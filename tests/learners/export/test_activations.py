@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learners.export.activations import LEVELS, Range, activation_ranges
+from learners.export.activations import LEVELS, Range, activation_ranges, probe
 from learners.export.qdq import float_tensors, quantise
 from tests.built import Built
 
@@ -63,3 +63,15 @@ def test_the_model_is_left_as_it_was(built: Callable[[str], Built]) -> None:
         analysis.template, analysis.nodes, [layer.name for layer in analysis.layers], built("mobilenet").library.ranges
     )
     assert analysis.template.SerializeToString(deterministic=True) == before
+
+
+def test_a_probe_gives_any_tensors_of_a_model(built: Callable[[str], Built]) -> None:
+    network = built("mobilenet")
+    model, source = network.library.analysis.template, network.library.analysis.template.graph.input[0].name
+    before = model.SerializeToString(deterministic=True)
+    names = [node.output[0] for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
+    values = probe(model, names).run(names, {source: network.images})
+    assert model.SerializeToString(deterministic=True) == before
+    assert len(values) == len(network.library.analysis.layers)
+    assert all(len(value) == len(network.images) for value in values)
+    np.testing.assert_allclose(values[-1], network.dense(), atol=1e-4)

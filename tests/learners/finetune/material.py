@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from learners.base import Adapted
-from learners.device import single_thread
 from learners.export.packing import pack_candidate
 from learners.finetune.layer import TrainedLayer
 from learners.finetune.network import TrainedNetwork
@@ -29,7 +28,7 @@ OPTIONS = TrainingOptions(rate=0.01, batch=16, distill=True, features="none", au
 def split(network: Built, count: int, seed: int = 5, labelled: bool = True) -> ArraySplit:
     """Images, with the classes that the dense model finds in them."""
     batch = images(network.name, count, seed)
-    with single_thread(), torch.no_grad():
+    with torch.no_grad():
         outputs = Program(network.library.analysis.graph)(network.library.analysis.tensors, batch)
     return ArraySplit(batch.numpy(), outputs.argmax(1).numpy() if labelled else None)
 

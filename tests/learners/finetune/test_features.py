@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from learners.device import single_thread
 from learners.finetune.features import WEIGHT, FeatureLoss, compared, flow
 from learners.finetune.network import TrainedNetwork
 from learners.graph.graph import Node
@@ -78,9 +77,8 @@ def test_the_loss_is_the_relative_distance_of_the_channels_that_are_left(
     analysis, levels = network.library.analysis, pruned(network)
     kept = network.library.kept(levels)
     loss = FeatureLoss(analysis, kept, kind)
-    with single_thread():
-        (own, _), dense = own_values(network, loss, levels), dense_values(network, loss)
-        found = float(loss(own, dense).detach())
+    (own, _), dense = own_values(network, loss, levels), dense_values(network, loss)
+    found = float(loss(own, dense).detach())
     distances = []
     cut = 0
     for first, last in compared(analysis):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from learners.device import single_thread
 from learners.finetune.network import Grids, TrainedNetwork
 from learners.quant.grid import largest_code
 from objectives.runtimes.packed import PackedSession
@@ -49,7 +48,7 @@ def plans(network: Built) -> dict[str, Levels]:
 
 
 def run(trained: TrainedNetwork, images: Floats, grids: Grids) -> Floats:
-    with single_thread(), torch.no_grad():
+    with torch.no_grad():
         found: Floats = trained(torch.from_numpy(images), grids).numpy()
     return found
 

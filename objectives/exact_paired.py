@@ -63,7 +63,7 @@ def exact_upper(lost: int, won: int, n: int, confidence: float = CONFIDENCE) -> 
         return 1.0
     observed = _Observed(lost, won, n, 1.0 - confidence)
     # All but "all lost" has a chance of at most 1 - drop^n, so that larger drops than this one are rejected.
-    high = confidence ** (1.0 / n)
+    high: float = confidence ** (1.0 / n)
     most = limits = observed.limits(high)
     least_step = (start - (lost - won) / n) / LEAST_PART
     width, was_clear = 1.0, True

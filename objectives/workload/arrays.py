@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from objectives.workload.batches import class_names
+from objectives.workload.batches import check_labelled, class_names
 from objectives.workload.splits import ArraySplit, Splits
 from objectives.workload.tensor_file import keep_tensors, open_tensors
 from storage.errors import FixInputError
@@ -46,11 +46,17 @@ def open_arrays(path: Path, shape: tuple[int, ...]) -> Splits:
 
 
 def open_test_arrays(path: Path, shape: tuple[int, ...]) -> ArraySplit:
-    """The test split, `test.images` and `test.labels`, memory-mapped. FixInputError where there is none."""
+    """The test split, `test.images` and `test.labels`, memory-mapped.
+
+    FixInputError where there is none, or where it has labels and the val split has none, or the other way round: it
+    would be judged by another metric.
+    """
     tensors, _ = open_tensors(path, _KEY)
     if f"{TEST}.images" not in tensors:
         raise FixInputError(f"{path}: holds no test split, which a certificate needs: give test=... to compress()")
-    return _split(path, TEST, tensors, shape)
+    test = _split(path, TEST, tensors, shape)
+    check_labelled(str(path), f"{PARTS[-1]}.labels" in tensors, test)
+    return test
 
 
 def _split(path: Path, part: str, tensors: dict[str, torch.Tensor], shape: tuple[int, ...]) -> ArraySplit:

@@ -151,6 +151,14 @@ def class_names(*splits: ArraySplit) -> tuple[str, ...]:
     return tuple(str(label) for label in range(top + 1))
 
 
+def check_labelled(where: str, val_is_labelled: bool, test: ArraySplit) -> None:
+    """FixInputError, one line that begins with `where`, if only one of both splits has labels."""
+    if val_is_labelled == (test.labels is not None):
+        return
+    first, second = ("val", "test") if val_is_labelled else ("test", "val")
+    raise FixInputError(f'{where}: "{first}" has labels and "{second}" has none; give both or neither')
+
+
 def as_array(value: Any) -> NDArray[Any]:
     """A tensor of any device and type, or what numpy takes, as an array; bfloat16, which numpy lacks, as float32."""
     if not hasattr(value, "detach"):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import numpy as np
-
 from objectives.workload.arrays import open_test_arrays
 from objectives.workload.digits import digits_part
 from objectives.workload.images import open_test_images
@@ -36,8 +34,11 @@ def open_test(config: StudyConfig) -> Split:
 
 
 def split_hash(split: Split) -> str:
-    """SHA-256 in hex over all images, as they are stored, and their labels: equal splits have equal ones."""
-    digest = hashlib.sha256(split.digest(range(len(split))))
-    if split.labels is not None:
-        digest.update(np.ascontiguousarray(split.labels, dtype="<i8").tobytes())
-    return digest.hexdigest()
+    """SHA-256 in hex over all images, as they are stored, and their labels.
+
+    It does not depend on their order, so that neither new names of files nor a loader that shuffles makes a split that
+    was looked at look new.
+    """
+    labels = [b""] * len(split) if split.labels is None else [label.tobytes() for label in split.labels.astype("<i8")]
+    images = sorted(split.digest([index]) + labels[index] for index in range(len(split)))
+    return hashlib.sha256(b"".join(images)).hexdigest()

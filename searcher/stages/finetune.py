@@ -15,7 +15,7 @@ from learners.finetune.checkpoint import CHECKPOINT_FILE, Checkpoint, EpochRepor
 from learners.finetune.options import TrainingOptions
 from learners.finetune.task import Diverged, EpochJob, FinetuneTask
 from learners.finetune.trainer import Span
-from searcher.baselines import AT_TARGET
+from searcher.baselines import AT_TARGET, uniform_within
 from searcher.finalists import choose_finalists, survivors
 from searcher.judged import judged_front
 from searcher.stages.context import StudyContext, study_budgets
@@ -99,14 +99,14 @@ class Finetuning:
         )
 
     def _baseline(self) -> list[int]:
-        """The number of the uniform plan at the target's costs, where it is to be trained, too."""
-        if not self._settings.baseline:
+        """The number of the uniform plan at the target's costs, where it is to be trained, too; it may have the name of
+        another baseline."""
+        context = self._context
+        levels = uniform_within(context.space, study_budgets(context), context.latency)
+        if not self._settings.baseline or levels is None:
             return []
-        return [
-            number
-            for number, trial in self._trials.items()
-            if trial.baseline == AT_TARGET and number in self._results and trial.parent is None
-        ]
+        plan = Candidate(levels, context.library.id)
+        return [number for number, trial in self._trials.items() if trial.candidate == plan and number in self._results]
 
     def _finalists(self, parents: Sequence[int], epochs: int) -> list[Finalist]:
         """Their trained versions, stored before anything is trained; those that are stored already are found again."""

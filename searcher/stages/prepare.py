@@ -29,6 +29,7 @@ from objectives.accuracy import evaluate
 from objectives.hardware import describe
 from objectives.runtimes.table import runtime
 from objectives.workload.subsets import Subset
+from objectives.workload.test_split import open_test
 from objectives.workload.workload import Workload, open_workload
 from searcher.notes import channel_notes
 from searcher.progress import Progress
@@ -73,6 +74,8 @@ def prepare(config: StudyConfig, progress: Progress) -> Prepared:
     workload = open_workload(config)
     # Decoded now: an image that cannot be read is refused before anything is stored.
     _ = workload.calibration, workload.quick, workload.rescoring, workload.confirmation
+    if config.certificate is not None:
+        open_test(config)  # whether there is one; nothing of it is decoded
     progress.update("reading", 1, steps, "tracing the model")
     with single_thread():
         analysis = analyse_workload(workload, config.search.keep, config.seed)

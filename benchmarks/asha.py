@@ -6,12 +6,16 @@ all for one epoch, half of them for four. Writes benchmarks/results/asha.md.
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +35,8 @@ from storage.records.candidate import Candidate
 WORKERS = 2
 FINALISTS = (8, 6, 4, 3)  # of one width each: what is trained does not matter here
 BRIEF, FINAL = 1, 4  # epochs
-IMAGES = 5000  # of an epoch
-RUNS = 3
+IMAGES = 2000  # of an epoch
+RUNS = 2
 
 
 class Silent:
@@ -62,19 +66,27 @@ class Run:
         return self.seconds - self.epoch_seconds / WORKERS
 
 
-def main() -> None:
-    """Measures both in turn and writes the page."""
-    home = Home(Path(tempfile.mkdtemp(prefix="slimfront-asha-")))
+def main(arguments: Sequence[str]) -> None:
+    """Measures both in turn and writes the page. With a way and a home it measures that one here, and prints it: each
+    run has a process of its own, as two Rays with other tokens do not go into one."""
+    if arguments:
+        way, place, number = arguments
+        task, jobs = _task(Home(Path(place)))
+        print(json.dumps(asdict(WAYS[way](replace(task, study=f"{way}{number}"), jobs))))
+        return
+    root = tempfile.mkdtemp(prefix="slimfront-asha-")
     try:
-        task, jobs = _task(home)
-        runs: dict[str, list[Run]] = {"plain jobs": [], "Ray Tune, ASHA": []}
+        _task(Home(Path(root)))  # the library, which both find there
+        runs: dict[str, list[Run]] = {way: [] for way in WAYS}
         for turn in range(RUNS):
-            runs["plain jobs"].append(_plain(replace(task, study=f"plain{turn}"), jobs))
-            runs["Ray Tune, ASHA"].append(_tune(replace(task, study=f"tune{turn}"), jobs))
-            print({name: found[-1] for name, found in runs.items()}, flush=True)
+            for way, found in runs.items():
+                command = [sys.executable, "-m", "benchmarks.asha", way, root, str(turn)]
+                done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+                found.append(Run(**json.loads(done.stdout.splitlines()[-1])))
+                print(way, found[-1], flush=True)
         atomic_write(RESULTS / "asha.md", _page(runs).encode())
     finally:
-        shutil.rmtree(home.root)
+        shutil.rmtree(root)
 
 
 def _task(home: Home) -> tuple[FinetuneTask, list[EpochJob]]:
@@ -121,7 +133,8 @@ def _tune(task: FinetuneTask, jobs: Sequence[EpochJob]) -> Run:
     from ray.tune.schedulers import ASHAScheduler
 
     started = time.monotonic()
-    ray.init(num_cpus=WORKERS, include_dashboard=False, log_to_driver=False)
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    ray.init("local", num_cpus=WORKERS, include_dashboard=False, log_to_driver=False)
     try:
         shared = ray.put(task)
 
@@ -161,19 +174,23 @@ def _page(runs: dict[str, list[Run]]) -> str:
         "# Plain jobs beside Ray Tune's ASHA",
         "",
         f"`python -m benchmarks.asha`: {len(FINALISTS)} finalists of ResNet-20 on {WORKERS} workers, all for {BRIEF} "
-        f"epoch of {IMAGES} images, half of them for {FINAL}; {RUNS} runs in turn. Overhead is what a run takes beyond",
-        "the CPU seconds of its epochs on workers that are never idle: starting Ray, opening the library, waiting.",
+        f"epoch of {IMAGES} images,",
+        f"half of them for {FINAL}; {RUNS} runs in turn. Overhead is what a run takes beyond the CPU seconds of its epochs",
+        "on workers that are never idle: starting Ray, opening the library, waiting.",
         "",
         "| | seconds | epochs | CPU seconds of epochs | overhead, seconds |",
         "|---|---:|---:|---:|---:|",
     ]
-    for name, found in runs.items():
+    for way, found in runs.items():
         for run in found:
             lines.append(
-                f"| {name} | {run.seconds:.1f} | {run.epochs} | {run.epoch_seconds:.1f} | {run.overhead:.1f} |"
+                f"| {NAMES[way]} | {run.seconds:.1f} | {run.epochs} | {run.epoch_seconds:.1f} | {run.overhead:.1f} |"
             )
     return "\n".join(lines) + "\n"
 
 
+WAYS: Mapping[str, Callable[[FinetuneTask, Sequence[EpochJob]], Run]] = {"plain": _plain, "tune": _tune}
+NAMES: Mapping[str, str] = {"plain": "plain jobs", "tune": "Ray Tune, ASHA"}
+
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -42,7 +42,8 @@ def exact_upper(lost: int, won: int, n: int, confidence: float = CONFIDENCE) -> 
     confidence intervals for the difference of two binomial proportions", Biometrics 55:1202-1209, invert such tests.
 
     "Largest" is numerical over the nuisance share: a grid, finer around its best points, with an allowance for what
-    lies between them. Over the drops nothing is left out but what TOLERANCE says: whole ranges of them are rejected.
+    lies between them. Drops are rejected in whole ranges, by the results that are extreme at either end; that no other
+    is extreme in between is not proved. Of 500 results, none of 300 drops above the bound of each was acceptable.
 
     Args:
         lost: images that only the dense model gets right.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+
+HUNDREDTHS = 100  # of a point, to which bounds are shown
 
 
 class Verdict(StrEnum):
@@ -35,14 +38,20 @@ class Certificate:
     def sentence(self) -> str:
         """One line for people."""
         level = f"{100 * self.confidence:.4g} %, {self.n} images"
+        upper, lower = _upwards(self.drop_upper), -_upwards(-self.drop_lower)
         if self.verdict is Verdict.CERTIFIED:
-            return f"certified: at most {self.drop_upper:.2f} points worse ({level})"
+            return f"certified: at most {upper:.2f} points worse ({level})"
         if self.verdict is Verdict.FAILS:
-            return f"fails: at least {self.drop_lower:.2f} points worse, {self.max_drop:g} are allowed ({level})"
-        found = f"{self.drop:.2f} points worse, at most {self.drop_upper:.2f} ({level})"
+            return f"fails: at least {lower:.2f} points worse, {self.max_drop:g} are allowed ({level})"
+        found = f"{self.drop:.2f} points worse, at most {upper:.2f} ({level})"
         if self.needed is None:
             return f"not certified: {found}; more images would hardly help"
         return f"not certified, needs about {self.needed} images: {found}"
+
+
+def _upwards(points: float) -> float:
+    """With two decimals, never below `points`: 0.504 beside an allowed 0.5 is no 0.50."""
+    return math.ceil(round(points * HUNDREDTHS, 6)) / HUNDREDTHS + 0.0
 
 
 @dataclass(frozen=True)

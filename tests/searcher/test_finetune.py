@@ -20,6 +20,7 @@ from objectives.runtimes.packed import load
 from searcher.baselines import AT_TARGET
 from searcher.controller import Controller
 from searcher.judged import judged_front
+from searcher.stages.file_results import file_results
 from searcher.stages.prepare import Prepared
 from storage.errors import GiveUpError
 from storage.home import Home
@@ -87,6 +88,7 @@ def test_trained_versions_are_candidates_of_their_own(whole: Whole) -> None:
     assert len(final) == SURVIVORS + 1
     confirmed = results_at(whole.store, Rung.CONFIRMED)
     assert confirmed.keys().isdisjoint(brief.keys() | final.keys())
+    assert file_results(whole.store, NAME) == {**confirmed, **brief, **final}
     for trial in found:
         assert trial.parent is not None
         parent = trials[trial.parent]

@@ -24,7 +24,7 @@ from storage.records.target import Target
 from tests.searcher.controlled import NAME, Killed, Recorder, started
 from tests.searcher.tuned import CANDIDATES, FINALISTS, checkpoints, results_at, trained_files, tuned
 
-MORE = 12
+MORE = 30
 EPOCHS = 2  # so that a brief training can be interrupted, too
 
 Run = Callable[[Prepared, Path], tuple[MemoryStore, Home]]
@@ -62,9 +62,13 @@ def others_first(results: Sequence[Result], target: Target, dense: DenseFacts) -
     return [item.number for item in results if item.number not in good]
 
 
+@pytest.mark.parametrize("patience", [None, 6])
 def test_more_candidates_leave_what_was_trained_and_give_the_search_the_same(
-    prepared: Prepared, run: Run, tmp_path: Path
+    patience: int | None, prepared: Prepared, run: Run, tmp_path: Path
 ) -> None:
+    """As if nothing had been trained, whose trials lie between the candidates."""
+    search = prepared.config.search.model_copy(update={"patience": patience})
+    prepared = prepare(prepared.config.model_copy(update={"search": search}), Recorder())
     store, home = run(prepared, tmp_path / "trained")
     plain = prepare(prepared.config.model_copy(update={"finetune": None}), Recorder())
     other, other_home = run(plain, tmp_path / "plain")
@@ -77,8 +81,10 @@ def test_more_candidates_leave_what_was_trained_and_give_the_search_the_same(
     assert all(kept[item.number, item.rung] == item for item in results if item.rung is not Rung.TIMED)
     assert {name: trained_files(store, home)[name] for name in files} == files
     searched, wanted = ([trial for trial in one.trials(NAME) if trial.is_searched] for one in (store, other))
-    assert len(searched) == CANDIDATES + MORE
-    assert {trial.number for trial in searched[CANDIDATES:]}.isdisjoint(range(1, len(trials) + 1))
+    before = sum(1 for trial in trials if trial.is_searched)
+    assert before <= len(searched) <= before + MORE
+    assert (len(searched) == CANDIDATES + MORE) == (patience is None)
+    assert {trial.number for trial in searched[before:]}.isdisjoint(range(1, len(trials) + 1))
     assert [trial.candidate for trial in searched] == [trial.candidate for trial in wanted]
     places = {trial.number: mine.number for trial, mine in zip(wanted, searched, strict=True)}
     for item in other.results(NAME, Rung.CONFIRMED):
@@ -107,6 +113,8 @@ def test_a_finalist_that_was_trained_briefly_may_be_trained_longer_later(
     ended = [run(prepared, tmp_path / name) for name in ("whole", "interrupted")]
     monkeypatch.setattr(searcher.stages.finetune, "survivors", others_first)
     wanted = long_files(*run(prepared, tmp_path / "at once"))
+    chosen = finalists(ended[0][0])  # one candidate more may bring others
+    monkeypatch.setattr(searcher.stages.finetune, "choose_finalists", lambda *given: chosen)
     for store, home in ended:
         brief = {number: trained_files(store, home)[str(number)] for number in results_at(store, Rung.TUNED)}
         before = results_at(store, Rung.TUNED), results_at(store, Rung.FINAL)
@@ -122,9 +130,16 @@ def test_a_finalist_that_was_trained_briefly_may_be_trained_longer_later(
         found = long_files(store, home)
         new = results_at(store, Rung.FINAL).keys() - before[1].keys()
         assert len(new) == FINALISTS // 2
-        assert wanted.items() <= found.items()
+        assert wanted == {levels: found[levels] for levels in wanted}
         assert checkpoints(home) == []
         check_front(store, prepared)
+
+
+def finalists(store: MemoryStore) -> list[int]:
+    """Numbers of the candidates that were trained."""
+    trials = store.trials(NAME)
+    brief = [trials[number - 1] for number in results_at(store, Rung.TUNED)]
+    return [trial.parent or 0 for trial in brief if trial.baseline is None]
 
 
 def long_files(store: MemoryStore, home: Home) -> dict[tuple[int, ...], bytes]:

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from learners.analysis import Analysis
-from searcher.stages.prepare import Prepared, check_criterion, check_reachable
+from searcher.stages.prepare import Prepared, check_criterion, check_finetune, check_reachable
 from storage.errors import FixInputError
+from storage.records.finetune_config import FinetuneConfig
 from storage.records.space import Protected
 from storage.records.target import Target
 
@@ -45,3 +46,22 @@ def test_a_criterion_that_needs_classes_refuses_other_outputs(prepared: Prepared
     check("taylor", ("quant",))
     check("obs", ("channel", "quant"))
     check("taylor", ("channel", "quant"), prepared.analysis)
+
+
+@pytest.mark.parametrize("features", ["hidden", "fsp"])
+def test_features_are_taught_where_layers_can_be_compared(prepared: Prepared, features: str) -> None:
+    (first, second, *others) = (layer for layer in prepared.analysis.layers if len(layer.shape) == 4)
+    alone = replace(prepared.analysis, layers=(first, *others, prepared.analysis.layers[-1]))
+
+    def check(of: Analysis, **settings: object) -> None:
+        config = FinetuneConfig.model_validate(settings)
+        check_finetune(prepared.config.model_copy(update={"finetune": config}), of)
+
+    check(prepared.analysis, features=features)
+    with pytest.raises(
+        FixInputError, match=f'^\\[finetune\\] features = "{features}" compares .* no two such: remove it$'
+    ):
+        check(alone, features=features)
+    check(alone)
+    check_finetune(prepared.config, alone)
+    assert second.name == "depthwise"

@@ -175,8 +175,8 @@ def _page(runs: dict[str, list[Run]]) -> str:
         "",
         f"`python -m benchmarks.asha`: {len(FINALISTS)} finalists of ResNet-20 on {WORKERS} workers, all for {BRIEF} "
         f"epoch of {IMAGES} images,",
-        f"half of them for {FINAL}; {RUNS} runs in turn. Overhead is what a run takes beyond the CPU seconds of its epochs",
-        "on workers that are never idle: starting Ray, opening the library, waiting.",
+        f"half of them for {FINAL}; {RUNS} runs in turn. Overhead is what a run takes beyond the CPU seconds of its",
+        "epochs on workers that are never idle: starting Ray, opening the library, waiting.",
         "",
         "| | seconds | epochs | CPU seconds of epochs | overhead, seconds |",
         "|---|---:|---:|---:|---:|",

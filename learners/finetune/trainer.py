@@ -102,6 +102,8 @@ class Trainer:
             total += loss
             right += hits or 0
             seen += len(batch.images)
+        if not all(bool(torch.isfinite(item).all()) for item in self._named.values()):
+            raise DivergedError(epoch)  # as the next loss would show
         accuracy = None if hits is None else 100 * right / seen
         report = EpochReport(epoch, total / self._batches.steps, accuracy, time.process_time() - started)
         self._reports = (*self._reports, report)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from searcher.controller import Controller
 from searcher.stages.prepare import Prepared, prepare
 from storage.home import Home
 from storage.memory import MemoryStore
+from storage.records.candidate import Trial
 from storage.records.finetune_config import FinetuneConfig
 from storage.records.measurement import Result, Rung
-from storage.records.study import FrontRow
-from tests.searcher.controlled import NAME, Recorder, config
+from storage.records.study import FrontRow, StudyState
+from tests.searcher.controlled import NAME, Recorder, config, started
 
 CANDIDATES = 24
 FINALISTS, EPOCHS, FINAL_EPOCHS = 3, 1, 3
@@ -56,8 +59,8 @@ def ending(store: MemoryStore, home: Home) -> Ending:
 
 def trained_files(store: MemoryStore, home: Home) -> dict[str, bytes]:
     """The `model.slim` of every trained version, by its number."""
-    numbers = [trial.number for trial in store.trials(NAME) if trial.parent is not None]
-    paths = {str(number): home.artifacts / NAME / str(number) / FILES for number in numbers}
+    numbers = [str(trial.number) for trial in trained(store)]
+    paths = {number: home.artifacts / NAME / number / FILES for number in numbers}
     return {name: path.read_bytes() for name, path in paths.items() if path.exists()}
 
 
@@ -68,3 +71,33 @@ def checkpoints(home: Home) -> list[str]:
 
 def results_at(store: MemoryStore, rung: Rung) -> dict[int, Result]:
     return {item.number: item for item in store.results(NAME, rung)}
+
+
+def trained(store: MemoryStore) -> list[Trial]:
+    """The trained versions."""
+    return [trial for trial in store.trials(NAME) if trial.parent is not None]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A study that nothing has disturbed."""
+
+    prepared: Prepared
+    store: MemoryStore
+    home: Home
+    recorder: Recorder
+    end: Ending
+
+    def copy(self, folder: Path, prepared: Prepared | None = None) -> tuple[MemoryStore, Home]:
+        """A new study on the same library and latency table: latencies are never measured twice alike."""
+        store, home = started(self.prepared if prepared is None else prepared, folder)
+        shutil.copytree(self.home.cache, home.cache)
+        return store, home
+
+
+def run_whole(prepared: Prepared, folder: Path) -> Whole:
+    """The study, run to its end."""
+    store, home = started(prepared, folder)
+    recorder = Recorder()
+    assert Controller(store, home, recorder).run(NAME, prepared).state is StudyState.SUCCEEDED
+    return Whole(prepared, store, home, recorder, ending(store, home))

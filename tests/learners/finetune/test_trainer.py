@@ -133,6 +133,14 @@ def test_a_loss_that_is_no_number_ends_the_training(rate: float, built: Callable
     assert caught.value.epoch == work.epoch < 4  # which has no report
 
 
+def test_what_the_last_step_has_broken_is_no_training(built: Callable[[str], Built]) -> None:
+    """No loss after it shows that its parameters are no numbers."""
+    network = built("plain")
+    work, _ = trainer(network, pruned(network), Span(0, 1), replace(OPTIONS, rate=float("inf"), batch=IMAGES))
+    with pytest.raises(DivergedError, match=r"in epoch 1$"):
+        work.run_epoch()
+
+
 def test_grids_are_learned_at_the_end_alone(built: Callable[[str], Built]) -> None:
     network = built("plain")
     work, trained = trainer(network, pruned(network), Span(0, 4), replace(OPTIONS, batch=8))

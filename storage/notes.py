@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from storage.records.candidate import Trial
 from storage.records.look import Look
 from storage.records.measurement import Result
-from storage.records.study import EXTENDED, LOOKED, FrontRow, Study, StudyState
+from storage.records.study import EPOCH, EXTENDED, LOOKED, FrontRow, Study, StudyState
 from storage.records.timing import Timing
 
 ANALYSED, PROPOSED, MEASURED = "analysed", "proposed", "measured"
 SHOWN_DIGITS = 12  # of a hash
-STEPS = (ANALYSED, PROPOSED, MEASURED)  # kinds of events by which a study gets on
+STEPS = (ANALYSED, PROPOSED, MEASURED, EPOCH)  # kinds of events by which a study gets on
 
 
 @dataclass(frozen=True)

@@ -118,9 +118,10 @@ class Trainer:
     def _grids(self, step: int) -> Grids:
         """What becomes of activations at a step of the span."""
         total = (self._span.stop - self._span.start) * self._batches.steps
-        if step < (1 - ROUNDED) * total:
+        first = math.ceil((1 - ROUNDED) * total)
+        if step < first:
             return Grids.LEFT_OUT
-        return Grids.LEARNED if step % GRID_STEPS == 0 else Grids.FIXED
+        return Grids.LEARNED if (step - first) % GRID_STEPS == 0 else Grids.FIXED
 
     def _step(self, batch: Batch, grids: Grids) -> tuple[float, int | None]:
         """One step; the loss, and how many of the images are classified rightly, None without labels."""

@@ -6,6 +6,7 @@ made it worse, the untrained one is still there, and beats it on the front. Plai
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from storage.files import content_hash
 from storage.records.candidate import Candidate, Proposal, Trial
 from storage.records.finetune_config import FinetuneConfig
 from storage.records.measurement import Result, Rung
-from storage.records.study import FrontRow
+from storage.records.study import EPOCH, FrontRow
 
 ORIGIN = "finetune"
 AUTO, NONE, CROP_AND_FLIP = "auto", "none", "crop+flip"
@@ -62,6 +63,8 @@ class Finetuning:
         self._evaluation = evaluation_task(context, dense, context.workload.confirmation)
         self._trials = {trial.number: trial for trial in context.store.trials(context.name)}
         self._results = file_results(context.store, context.name)
+        told = [json.loads(event.data) for event in context.store.events(context.name) if event.kind == EPOCH]
+        self._epochs = {(item["candidate"], item["epoch"]) for item in told}
 
     def run(self) -> None:
         """All finalists briefly, then the survivors; the baseline, where it is asked for, in any case."""
@@ -176,6 +179,7 @@ class Finetuning:
                         continue
                     done, spent = done + 1, spent + found.seconds
                     minutes = spent / done * (total - done) / context.pool.workers / MINUTE
+                    self._keep(item.trial, found)
                     context.progress.update(rung, done, total, _note(item, found, span, minutes))
                     context.checkpoint(rung)
             if left and len(failures) == len(left) and not diverged:
@@ -185,6 +189,16 @@ class Finetuning:
                 self._fail(left[index].trial, reason)
             left = [item for index, item in enumerate(left) if index not in failures]
         return left
+
+    def _keep(self, trial: Trial, report: EpochReport) -> None:
+        """An event for an epoch that is new: it shows how training went, and that the study gets on."""
+        key = trial.number, report.epoch + 1
+        if key in self._epochs:
+            return
+        self._epochs.add(key)
+        data = {"candidate": key[0], "epoch": key[1], "loss": report.loss, "accuracy": report.accuracy}
+        text = f"candidate {key[0]}, epoch {key[1]}: loss {report.loss:.4f}"
+        self._context.store.add_event(self._context.name, EPOCH, text, json.dumps(data))
 
     def _job(self, item: Finalist, span: Span, epoch: int) -> EpochJob:
         start = None if item.start is None else str(item.start.number)

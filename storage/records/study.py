@@ -14,6 +14,7 @@ TIMED_ON = "timed on"  # the machine and runtime on which they were timed; the l
 EXTENDED = "extended"  # with more candidates than it was to have; data: {"candidates": those of before}
 SEARCH_ENDED = "search ended"  # no candidate is scored any more unless it is extended
 PROCESS_DIED = "process died"  # of those that have run it; data: its exit code, or its signal, negative, and its place
+EPOCH = "epoch trained"  # of a finalist; data: {"candidate", "epoch" from 1, "loss", "accuracy" in percent or null}
 LOOKED = "test split looked at"  # data: {"split": its hash, "images": how many, "again": if it had been used before}
 TRUSTED = "trusted"  # code of the user's is run by a worker; data: its files and their hashes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from searcher.baselines import AT_TARGET
 from searcher.controller import Controller
 from searcher.judged import judged_front
 from searcher.stages.file_results import file_results
+from storage.leases import deaths
+from storage.memory import MemoryStore
 from storage.records.dense import DenseFacts
 from storage.records.measurement import Rung
-from storage.records.study import StudyState
+from storage.records.study import EPOCH, StudyState
 from storage.records.target import CostTarget
 from tests.searcher.controlled import NAME, Killed, Recorder
 from tests.searcher.tuned import (
@@ -168,6 +171,26 @@ def test_a_study_that_dies_at_every_epoch_ends_as_if_it_had_not(
     assert {text for text in whole.recorder.seen if is_of_training(text)} <= set(died)
     assert ending(store, home) == whole.end
     assert checkpoints(home) == []
+    assert epochs(store) == epochs(whole.store)
+
+
+def epochs(store: MemoryStore) -> list[tuple[int, int]]:
+    """Candidate and epoch of each that the store has been told of, sorted."""
+    told = [json.loads(event.data) for event in store.events(NAME) if event.kind == EPOCH]
+    return sorted((item["candidate"], item["epoch"]) for item in told)
+
+
+def test_every_epoch_is_told_once_and_gets_the_study_on(whole: Whole) -> None:
+    wanted = []
+    for trial in trained(whole.store):
+        parent = whole.store.trials(NAME)[(trial.parent or 0) - 1]
+        first = 1 if parent.parent is None else EPOCHS + 1
+        last = EPOCHS if parent.parent is None else FINAL_EPOCHS
+        wanted += [(trial.number, epoch) for epoch in range(first, last + 1)]
+    assert epochs(whole.store) == sorted(wanted)
+    events = whole.store.events(NAME)
+    told = next(index for index, event in enumerate(events) if event.kind == EPOCH)
+    assert deaths(events[: told + 1]) == 0  # whoever died before has not kept the study from it
 
 
 def test_without_the_baseline_the_others_are_trained_alike(workplace: Path, whole: Whole, tmp_path: Path) -> None:

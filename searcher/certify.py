@@ -110,7 +110,8 @@ def announced(store: StudyStore, name: str, config: StudyConfig) -> tuple[str, .
     if (text := shortage(len(split), allowed, 1 - settings.error)) is not None:
         found.append(text)
     # This study's own look is no second one, but for a study that has got more candidates since.
-    if any(look.study != name for look in store.looks(split_hash(split))):
+    own = name, store.study(name).created_at
+    if any((look.study, look.created_at) != own for look in store.looks(split_hash(split))):
         found.append(
             "the test split has been used by another study: this one will end without a certificate, and "
             f"`slimfront certify {name} --again` will look once more, which is recorded and shown"

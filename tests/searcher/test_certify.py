@@ -187,6 +187,7 @@ def test_a_split_that_others_have_used_leaves_a_study_without(
 
 def test_too_few_images_are_announced(workplace: Path) -> None:
     store = MemoryStore()
+    store.create_study(NAME, "{}")
     (text,) = announced(store, NAME, certified(workplace, max_drop=0.5))
     assert str(TEST_IMAGES) in text
     assert announced(store, NAME, certified(workplace, max_drop=20.0)) == ()

@@ -40,7 +40,7 @@ COLUMNS = (
 def write(folder: Path) -> None:
     """Writes the page; a table for each model."""
     rows = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    parts = [HEAD]
+    parts = [HEAD] if rows else [HEAD, "No row has been measured yet.\n"]
     for model in sorted({row["model"] for row in rows}, reverse=True):
         own = [row for row in rows if row["model"] == model]
         parts.append(f"## {model}, dense {own[0]['test_dense']:.2f} % on the test split\n\n{_table(own)}\n")

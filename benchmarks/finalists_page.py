@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from benchmarks.material import REPOSITORY
 from storage.files import atomic_write
 
+COLUMNS_OF_TEXT = 118
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks: fine-tuned finalists
 
@@ -45,7 +47,7 @@ def write(folder: Path) -> None:
         own = [row for row in rows if row["model"] == model]
         parts.append(f"## {model}, dense {own[0]['test_dense']:.2f} % on the test split\n\n{_table(own)}\n")
         parts.append("\n".join(_sentence(row) for row in own) + "\n")
-        parts.append(f"{own[0]['hardware']}.\n")
+        parts.append(textwrap.fill(f"{own[0]['hardware']}.", COLUMNS_OF_TEXT) + "\n")
     atomic_write(PAGE, "\n".join(parts).encode())
 
 
@@ -90,7 +92,10 @@ def _sentence(row: Mapping[str, Any]) -> str:
         parts.append(f"; the search does NOT win: the uniform plan drops {uniform['drop']:+.2f}")
     else:
         parts.append(f"; better than the uniform plan by {uniform['drop'] - found['drop']:.2f} points")
-    return "".join(parts) + "."
+    if uniform is not None:
+        parts.append(f", which is {uniform['size_ratio']:.1f} times smaller and has {uniform['macs_ratio']:.2f} times ")
+        parts.append("fewer MACs, the nearest that one setting gives")
+    return textwrap.fill("".join(parts) + ".", COLUMNS_OF_TEXT, subsequent_indent="  ")
 
 
 def _line(cells: tuple[str, ...]) -> str:

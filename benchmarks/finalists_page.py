@@ -20,6 +20,7 @@ minutes on two cores: the search, then the finalists trained with distillation. 
 split, 5,000 images that neither search nor training has seen; below zero is better than dense. *found* is the primary
 finalist, declared before the split was looked at; *uniform* is the best plan with one share of channels and one width
 for the whole model within the same costs, made by the same library and trained for as many epochs in the same way.
+*untrained* is what the finalist had lost before any training, on validation images.
 The split serves all rows, so each look but the first was made with `--again`; `at most` is the one-sided bound, at
 95 % of the primary one.
 """
@@ -29,7 +30,7 @@ COLUMNS = (
     "aim",
     "found",
     "at most",
-    "untrained (val)",
+    "untrained",
     "smaller",
     "fewer MACs",
     "faster",

@@ -18,6 +18,7 @@ from storage.records.study import (
     CERTIFICATE,
     DECLARED,
     FILES_RUNTIME,
+    LOOKED,
     TIMED_ON,
     WORKER_LOST,
     Analysis,
@@ -28,6 +29,7 @@ from storage.records.study import (
 from storage.records.target import Target
 from storage.store import StudyStore
 
+ENDING = (CERTIFICATE, DECLARED, LOOKED)  # of a look, and its steps before: the last one says whether it has ended
 DENSE_NUMBER = 1  # trials begin with the baselines, and these with the dense model
 
 
@@ -130,8 +132,8 @@ class StudyData:
     @cached_property
     def certificate(self) -> CertificateReport | None:
         """What the last look at the test split has shown; None where there was none, or it has not ended."""
-        last = next((event for event in reversed(self.events) if event.kind in (CERTIFICATE, DECLARED)), None)
-        return None if last is None or last.kind == DECLARED else CertificateReport.from_json(last.data)
+        last = next((event for event in reversed(self.events) if event.kind in ENDING), None)
+        return None if last is None or last.kind != CERTIFICATE else CertificateReport.from_json(last.data)
 
     def result(self, number: int, rung: Rung) -> Result | None:
         """What `rung` gave for a trial; None if it has not been there, or was timed on another runtime than it says."""

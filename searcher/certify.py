@@ -25,7 +25,7 @@ from searcher.progress import Progress
 from searcher.stages.evaluation import evaluation_batch
 from searcher.stages.file_results import file_results
 from searcher.stages.files import Session, stored_file_session
-from storage.errors import FixInputError, UsedSplitError
+from storage.errors import FixInputError
 from storage.home import Home
 from storage.records.candidate import Trial
 from storage.records.certificate import CertificateReport
@@ -33,7 +33,7 @@ from storage.records.config import StudyConfig
 from storage.records.dense import DenseFacts
 from storage.records.finetune_config import CertificateConfig
 from storage.records.measurement import Direction, Measurement, Result, Rung
-from storage.records.study import CERTIFICATE, DECLARED
+from storage.records.study import CERTIFICATE, DECLARED, LOOKED
 from storage.store import StudyStore
 
 STAGE = "tested"
@@ -128,7 +128,7 @@ def certify_at_end(
         return None
     try:
         return certify_study(store, home, name, config, progress)
-    except UsedSplitError as error:
+    except FixInputError as error:  # UsedSplitError among them; all that the study has found stands
         keep_note(store, name, f"no certificate: {error}", progress)
         return None
 
@@ -138,7 +138,7 @@ def stored_report(store: StudyStore, name: str) -> CertificateReport | None:
     for event in reversed(store.events(name)):
         if event.kind == CERTIFICATE:
             return CertificateReport.from_json(event.data)
-        if event.kind == DECLARED:
+        if event.kind in (DECLARED, LOOKED):
             return None
     return None
 
@@ -146,7 +146,7 @@ def stored_report(store: StudyStore, name: str) -> CertificateReport | None:
 def _pending(store: StudyStore, name: str) -> Declaration | None:
     """Whom a look that has not come to its end was to judge."""
     for event in reversed(store.events(name)):
-        if event.kind == CERTIFICATE:
+        if event.kind in (CERTIFICATE, LOOKED):
             return None
         if event.kind == DECLARED:
             return Declaration.from_json(event.data)

@@ -8,11 +8,14 @@ from dashboards.study import read_study
 from searcher.progress import Progress
 from searcher.trust import check_trusted
 from storage.errors import StudyStateError
+from storage.files import file_lock
 from storage.home import Home
 from storage.located import located
 from storage.records.config import StudyConfig
 from storage.records.study import StudyState
 from storage.store import StudyStore
+
+LOCK_SECONDS = 1.0  # a `status` that looks whether the study runs holds the lock for an instant
 
 
 def certify_finished(
@@ -35,7 +38,12 @@ def certify_finished(
     check_trusted(study, trusts_code)
     from searcher.certify import certify_study
 
-    certify_study(store, home, name, located(StudyConfig.from_json(study.config_json), home), progress, again)
+    home.prepare()
+    config = located(StudyConfig.from_json(study.config_json), home)
+    with file_lock(
+        home.locks / f"{name}.lock", seconds=LOCK_SECONDS, holds=f"study {name}"
+    ):  # two looks at once, or a resume
+        certify_study(store, home, name, config, progress, again)
     view = certificate_view(read_study(store, name))
     assert view is not None
     return view

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-# Of the pruned ResNet-56 of benchmarks/results/finetune.md; at 1 the dense model's outputs are nearly its labels.
+# Of 1, 2, 3, 4 and 6 the best for a pruned ResNet-56 after 15,000 images, on validation images: by a point over 1,
+# where the dense model's outputs are nearly its labels, by less than chance over the others.
 TEMPERATURE = 3.0
 TAUGHT = 0.9  # share of the dense model in the loss where there are labels, too
 SMALLEST = 1e-12  # of what numbers are divided by

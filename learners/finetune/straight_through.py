@@ -12,7 +12,8 @@ def rounded_weight(weight: torch.Tensor, step: torch.Tensor, zero: torch.Tensor,
     """`weight` [out, ...] on the grid of each output channel; see `learners.quant.grid`.
 
     Its gradients are LSQ's: to the weights within the grid one, beyond it zero; to the step what rounding or clipping
-    has moved a weight by, in steps (section 2, equation 3).
+    has moved a weight by, in steps (section 2, equation 3). LSQ's factor 1 / sqrt(n * largest) of that gradient is
+    left out: steps are trained as logarithms, by Adam, which scales every gradient itself.
 
     Args:
         step: [out, 1, ...], positive.

@@ -24,7 +24,7 @@ BETAS = (0.9, 0.99)  # short memories, as trainings are short
 # number that moves slowly.
 GRID_STEPS = 8
 # Of the steps, the last ones, that round activations: 8 bits change little, which is soon learned, and to round them
-# takes as long as all the rest (benchmarks/results/finetune.md).
+# takes as long as all the rest.
 ROUNDED = 0.4
 STATE = ("exp_avg", "exp_avg_sq", "step")  # of AdamW, for each parameter
 

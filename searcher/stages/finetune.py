@@ -178,15 +178,19 @@ class Finetuning:
                         diverged.update([outcome.index] if isinstance(found, Diverged) else [])
                         continue
                     done, spent = done + 1, spent + found.seconds
-                    minutes = spent / done * (total - done) / context.pool.workers / MINUTE
+                    minutes = spent / done * (total - done) / min(context.pool.workers, len(left)) / MINUTE
                     self._keep(item.trial, found)
                     context.progress.update(rung, done, total, _note(item, found, span, minutes))
                     context.checkpoint(rung)
-            if left and len(failures) == len(left) and not diverged:
+            for index in sorted(diverged):
+                self._fail(left[index].trial, failures[index])
+            others = sorted(set(failures) - diverged)
+            if others and len(failures) == len(left):
                 # Hardly their own fault. Nothing is noted of them: a resumed study trains them again.
-                raise GiveUpError(f"no finalist can be trained; candidate {left[0].trial.number}: {failures[0]}")
-            for index, reason in sorted(failures.items()):
-                self._fail(left[index].trial, reason)
+                number, reason = left[others[0]].trial.number, failures[others[0]]
+                raise GiveUpError(f"no finalist can be trained; candidate {number}: {reason}")
+            for index in others:
+                self._fail(left[index].trial, failures[index])
             left = [item for index, item in enumerate(left) if index not in failures]
         return left
 

@@ -8,17 +8,14 @@ from functools import cached_property
 
 from storage.errors import FixInputError
 from storage.records.candidate import Trial
-from storage.records.certificate import CertificateReport
+from storage.records.certificate import CertificateReport, last_report
 from storage.records.config import PACKED_RUNTIME, StudyConfig
 from storage.records.dense import DenseFacts
 from storage.records.latency import LatencyTable
 from storage.records.measurement import Result, Rung
 from storage.records.space import SearchSpace
 from storage.records.study import (
-    CERTIFICATE,
-    DECLARED,
     FILES_RUNTIME,
-    LOOKED,
     TIMED_ON,
     WORKER_LOST,
     Analysis,
@@ -29,7 +26,6 @@ from storage.records.study import (
 from storage.records.target import Target
 from storage.store import StudyStore
 
-ENDING = (CERTIFICATE, DECLARED, LOOKED)  # of a look, and its steps before: the last one says whether it has ended
 DENSE_NUMBER = 1  # trials begin with the baselines, and these with the dense model
 
 
@@ -132,8 +128,7 @@ class StudyData:
     @cached_property
     def certificate(self) -> CertificateReport | None:
         """What the last look at the test split has shown; None where there was none, or it has not ended."""
-        last = next((event for event in reversed(self.events) if event.kind in ENDING), None)
-        return None if last is None or last.kind != CERTIFICATE else CertificateReport.from_json(last.data)
+        return last_report(self.events)
 
     def result(self, number: int, rung: Rung) -> Result | None:
         """What `rung` gave for a trial; None if it has not been there, or was timed on another runtime than it says."""

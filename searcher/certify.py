@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from objectives.targets import Figures, rank_key
 from objectives.workload.splits import Split
 from objectives.workload.test_split import open_test, split_hash
 from searcher.baselines import DENSE
+from searcher.judged import confirmed_figures
 from searcher.notes import keep_note
 from searcher.progress import Progress
 from searcher.stages.evaluation import evaluation_batch
@@ -28,7 +29,7 @@ from searcher.stages.files import Session, stored_file_session
 from storage.errors import FixInputError
 from storage.home import Home
 from storage.records.candidate import Trial
-from storage.records.certificate import CertificateReport
+from storage.records.certificate import CertificateReport, last_report
 from storage.records.config import StudyConfig
 from storage.records.dense import DenseFacts
 from storage.records.finetune_config import CertificateConfig
@@ -135,12 +136,7 @@ def certify_at_end(
 
 def stored_report(store: StudyStore, name: str) -> CertificateReport | None:
     """What the last look has shown; None where there was none, or it has not come to its end."""
-    for event in reversed(store.events(name)):
-        if event.kind == CERTIFICATE:
-            return CertificateReport.from_json(event.data)
-        if event.kind in (DECLARED, LOOKED):
-            return None
-    return None
+    return last_report(store.events(name))
 
 
 def _pending(store: StudyStore, name: str) -> Declaration | None:
@@ -178,10 +174,9 @@ def declare(store: StudyStore, name: str, config: StudyConfig) -> Declaration:
 
 
 def _figures(result: Result, timed: Result | None) -> Figures:
-    latency = None if timed is None else timed.value("latency")
-    speedup = None if timed is None else timed.value("speedup")
-    size, macs = int(result.value("size")), int(result.value("macs"))
-    return Figures(result.value("accuracy"), result.value("drop"), size, latency, macs, speedup)
+    """As confirmed, by what was measured where it was."""
+    latency, speedup = (None, None) if timed is None else (timed.value("latency"), timed.value("speedup"))
+    return replace(confirmed_figures(result), latency_ms=latency, speedup=speedup)
 
 
 def _dense(trials: Sequence[Trial]) -> Trial:

@@ -15,8 +15,6 @@ from storage.records.config import StudyConfig
 from storage.records.study import StudyState
 from storage.store import StudyStore
 
-LOCK_SECONDS = 1.0  # a `status` that looks whether the study runs holds the lock for an instant
-
 
 def certify_finished(
     store: StudyStore, home: Home, name: str, progress: Progress, again: bool = False, trusts_code: bool = False
@@ -37,6 +35,7 @@ def certify_finished(
         raise StudyStateError(f"study {name} is {state}, and only what has succeeded can be certified: {remedy} first")
     check_trusted(study, trusts_code)
     from searcher.certify import certify_study
+    from searcher.controller import LOCK_SECONDS
 
     home.prepare()
     config = located(StudyConfig.from_json(study.config_json), home)

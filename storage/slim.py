@@ -36,6 +36,7 @@ from storage.errors import PackedFileError
 
 Array: TypeAlias = npt.NDArray[Any]
 
+SLIM_FILE = "model.slim"  # what such a file is called
 MAGIC = b"SLIM"
 VERSION = 3
 CODED, CODED_FIELDS = 3, 9  # the first version with entropy codes, and how many fields its layers have

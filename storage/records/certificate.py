@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+
+from storage.records.study import CERTIFICATE, DECLARED, LOOKED, Event
 
 HUNDREDTHS = 100  # of a point, to which bounds are shown
 
@@ -71,3 +74,10 @@ class CertificateReport:
         raw = json.loads(text)
         items = (Certificate(**{**item, "verdict": Verdict(item["verdict"])}) for item in raw["certificates"])
         return cls(raw["looks"], tuple(items))
+
+
+def last_report(events: Sequence[Event]) -> CertificateReport | None:
+    """What the last look of a study has shown, by its events, oldest first; None where there was none, or it has not
+    come to its end."""
+    last = next((event for event in reversed(events) if event.kind in (LOOKED, DECLARED, CERTIFICATE)), None)
+    return None if last is None or last.kind != CERTIFICATE else CertificateReport.from_json(last.data)

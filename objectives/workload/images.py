@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from objectives.workload.image_files import LAYOUT, TEST, ImageFile, list_images
+from objectives.workload.image_files import LAYOUT, SEARCHED, TEST, ImageFile, list_images
 from objectives.workload.splits import Indices, Splits
 from storage.errors import FixInputError
 
@@ -63,22 +63,22 @@ def open_images(path: Path, shape: tuple[int, ...], mean: tuple[float, ...], std
     Nothing of `test/` is read but its class names. FixInputError if a split or class is missing or empty, or
     if the splits have different classes.
     """
-    train, val, classes = _splits(path, shape, mean, std, ("train", "val"))
+    (train, val), classes = _splits(path, shape, mean, std, SEARCHED)
     return Splits(train=train, val=val, classes=classes)
 
 
 def open_test_images(path: Path, shape: tuple[int, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> ImageSplit:
     """The test split of a folder or archive, labelled as the others are. Errors as in `open_images`."""
-    _, test, _ = _splits(path, shape, mean, std, ("train", TEST))
+    (test,), _ = _splits(path, shape, mean, std, (TEST,))
     return test
 
 
 def _splits(
-    path: Path, shape: tuple[int, ...], mean: tuple[float, ...], std: tuple[float, ...], wanted: tuple[str, str]
-) -> tuple[ImageSplit, ImageSplit, tuple[str, ...]]:
-    """Two splits and the names of the classes, which all splits that are there must share."""
+    path: Path, shape: tuple[int, ...], mean: tuple[float, ...], std: tuple[float, ...], wanted: Sequence[str]
+) -> tuple[list[ImageSplit], tuple[str, ...]]:
+    """Splits and the names of the classes, which all splits that are there share; of the others nothing is read."""
     listing = list_images(path, wanted)
-    for split in wanted:
+    for split in dict.fromkeys(("train", *wanted)):
         if not listing.get(split):
             missing = "is empty" if (path / split).is_dir() else "is missing"
             raise FixInputError(f"{path}: {split}/ {missing}; {LAYOUT if split != TEST else TEST_LAYOUT}")
@@ -108,7 +108,7 @@ def _splits(
         )
         for split in wanted
     ]
-    return opened[0], opened[1], classes
+    return opened, classes
 
 
 def decode(file: ImageFile, shape: tuple[int, int, int]) -> NDArray[np.uint8]:

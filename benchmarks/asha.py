@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.material import RESULTS, config
+from benchmarks.quick import Silent
 from learners.finetune.checkpoint import EpochReport
 from learners.finetune.options import TrainingOptions
 from learners.finetune.task import EpochJob, FinetuneTask
@@ -37,19 +38,6 @@ FINALISTS = (8, 6, 4, 3)  # of one width each: what is trained does not matter h
 BRIEF, FINAL = 1, 4  # epochs
 IMAGES = 2000  # of an epoch
 RUNS = 2
-
-
-class Silent:
-    """Shows nothing."""
-
-    def update(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """See `Progress`."""
-
-    def event(self, text: str) -> None:
-        """See `Progress`."""
-
-    def check(self) -> None:
-        """See `Progress`."""
 
 
 @dataclass(frozen=True)

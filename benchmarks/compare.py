@@ -18,12 +18,13 @@ from objectives.runtimes.table import runtime
 from searcher.baselines import DENSE
 from searcher.contenders import deciding_scores
 from searcher.front import QUICK_OBJECTIVE, SPEED_STEP, quick_front
-from searcher.stages.files import ONNX_FILE, SLIM_FILE
+from searcher.stages.files import ONNX_FILE
 from storage.artifacts import ArtifactStore
 from storage.home import Home
 from storage.open import open_store
 from storage.records.config import PACKED_RUNTIME, StudyConfig
 from storage.records.measurement import Result, Rung
+from storage.slim import SLIM_FILE
 from storage.store import StudyStore
 
 SPEED = "measured speed"  # a cost, as the reciprocal of the speed-up

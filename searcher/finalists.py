@@ -55,7 +55,7 @@ def choose_finalists(
     rows = [known[number] for number in front if number in known]
     axis = target_axes(limits)[0]
     if limits and chosen:
-        aim = next(item.limit for item in limits if item.limit > 0) if any(item.limit > 0 for item in limits) else 0.0
+        aim = next((item.limit for item in limits if item.limit > 0), 0.0)
         near = sorted(rows, key=lambda item: abs(log2(max(item.value(axis), LEAST_COST) / max(aim, LEAST_COST))))
         chosen += [item.number for item in near if item.number not in chosen][: max(0, (count + 1) // 2 - 1)]
     places = {item.number: index for index, item in enumerate(rows)}

@@ -61,7 +61,7 @@ class StudyRow(Row):
             return export_candidate(store, self.home, self.study, self.candidate, Path(directory), shown, trust_code)
 
     def _file(self) -> Path:
-        from searcher.stages.files import SLIM_FILE
+        from storage.slim import SLIM_FILE
 
         path = ArtifactStore(self.home.artifacts).folder(self.study, str(self.candidate)) / SLIM_FILE
         if not path.exists():

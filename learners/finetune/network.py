@@ -67,11 +67,6 @@ class TrainedNetwork(nn.Module):
         for index, name in enumerate(self._others):
             self.register_buffer(f"other{index}", others[name])
 
-    @property
-    def graph(self) -> Graph:
-        """What is run: the candidate's graph, without the ReLUs that a grid does by itself."""
-        return self._graph
-
     def forward(self, batch: torch.Tensor, grids: Grids = Grids.FIXED, observe: Observer | None = None) -> torch.Tensor:
         """Output [n, ...] of a float32 batch [n, ...]. `observe` sees values before they are put on their grids."""
         parameters = self._parameters_by_name()

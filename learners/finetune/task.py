@@ -35,10 +35,9 @@ from storage.artifacts import ArtifactStore
 from storage.errors import GiveUpError
 from storage.files import atomic_write
 from storage.records.candidate import Candidate
-from storage.slim import InputContract, pack
+from storage.slim import SLIM_FILE, InputContract, pack
 
 NO_FEATURES = "none"
-SLIM_FILE = "model.slim"
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ BETAS = (0.9, 0.99)  # short memories, as trainings are short
 # Activation grids get a gradient every so many steps: it takes two more passes over every tensor, and a grid is one
 # number that moves slowly.
 GRID_STEPS = 8
-# Of the steps, the last ones, that round activations: 8 bits change little, which is soon learned, and to round them
-# takes as long as all the rest.
+# Of the steps, the last ones, that round activations: 8 bits change little, which is soon learned, and rounding them is
+# a large part of what a step costs.
 ROUNDED = 0.4
 STATE = ("exp_avg", "exp_avg_sq", "step")  # of AdamW, for each parameter
 
@@ -88,6 +88,11 @@ class Trainer:
         """The next epoch."""
         return self._reports[-1].epoch + 1 if self._reports else self._span.start
 
+    @property
+    def _steps(self) -> int:
+        """Of the whole span."""
+        return (self._span.stop - self._span.start) * self._batches.steps
+
     def run_epoch(self) -> EpochReport:
         """Trains for the next epoch. DivergedError where the loss is not finite; the network is of no use then."""
         epoch, started = self.epoch, time.process_time()
@@ -111,14 +116,12 @@ class Trainer:
 
     def _share(self, step: int) -> float:
         """Of the highest rate, at a step of the span."""
-        total = (self._span.stop - self._span.start) * self._batches.steps
-        warm = min(1.0, (step + 1) / (WARM_UP * total + 1))
-        return warm * (1 + math.cos(math.pi * step / total)) / 2
+        warm = min(1.0, (step + 1) / (WARM_UP * self._steps + 1))
+        return warm * (1 + math.cos(math.pi * step / self._steps)) / 2
 
     def _grids(self, step: int) -> Grids:
         """What becomes of activations at a step of the span."""
-        total = (self._span.stop - self._span.start) * self._batches.steps
-        first = math.ceil((1 - ROUNDED) * total)
+        first = math.ceil((1 - ROUNDED) * self._steps)
         if step < first:
             return Grids.LEFT_OUT
         return Grids.LEARNED if (step - first) % GRID_STEPS == 0 else Grids.FIXED

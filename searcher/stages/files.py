@@ -21,9 +21,8 @@ from storage.errors import FixInputError, GiveUpError, PackedFileError
 from storage.home import Home
 from storage.records.candidate import Trial
 from storage.records.config import PACKED_RUNTIME, RuntimeConfig
-from storage.slim import InputContract, pack, unpack
+from storage.slim import SLIM_FILE, InputContract, pack, unpack
 
-SLIM_FILE = "model.slim"
 ONNX_FILE = "model.onnx"
 
 Session = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]

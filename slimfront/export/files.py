@@ -18,14 +18,14 @@ from objectives.workload.workload import Workload, open_workload
 from searcher.baselines import DENSE, ORT_INT8
 from searcher.progress import Progress
 from searcher.stages.context import input_contract
-from searcher.stages.files import ONNX_FILE, SLIM_FILE, Files, trained_file
+from searcher.stages.files import ONNX_FILE, Files, trained_file
 from searcher.stages.prepare import LIBRARIES, dense_file, open_library, prepare, study_learners
 from storage.artifacts import ArtifactStore
 from storage.errors import FixInputError, GiveUpError
 from storage.home import Home
 from storage.located import located
 from storage.records.candidate import Trial
-from storage.slim import pack, unpack
+from storage.slim import SLIM_FILE, pack, unpack
 
 if TYPE_CHECKING:
     from dashboards.study import StudyData

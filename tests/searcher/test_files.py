@@ -11,13 +11,13 @@ import pytest
 
 from learners.export.packing import assemble_onnx
 from objectives.runtimes.packed import PackedSession
-from searcher.stages.files import SLIM_FILE, Files, stored_file_session, trained_file
+from searcher.stages.files import Files, stored_file_session, trained_file
 from storage.artifacts import ArtifactStore
 from storage.errors import FixInputError, GiveUpError, PackedFileError
 from storage.home import Home
 from storage.records.candidate import Candidate, Trial
 from storage.records.config import RuntimeConfig
-from storage.slim import PackedModel, pack
+from storage.slim import SLIM_FILE, PackedModel, pack
 from tests.built import Built
 
 STUDY = "study"

@@ -10,12 +10,12 @@ import pytest
 from objectives.latency import Latency, Model, Reference
 from searcher.controller import Controller
 from searcher.stages import timing
-from searcher.stages.files import SLIM_FILE
 from searcher.stages.prepare import Prepared
 from storage.artifacts import ArtifactStore
 from storage.records.latency import LatencyTable
 from storage.records.measurement import Rung
 from storage.records.study import SEARCH_NOTE, StudyState
+from storage.slim import SLIM_FILE
 from tests.searcher.controlled import NAME, Killed, Recorder, started
 
 

@@ -14,12 +14,13 @@ from learners.base import LearnerOptions
 from learners.finetune.checkpoint import CHECKPOINT_FILE, Checkpoint, EpochReport
 from learners.finetune.network import Grids
 from learners.finetune.options import TrainingOptions
-from learners.finetune.task import SLIM_FILE, Diverged, EpochJob, FinetuneTask
+from learners.finetune.task import Diverged, EpochJob, FinetuneTask
 from learners.finetune.trainer import Span
 from objectives.runtimes.packed import PackedSession, read
 from storage.artifacts import ArtifactStore
 from storage.errors import GiveUpError
 from storage.records.candidate import Candidate
+from storage.slim import SLIM_FILE
 from tests.built import Built
 from tests.learners.agreement import Levels, random_levels, with_bits
 from tests.learners.finetune.material import OPTIONS, as_filed, split, trainable
